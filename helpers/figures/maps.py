@@ -1,0 +1,126 @@
+"""Maps of the scan and of the painting."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import CenteredNorm, Normalize
+from matplotlib.font_manager import FontProperties
+from matplotlib.ticker import MaxNLocator
+from mpl_toolkits.axes_grid1.anchored_artists import AnchoredSizeBar
+from scipy.ndimage import rotate
+
+from helpers.figures.style import POSITIVE, SIGNED
+
+
+@dataclass(frozen=True)
+class Orientation:
+    """How a map is laid on the page.
+
+    Parameters
+    ----------
+    angle_deg : float
+        Counter-clockwise turn.
+    crop : float
+        Part of the turned frame cut away at each side.
+    size_um : float or None
+        Side of the scan (µm), for the scale bar; None draws none.
+    """
+
+    angle_deg: float
+    crop: float
+    size_um: float | None
+
+
+# The domain bands cross the scan at 29.54°: turned by it they stand upright, and the
+# crop cuts off most of the empty corners the turn leaves (both as in the paper).
+TURNED = Orientation(29.54, 0.178, 2.0)
+SCAN = Orientation(0.0, 0.0, 2.0)
+IMAGE = Orientation(0.0, 0.0, None)
+
+
+def lay_out(values: np.ndarray, orientation: Orientation) -> np.ndarray:
+    """Turn and crop a map for display; pixels outside the scan become NaN.
+
+    Parameters
+    ----------
+    values : ndarray, shape (rows, columns)
+        Map on the grid of the scan.
+    orientation : Orientation
+        Turn and crop.
+
+    Returns
+    -------
+    ndarray, shape (rows', columns')
+        Same pixel size; interpolated linearly where turned.
+    """
+    if orientation.angle_deg == 0.0:
+        return values
+    turned = rotate(
+        values.astype(float), orientation.angle_deg, order=1, cval=np.nan, prefilter=False
+    )
+    rows, columns = (round(n * orientation.crop) for n in turned.shape)
+    return turned[rows : turned.shape[0] - rows, columns : turned.shape[1] - columns]
+
+
+def signed_norm(values: np.ndarray) -> CenteredNorm:
+    """Symmetric colour scale about zero that clips the outermost 1 % of pixels."""
+    half = np.nanpercentile(np.abs(values), 99)
+    return CenteredNorm(0.0, halfrange=float(half) or 1.0)
+
+
+def _scale_bar(ax: Axes, n_rows: int, orientation: Orientation) -> None:
+    """500 nm bar in the lower left corner, on white so that it shows on any map."""
+    pixels_per_um = n_rows / orientation.size_um
+    bar = AnchoredSizeBar(
+        ax.transData, 0.5 * pixels_per_um, "500 nm", "lower left", pad=0.25, sep=1.5,
+        borderpad=0.0, size_vertical=0.02 * n_rows, fontproperties=FontProperties(size=5),
+    )
+    bar.patch.set(linewidth=0.0, alpha=0.85)
+    ax.add_artist(bar)
+
+
+def plot_map(
+    ax: Axes,
+    values: np.ndarray,
+    *,
+    label: str,
+    norm: Normalize | None = None,
+    orientation: Orientation = TURNED,
+    colour_bar: bool = True,
+) -> Axes:
+    """Draw one map with its scale bar and colour bar.
+
+    Parameters
+    ----------
+    ax : Axes
+        Panel.
+    values : ndarray, shape (rows, columns)
+        Signed or positive values.
+    label : str
+        Quantity and unit, written at the colour bar.
+    norm : Normalize, optional
+        Colour scale, to share between panels; symmetric about zero where left out.
+    orientation : Orientation
+        `TURNED` for the scan, `SCAN` for the scan as recorded, `IMAGE` for the painting.
+    colour_bar : bool
+        Whether this panel carries the bar of its scale.
+    """
+    norm = signed_norm(values) if norm is None else norm
+    colours = SIGNED if isinstance(norm, CenteredNorm) else POSITIVE
+    image = ax.imshow(lay_out(values, orientation), cmap=colours, norm=norm)
+    ax.set_axis_off()
+    if orientation.size_um:
+        _scale_bar(ax, values.shape[0], orientation)
+    if colour_bar:
+        bar = ax.figure.colorbar(
+            image, ax=ax, location="bottom", fraction=0.06, pad=0.02, aspect=18
+        )
+        bar.set_label(label, labelpad=1)
+        bar.outline.set_linewidth(0.4)
+        bar.ax.tick_params(length=1.5, pad=1)
+        bar.locator = MaxNLocator(3, steps=[1, 2, 2.5, 5, 10], min_n_ticks=2)
+        bar.update_ticks()
+    return ax

@@ -1,0 +1,143 @@
+"""Spectra, loops, reconstructions and error distributions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.patches import Patch
+
+from helpers.figures.inputs import Channel
+from helpers.figures.style import DATA, MODEL_COLOURS
+
+# A density estimate from this many spectra differs from that of all by less than a line.
+VIOLIN_SPECTRA = 4000
+
+
+def close_loop(values: np.ndarray) -> np.ndarray:
+    """Repeat the first step of the last axis at the end, so that a loop closes."""
+    return np.concatenate([values, values[..., :1]], axis=-1)
+
+
+def plot_spectra(
+    ax: Axes,
+    x: np.ndarray,
+    spectra: np.ndarray,
+    colours: Sequence,
+    *,
+    x_label: str,
+    y_label: str,
+    loop: bool = False,
+) -> Axes:
+    """Draw coloured spectra over one axis.
+
+    Parameters
+    ----------
+    ax : Axes
+        Panel.
+    x : ndarray, shape (n_steps,)
+        Time or voltage.
+    spectra : ndarray, shape (n_spectra, n_steps)
+        In the units of `y_label`.
+    colours : sequence of n_spectra colours
+        Line colours.
+    x_label, y_label : str
+        Quantities and units.
+    loop : bool
+        Whether the last step is joined to the first.
+    """
+    if loop:
+        x, spectra = close_loop(x), close_loop(spectra)
+    for spectrum, colour in zip(spectra, colours, strict=True):
+        ax.plot(x, spectrum, color=colour, linewidth=0.8)
+    ax.set(xlabel=x_label, ylabel=y_label)
+    return ax
+
+
+def plot_reconstruction(
+    ax: Axes,
+    x: np.ndarray,
+    data: np.ndarray,
+    models: Mapping[str, np.ndarray],
+    *,
+    x_label: str,
+    y_label: str,
+    loop: bool = False,
+) -> Axes:
+    """Draw one spectrum (points) and its reconstructions (lines).
+
+    Parameters
+    ----------
+    ax : Axes
+        Panel.
+    x, data : ndarray, shape (n_steps,)
+        Spectrum as the models saw it.
+    models : mapping of str to ndarray, shape (n_steps,)
+        Reconstruction by model name; the name chooses the colour.
+    x_label, y_label : str
+        Quantities and units.
+    loop : bool
+        Whether the last step is joined to the first.
+    """
+    joined = close_loop if loop else np.asarray
+    ax.plot(
+        joined(x), joined(data), ".-", color=DATA, markersize=2, linewidth=0.3, label="data"
+    )
+    for name, reconstruction in models.items():
+        ax.plot(joined(x), joined(reconstruction), color=MODEL_COLOURS[name], label=name)
+    ax.set(xlabel=x_label, ylabel=y_label)
+    return ax
+
+
+def plot_error_violins(
+    ax: Axes,
+    errors: Mapping[str, np.ndarray],
+    *,
+    x_label: str,
+    y_label: str,
+) -> Axes:
+    """Distribution of the signed error at each step, one half violin a model.
+
+    Parameters
+    ----------
+    ax : Axes
+        Panel.
+    errors : mapping of str to ndarray, shape (n_spectra, n_steps)
+        Reconstruction minus data by model name: first left halves, then right halves.
+    x_label, y_label : str
+        Quantities and units.
+    """
+    for (name, error), side in zip(errors.items(), ("low", "high"), strict=True):
+        stride = max(1, len(error) // VIOLIN_SPECTRA)
+        steps = np.arange(error.shape[1])
+        parts = ax.violinplot(
+            error[::stride], steps, widths=0.95, side=side, points=80,
+            showextrema=False, showmedians=True,
+        )
+        for body in parts["bodies"]:
+            body.set(facecolor=MODEL_COLOURS[name], alpha=0.75, linewidth=0)
+        parts["cmedians"].set(color=MODEL_COLOURS[name], linewidth=0.8)
+    ax.axhline(0.0, color="0.4", linewidth=0.5, zorder=0)
+    ax.set(xlabel=x_label, ylabel=y_label, xlim=(-1, error.shape[1]))
+    ax.legend(
+        handles=[Patch(color=MODEL_COLOURS[name], label=name) for name in errors],
+        loc="upper right", ncols=2,
+    )
+    return ax
+
+
+def share_limits(axes: Sequence[Axes]) -> None:
+    """Give panels of one quantity the same vertical range, labelled at the left one."""
+    low = min(ax.get_ylim()[0] for ax in axes)
+    high = max(ax.get_ylim()[1] for ax in axes)
+    for ax in axes:
+        ax.set_ylim(low, high)
+    for ax in axes[1:]:
+        ax.set_ylabel("")
+        ax.tick_params(labelleft=False)
+
+
+def channel_values(spectra: np.ndarray, index: int, channel: Channel) -> np.ndarray:
+    """One channel of (…, n_steps, n_channels) in the units of its axis."""
+    return spectra[..., index] * channel.scale

@@ -1,0 +1,145 @@
+"""Look shared by every figure: sizes, colours, panel letters, source label, saving."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from helpers.paths import atomic
+
+# Text widths of a two-column journal page, in inches.
+COLUMN, PAGE = 3.5, 7.2
+
+# Okabe-Ito colours: told apart with any colour vision and in grey print.
+DATA, DL, VAE, BOUND = "#262626", "#D55E00", "#0072B2", "#009E73"
+MODEL_COLOURS = {"DL": DL, "β-VAE": VAE, "PCA": BOUND}
+CHANNEL_COLOURS = (DATA, "#CC79A7")
+
+# Signed values: zero is dark, so that lines of every value show on white paper.
+SIGNED, POSITIVE = "managua_r", "viridis"
+
+TWIN_LABEL = "simulated data (twin), not a measurement"
+SOURCES = ("measured", "twin")
+
+STYLE = {
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],
+    "mathtext.fontset": "dejavusans",
+    "font.size": 7,
+    "axes.titlesize": 7,
+    "axes.titlepad": 3,
+    "axes.labelsize": 7,
+    "axes.labelpad": 2,
+    "axes.linewidth": 0.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "xtick.labelsize": 6,
+    "ytick.labelsize": 6,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "xtick.major.size": 2.5,
+    "ytick.major.size": 2.5,
+    "xtick.minor.size": 1.5,
+    "ytick.minor.size": 1.5,
+    "xtick.major.pad": 2,
+    "ytick.major.pad": 2,
+    "lines.linewidth": 1.0,
+    "lines.markersize": 3,
+    "legend.fontsize": 6,
+    "legend.frameon": False,
+    "legend.handlelength": 1.4,
+    "figure.dpi": 150,
+    "image.interpolation": "nearest",
+    "pdf.fonttype": 42,
+}
+mpl.rcParams.update(STYLE)
+
+
+def page_figure(height: float, width: float = PAGE) -> Figure:
+    """Empty figure of the given size (inches) whose panels are spaced automatically."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    figure.get_layout_engine().set(w_pad=0.03, h_pad=0.03, wspace=0.02, hspace=0.02)
+    return figure
+
+
+def panel_title(ax: Axes, letter: str = "", text: str = "") -> None:
+    """Bold panel letter, then an optional title, flush left above the panel."""
+    bold = rf"$\mathbf{{{letter}}}$" if letter else ""
+    ax.set_title("  ".join(part for part in (bold, text) if part), loc="left")
+
+
+def letter_panels(axes: Iterable[Axes], letters: str) -> None:
+    """Put one letter of `letters` before the title of each panel."""
+    for ax, letter in zip(axes, letters, strict=True):
+        panel_title(ax, letter, ax.get_title(loc="left"))
+
+
+def label_source(figure: Figure, source: str) -> None:
+    """Write on the figure that its data are simulated, where they are.
+
+    Parameters
+    ----------
+    figure : Figure
+        Changed in place; the label takes the bottom right corner.
+    source : {"measured", "twin"}
+        Origin of the data drawn.
+
+    Raises
+    ------
+    ValueError
+        If `source` is neither of the two.
+    """
+    if source not in SOURCES:
+        raise ValueError(
+            f"the source of the data is {source!r}: expected 'measured' or 'twin'; "
+            "pass on the `source` of the scan"
+        )
+    if source == "twin":
+        figure.supxlabel(
+            TWIN_LABEL, x=0.995, ha="right", fontsize=6, style="italic", color="0.35"
+        )
+
+
+def save_figure(
+    figure: Figure, path: Path | str, *, provenance: Mapping[str, str], dpi: int = 300
+) -> tuple[Path, Path]:
+    """Write the figure as PNG and PDF, each whole or not at all.
+
+    Parameters
+    ----------
+    figure : Figure
+        What to write.
+    path : path
+        Target without suffix, such as ``figures/fig4``.
+    provenance : mapping of str
+        Data, seed, commit and so on; stored as JSON in the metadata of both files.
+    dpi : int
+        Resolution of the PNG, and of raster parts of the PDF.
+
+    Returns
+    -------
+    tuple of Path
+        The PNG and the PDF.
+
+    Raises
+    ------
+    OSError
+        If a file cannot be written: one sentence naming it and the remedy.
+    """
+    path = Path(path)
+    note = json.dumps(dict(provenance), ensure_ascii=False)
+    # No date: the same figure gives the same bytes.
+    metadata = {
+        ".png": {"Title": path.name, "Description": note},
+        ".pdf": {"Title": path.name, "Subject": note, "CreationDate": None},
+    }
+    targets = tuple(path.with_name(path.name + suffix) for suffix in metadata)
+    for target in targets:
+        with atomic(target) as temporary:
+            figure.savefig(temporary, dpi=dpi, metadata=metadata[target.suffix])
+    return targets

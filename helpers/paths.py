@@ -1,0 +1,84 @@
+"""Where files live, and how they are written whole."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True)
+class Build:
+    """Folders of one run: ``<root>/<profile>/seed<seed>/``."""
+
+    root: Path
+    profile: str
+    seed: int
+
+    @property
+    def folder(self) -> Path:
+        return self.root / self.profile / f"seed{self.seed}"
+
+    @property
+    def results(self) -> Path:
+        return self.folder / "results"
+
+    @property
+    def figures(self) -> Path:
+        return self.folder / "figures"
+
+    @property
+    def movies(self) -> Path:
+        return self.folder / "movies"
+
+    def make_folders(self) -> None:
+        """Create the folders.
+
+        Raises
+        ------
+        PermissionError
+            If a folder cannot be written, naming it and the remedy.
+        """
+        for folder in (self.results, self.figures, self.movies):
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+                with atomic(folder / ".writable") as probe:
+                    probe.touch()
+                (folder / ".writable").unlink(missing_ok=True)
+            except OSError as error:
+                raise PermissionError(
+                    f"cannot write to the build folder {folder} ({error.strerror}): "
+                    "expected a writable folder; choose another with the parameter `build`"
+                ) from error
+
+
+@contextmanager
+def atomic(path: Path | str) -> Iterator[Path]:
+    """Temporary path beside `path`, renamed to it when the block ends without error.
+
+    The suffix is kept, so that writers which choose a format by suffix work. On an
+    error the temporary file is removed and whatever stood at `path` stays.
+
+    Raises
+    ------
+    OSError
+        If the disk is full or the folder is not writable; one sentence naming `path`.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.stem}-{uuid.uuid4().hex[:8]}{path.suffix}")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    except OSError as error:
+        raise OSError(
+            error.errno,
+            f"could not write {path} ({error.strerror or error}): expected free space and a "
+            "writable folder; free some space or choose another `build` folder and run again",
+        ) from error
+    finally:
+        temporary.unlink(missing_ok=True)
