@@ -7,7 +7,25 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Network:
-    """Sizes and options of the β-VAE (paper, Figure 3)."""
+    """Sizes and options of the β-VAE (paper, Figure 3).
+
+    Attributes
+    ----------
+    units : int
+        LSTM units per direction.
+    blocks : int
+        Residual blocks in the encoder and in the decoder, two BiLSTM layers each.
+    normalise : bool
+        Layer and batch normalisation, as in the paper's toy network.
+    interleave : bool
+        The two BEPS channels as one sequence of twice the length, as the original code.
+    paper_embedding : bool
+        ReLU and L1 penalty before the latents and after sampling, as the original code.
+    drive_input : bool
+        Give the known time or voltage of each step to encoder and decoder.
+    linear_path : bool
+        Add a linear map beside the LSTM path of encoder and decoder.
+    """
 
     units: int
     blocks: int
@@ -18,3 +36,154 @@ class Network:
     paper_embedding: bool = False
     drive_input: bool = True
     linear_path: bool = False
+
+
+@dataclass(frozen=True)
+class Training:
+    """Optimiser, regularisation schedule and snapshots of one training.
+
+    β refers to a KL summed over latents; the paper averages it over 16 latents, so its
+    β steps are divided by 16 here.
+
+    Attributes
+    ----------
+    epochs, batch : int
+    learning_rate : float
+        Of Adam; the peak where `cosine` is set.
+    cosine : bool
+        Warm up over 5 % of the steps, then decay along a cosine.
+    clip_norm : float or None
+        Largest norm of the whole gradient.
+    priming : int
+        Epochs with β = λ = 0 before the schedule starts.
+    schedule : str
+        "staircase" (paper): the first β, then `beta_step` more every `step_epochs`.
+        "annealing": from `peak` to `end` times the first β, geometrically, with the last
+        fifth of the epochs held at the end value.
+    first_share : float
+        The first β makes β·KL this share of the loss measured at the end of priming.
+    snapshots : int
+        Points of the training at which embeddings and weights are kept.
+    wanted_active : int
+        Active channels that the chosen snapshot should have: 3 colours, or the 5 atoms
+        of the dictionary.
+    """
+
+    epochs: int
+    batch: int
+    learning_rate: float
+    priming: int
+    wanted_active: int
+    schedule: str = "annealing"
+    cosine: bool = True
+    clip_norm: float | None = 1.0
+    peak: float = 10.0
+    end: float = 0.1
+    beta_step: float = 0.0
+    step_epochs: int = 1
+    first_share: float = 0.6
+    snapshots: int = 24
+
+
+@dataclass(frozen=True)
+class Profile:
+    """One of `PROFILES`."""
+
+    name: str
+    toy_spectra: int
+    gamut_spectra: int
+    painting_pixels: int
+    toy_network: Network
+    toy_training: Training
+    beps_network: Network
+    beps_training: Training
+    heldout_every: int
+    dictionary_iterations: int
+    lambda_grid: tuple[float, ...]
+    movie_points: int
+    twin_shape: tuple[int, int] = (60, 60)
+
+
+PROFILES: dict[str, Profile] = {
+    profile.name: profile
+    for profile in (
+        Profile(
+            name="smoke",
+            toy_spectra=800,
+            gamut_spectra=400,
+            painting_pixels=24 * 24,
+            toy_network=Network(units=8, blocks=1),
+            toy_training=Training(
+                epochs=26, batch=200, learning_rate=2e-2, priming=2, wanted_active=3
+            ),
+            beps_network=Network(units=8, blocks=0, linear_path=True),
+            beps_training=Training(
+                epochs=26, batch=200, learning_rate=2e-2, priming=2, wanted_active=5
+            ),
+            heldout_every=5,
+            dictionary_iterations=20,
+            lambda_grid=(0.2, 0.57, 1.0),
+            movie_points=12,
+            twin_shape=(24, 24),
+        ),
+        Profile(
+            name="laptop",
+            toy_spectra=10_000,
+            gamut_spectra=10_000,
+            painting_pixels=64 * 64,
+            toy_network=Network(units=32, blocks=1),
+            toy_training=Training(
+                epochs=48, batch=250, learning_rate=4e-3, priming=2, wanted_active=3
+            ),
+            beps_network=Network(units=32, blocks=1, linear_path=True),
+            beps_training=Training(
+                epochs=72, batch=240, learning_rate=4e-3, priming=2, wanted_active=5
+            ),
+            heldout_every=5,
+            dictionary_iterations=1000,
+            lambda_grid=(0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.57, 0.7, 0.85, 1.0, 1.3, 1.6, 2.0),
+            movie_points=200,
+        ),
+        Profile(
+            name="paper",
+            toy_spectra=10_000,
+            gamut_spectra=10_000,
+            painting_pixels=64 * 64,
+            toy_network=Network(
+                units=128, blocks=3, normalise=True, paper_embedding=True, drive_input=False
+            ),
+            toy_training=Training(
+                epochs=6500, batch=300, learning_rate=3e-5, priming=2000, wanted_active=3,
+                schedule="staircase", cosine=False, clip_norm=None,
+                beta_step=5e-3 / 16, step_epochs=100, snapshots=46,
+            ),
+            beps_network=Network(
+                units=128, blocks=3, interleave=True, paper_embedding=True, drive_input=False
+            ),
+            beps_training=Training(
+                epochs=20_000, batch=300, learning_rate=3e-5, priming=1000, wanted_active=5,
+                schedule="staircase", cosine=False, clip_norm=None,
+                beta_step=2.5e-3 / 16, step_epochs=1000, snapshots=40,
+            ),
+            heldout_every=0,
+            dictionary_iterations=1000,
+            lambda_grid=(0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.57, 0.7, 0.85, 1.0, 1.3, 1.6, 2.0),
+            movie_points=200,
+        ),
+    )
+}
+
+
+def get_profile(name: str) -> Profile:
+    """The profile called `name`.
+
+    Raises
+    ------
+    ValueError
+        If there is none, naming those there are.
+    """
+    if name not in PROFILES:
+        raise ValueError(
+            f"profile is {name!r}: expected one of {', '.join(PROFILES)}; correct PROFILE=…"
+        )
+    return PROFILES[name]

@@ -1,0 +1,47 @@
+"""Errors, active channels and agreement with known truth."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+from scipy.stats import spearmanr
+
+
+def mean_squared_error_per_spectrum(spectra: np.ndarray, model: np.ndarray) -> np.ndarray:
+    """Mean squared error of each spectrum over steps and channels, in the units squared.
+
+    Shapes (n, steps[, channels]) in, (n,) out.
+    """
+    return np.square(spectra - model).reshape(len(spectra), -1).mean(axis=1)
+
+
+def best_median_worst(errors: np.ndarray) -> tuple[int, int, int]:
+    """Indices of the spectra with the lowest, the median and the highest error (n,)."""
+    order = np.argsort(errors)
+    return int(order[0]), int(order[len(order) // 2]), int(order[-1])
+
+
+def matched_spearman(embeddings: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """|Spearman| of each true factor with the channel matched to it one to one.
+
+    The matching maximises the sum (Hungarian method). Factors left without a channel,
+    and pairs in which one is constant, count as 0.
+
+    Parameters
+    ----------
+    embeddings : ndarray, shape (n, channels)
+    truth : ndarray, shape (n, factors)
+
+    Returns
+    -------
+    ndarray, shape (factors,)
+    """
+    scores = np.zeros((truth.shape[1], embeddings.shape[1]))
+    for i, factor in enumerate(truth.T):
+        for j, channel in enumerate(embeddings.T):
+            if np.ptp(factor) > 0 and np.ptp(channel) > 0:
+                scores[i, j] = abs(spearmanr(factor, channel).statistic)
+    matched = np.zeros(truth.shape[1])
+    rows, columns = linear_sum_assignment(-scores)
+    matched[rows] = scores[rows, columns]
+    return matched

@@ -1,0 +1,164 @@
+"""What a notebook reports: figures, movies, numbers, versions, time and memory."""
+
+from __future__ import annotations
+
+import json
+import platform
+import resource
+import subprocess
+import sys
+import time
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+
+from helpers.paths import ROOT, Build, atomic
+from helpers.profiles import Profile, get_profile
+
+NOTEBOOKS = (
+    "0_measured_data", "1_toy_rgb_benchmark", "2_dictionary_learning",
+    "3_beta_vae_training", "4_embedding_movies", "5_paper_and_reproduction",
+)
+PACKAGES = ("tensorflow", "keras", "numpy", "scipy", "scikit-learn", "h5py", "matplotlib",
+            "papermill", "snakemake")
+
+
+@dataclass
+class Record:
+    """The record of one notebook, written to ``results/<notebook>.json`` by `finish`."""
+
+    notebook: str
+    profile: Profile
+    build: Build
+    parameters: dict[str, object]
+    started: float = field(default_factory=time.perf_counter)
+    metrics: dict[str, object] = field(default_factory=dict)
+    manifest: list[dict[str, str]] = field(default_factory=list)
+
+    def metric(self, name: str, value: float | int | str) -> None:
+        """Record and print one number of ``metrics.json``."""
+        if isinstance(value, (np.floating, np.integer)):
+            value = value.item()
+        if isinstance(value, float) and not np.isfinite(value):
+            value = None
+        self.metrics[name] = value
+        print(f"{name} = {value:.4g}" if isinstance(value, float) else f"{name} = {value}")
+
+    def made(self, identifier: str, kind: str, file: Path, panels: str, source: str) -> None:
+        """Record a figure, table or movie of the paper for ``manifest.json``."""
+        self.manifest.append({
+            "id": identifier, "kind": kind, "file": str(file.relative_to(self.build.folder)),
+            "notebook": self.notebook, "panels": panels, "source": source,
+        })
+
+    def finish(self) -> None:
+        """Write the record; call it in the last cell."""
+        write_json(self.build.results / f"{self.notebook}.json", {
+            "notebook": self.notebook,
+            "parameters": self.parameters,
+            "seconds": time.perf_counter() - self.started,
+            "peak_memory_GiB": _peak_memory_GiB(),
+            "metrics": self.metrics,
+            "manifest": self.manifest,
+        })
+
+
+def start(notebook: str, *, profile: str, seed: int, build: str, **parameters) -> Record:
+    """Open the record of a notebook and make its build folders.
+
+    Parameters
+    ----------
+    notebook : str
+        Its name without suffix.
+    profile, seed, build
+        Of the same name in the notebook. A relative `build` counts from the top level.
+    **parameters
+        Further parameters to keep in the record.
+    """
+    if not isinstance(seed, int) or seed < 0:
+        raise ValueError(f"seed is {seed!r}: expected a whole number from 0; correct SEED=…")
+    folders = Build(ROOT / build, profile, seed)
+    record = Record(notebook, get_profile(profile), folders,
+                    {"profile": profile, "seed": seed, **parameters})
+    folders.make_folders()
+    return record
+
+
+def write_json(path: Path, content: object) -> None:
+    """Write JSON, whole or not at all."""
+    with atomic(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+
+
+def save_arrays(path: Path, **arrays: np.ndarray) -> None:
+    """Write arrays to a compressed npz, whole or not at all."""
+    with atomic(path) as temporary:
+        np.savez_compressed(temporary, **arrays)
+
+
+def load_arrays(path: Path) -> dict[str, np.ndarray]:
+    """Arrays that an earlier notebook saved; nothing is unpickled.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the earlier notebook has not run for this profile and seed.
+    """
+    require(path)
+    with np.load(path, allow_pickle=False) as stored:
+        return dict(stored)
+
+
+def require(path: Path) -> Path:
+    """`path`, if an earlier notebook has written it."""
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{path} is not there: expected the result of an earlier notebook with the same "
+            "profile and seed; run the notebooks in order, or `make figures`"
+        )
+    return path
+
+
+def collect(record: Record, scan_source: str, scan_sha256: str) -> dict[str, object]:
+    """Merge the notebooks' records into metrics.json, manifest.json and run.json.
+
+    Returns the merged metrics.
+    """
+    record.finish()
+    results = record.build.results
+    parts = [json.loads(require(results / f"{name}.json").read_text()) for name in NOTEBOOKS]
+    metrics = {name: value for part in parts for name, value in part["metrics"].items()}
+    seconds = {part["notebook"]: round(part["seconds"], 1) for part in parts}
+    metrics["run.seconds"] = round(sum(seconds.values()), 1)
+    write_json(record.build.folder / "metrics.json", dict(sorted(metrics.items())))
+    write_json(record.build.folder / "manifest.json",
+               [entry for part in parts for entry in part["manifest"]])
+    write_json(record.build.folder / "run.json", {
+        "parameters": parts[0]["parameters"],
+        "profile": asdict(record.profile),
+        "versions": _versions(),
+        "git_commit": _git_commit(),
+        "data": {"source": scan_source, "sha256": scan_sha256},
+        "seconds": seconds,
+        "peak_memory_GiB": max(part["peak_memory_GiB"] for part in parts),
+    })
+    return metrics
+
+
+def _versions() -> dict[str, str]:
+    return {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
+
+
+def _git_commit() -> str:
+    command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=40"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown (not a git checkout)"
+
+
+def _peak_memory_GiB() -> float:
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1024**3
