@@ -1,0 +1,1 @@
+"""Helper modules of the notebooks: each defines one part of the paper's method."""
