@@ -1,0 +1,179 @@
+"""The toy function against closed forms, limits and invariants."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from helpers.toy import (SELU_ALPHA, SELU_SCALE, sample_rgb, selu, spectra,
+                         time_steps)
+
+colours = arrays(float, (3,), elements=st.floats(0, 1))
+unit = st.floats(0, 1)
+
+
+def scalar_spectrum(t: float, red: float, green: float, blue: float) -> float:
+    """The equation of the paper, one number at a time, with no numpy."""
+    x = t - 2 * (green - 0.5)
+    if x > 0:
+        bend = 1.0507009873554805 * x
+    else:
+        bend = 1.0507009873554805 * 1.6732632423543772 * (math.exp(x) - 1)
+    step_down = 1 / (1 + math.exp(20 * (t - (blue - 0.5))))
+    return math.tanh(20 * (t - 2 * (red - 0.5))) + bend + step_down
+
+
+def test_time_steps():
+    t = time_steps()
+    assert t.shape == (25,)
+    assert (t[0], t[12], t[-1]) == (-1, 0, 1)
+    assert np.allclose(np.diff(t), 1 / 12)
+    with pytest.raises(ValueError, match="n is 1,"):
+        time_steps(1)
+
+
+def test_selu_constants_are_the_fixed_point():
+    e, f = math.erfc(1 / math.sqrt(2)), math.erfc(math.sqrt(2))
+    alpha = -math.sqrt(2 / math.pi) / (e * math.exp(0.5) - 1)
+    root = (2 * f * math.e**2 + math.pi * e**2 * math.e
+            - 2 * (2 + math.pi) * e * math.exp(0.5) + math.pi + 2)
+    scale = (1 - e * math.exp(0.5)) * math.sqrt(2 * math.pi) / math.sqrt(root)
+    assert SELU_ALPHA == pytest.approx(alpha, rel=1e-14)
+    assert SELU_SCALE == pytest.approx(scale, rel=1e-14)
+
+
+def test_selu_far_out_is_stable():
+    with np.errstate(all="raise"):
+        values = selu(np.array([-700.0, 0.0, 1e6]))
+    assert values == pytest.approx([-SELU_SCALE * SELU_ALPHA, 0, SELU_SCALE * 1e6])
+
+
+@pytest.mark.parametrize("rgb", [(0.5, 0.5, 0.5), (0, 0, 0), (1, 1, 1), (1, 0, 0.25),
+                                 (0.1, 0.9, 0.37)])
+def test_against_scalar_equation(rgb):
+    expected = [scalar_spectrum(t, *rgb) for t in time_steps()]
+    assert spectra(rgb) == pytest.approx(expected, abs=1e-13)
+
+
+def test_closed_forms():
+    grey = (0.5, 0.5, 0.5)
+    assert spectra(grey, t=[0.0]) == pytest.approx([0.5])
+    assert spectra(grey, t=[1.0]) == pytest.approx([1 + SELU_SCALE])
+    left = -1 + 1 + SELU_SCALE * SELU_ALPHA * math.expm1(-1)
+    assert spectra(grey, t=[-1.0]) == pytest.approx([left], abs=1e-8)
+
+
+def test_no_overflow_far_from_the_interval():
+    with np.errstate(over="raise", invalid="raise"):
+        values = spectra((0.5, 0.5, 0.5), t=[-1e5, 1e5])
+    assert values == pytest.approx([-SELU_SCALE * SELU_ALPHA, 1 + SELU_SCALE * 1e5])
+
+
+@given(colours, unit)
+def test_red_moves_the_step_by_twice_its_change(rgb, red):
+    """tanh is odd about t = 2(R - 0.5); the other terms cancel in a difference."""
+    centre = 2 * (red - 0.5)
+    t = np.array([centre - 0.1, centre, centre + 0.1])
+    others = spectra([0.5, rgb[1], rgb[2]], t) - np.tanh(20 * t)
+    step_up = spectra([red, rgb[1], rgb[2]], t) - others
+    assert step_up == pytest.approx([-math.tanh(2), 0, math.tanh(2)], abs=1e-9)
+
+
+@given(colours, unit)
+def test_blue_moves_the_step_by_its_change(rgb, blue):
+    """The shift of B is half that of R and G: the sigmoid is 1/2 at t = B - 0.5."""
+    t = np.array([blue - 0.5])
+    others = np.tanh(20 * (t - 2 * (rgb[0] - 0.5))) + selu(t - 2 * (rgb[1] - 0.5))
+    assert spectra([rgb[0], rgb[1], blue], t) - others == pytest.approx(0.5)
+
+
+@given(unit, unit, unit, unit)
+def test_green_moves_the_bend_by_twice_its_change(red, blue, first, second):
+    """f without its steps is the same function of t - 2G."""
+    t = time_steps()
+
+    def bend(green, t):
+        steps = np.tanh(20 * (t - 2 * (red - 0.5))) + 1 / (
+            1 + np.exp(20 * (t - (blue - 0.5))))
+        return spectra([red, green, blue], t) - steps
+
+    moved = bend(second, t + 2 * (second - first))
+    assert bend(first, t) == pytest.approx(moved, abs=1e-12)
+
+
+@given(colours, st.integers(0, 2), unit)
+def test_more_red_or_green_lowers_more_blue_raises(rgb, channel, value):
+    low, high = np.array(rgb), np.array(rgb)
+    low[channel], high[channel] = sorted((rgb[channel], value))
+    sign = 1 if channel == 2 else -1
+    assert (sign * (spectra(high) - spectra(low)) >= -1e-12).all()
+
+
+@given(colours)
+def test_bounds(rgb):
+    values = spectra(rgb)
+    assert np.isfinite(values).all()
+    assert values.min() >= -1 - SELU_SCALE * SELU_ALPHA
+    assert values.max() <= 2 + 2 * SELU_SCALE
+
+
+@given(arrays(float, (2, 4, 3), elements=st.floats(0, 1)))
+def test_leading_axes(rgb):
+    values = spectra(rgb)
+    assert values.shape == (2, 4, 25)
+    assert np.array_equal(values.reshape(-1, 25), spectra(rgb.reshape(-1, 3)))
+    assert np.array_equal(values[1, 2], spectra(rgb[1, 2]))
+
+
+def test_input_is_left_as_it_was_and_may_be_empty():
+    rgb = np.full((2, 3), 0.25)
+    spectra(rgb)
+    assert (rgb == 0.25).all()
+    assert spectra(np.empty((0, 3))).shape == (0, 25)
+
+
+@pytest.mark.parametrize("rgb, found", [
+    (0.5, r"shape \(\)"), (np.zeros((3, 4)), r"shape \(3, 4\)"),
+    ([0, 0, 1.01], "holds 1.01"), ([-0.1, 0, 0], "holds -0.1"),
+    ([np.nan, 0, 0], "holds nan"), ([0, np.inf, 0], "holds inf"),
+    (np.full((2, 2, 3), 255, "uint8"), "divide 8-bit colours by 255")])
+def test_bad_rgb(rgb, found):
+    with pytest.raises(ValueError, match=found):
+        spectra(rgb)
+
+
+def test_bad_time():
+    with pytest.raises(ValueError, match=r"t has shape \(1, 2\)"):
+        spectra([0, 0, 0], t=[[0, 1]])
+
+
+def test_sample_is_uniform_and_repeatable():
+    rgb = sample_rgb(20_000, seed=3)
+    assert rgb.shape == (20_000, 3)
+    assert rgb.min() >= 0 and rgb.max() < 1
+    assert np.array_equal(rgb, sample_rgb(20_000, seed=3))
+    assert np.allclose(np.quantile(rgb, [0.1, 0.5, 0.9], axis=0).T,
+                       [0.1, 0.5, 0.9], atol=0.02)
+    assert np.abs(np.corrcoef(rgb.T) - np.eye(3)).max() < 0.03
+
+
+def test_streams_and_seeds_are_independent():
+    training = sample_rgb(10_000, seed=0)
+    for other in (sample_rgb(10_000, 0, "gamut"), sample_rgb(10_000, 1)):
+        assert not np.isin(other, training).any()
+        assert np.abs(np.corrcoef(training.T, other.T)[:3, 3:]).max() < 0.05
+
+
+def test_sample_does_not_depend_on_what_was_drawn_before():
+    first = sample_rgb(5, 0, "gamut")
+    sample_rgb(1000, 0)
+    assert np.array_equal(first, sample_rgb(5, 0, "gamut"))
+
+
+@pytest.mark.parametrize("n, seed", [(0, 0), (3, -1)])
+def test_bad_sample(n, seed):
+    with pytest.raises(ValueError, match=f"n is {n} and seed is {seed}"):
+        sample_rgb(n, seed)
