@@ -91,3 +91,9 @@ class Sweep:
         if self.map_names:
             return self.map_names[index]
         return f"{self.name} {index + 1}"
+
+    def first(self, n: int) -> Sweep:
+        """The first `n` swept channels alone."""
+        return Sweep(
+            self.name, self.maps[:n], self.values[:n], self.generated[:n], self.map_names[:n]
+        )

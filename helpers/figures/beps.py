@@ -1,0 +1,141 @@
+"""Figures of the measured (or simulated) loops: 4, S6, S7 and S8."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure, SubFigure
+
+from helpers.figures.inputs import PHYSICAL, SCALED, Channel, ModelOutput
+from helpers.figures.maps import TURNED, Orientation, plot_map, signed_norm
+from helpers.figures.spectra import (
+    channel_values,
+    plot_error_violins,
+    plot_reconstruction,
+    share_limits,
+)
+from helpers.figures.style import label_source, letter_panels, page_figure, panel_title
+
+VOLTAGE = "Voltage (V)"
+RANKS = ("best", "median", "worst")
+
+
+def _draw_maps(axes: np.ndarray, model: ModelOutput, orientation: Orientation) -> None:
+    """First maps of a model, each on its own symmetric scale."""
+    for index, ax in enumerate(axes):
+        if index >= len(model.maps):
+            ax.set_axis_off()
+            continue
+        plot_map(ax, model.maps[index], label="coefficient", orientation=orientation)
+        panel_title(ax, "", model.map_name(index))
+
+
+def _draw_examples(
+    axes: np.ndarray,
+    voltage_V: np.ndarray,
+    data: np.ndarray,
+    models: tuple[ModelOutput, ModelOutput],
+    channels: tuple[Channel, Channel],
+) -> None:
+    """Best, median and worst spectrum of the first model; both models on each."""
+    for column, spectrum in enumerate(models[0].best_median_worst()):
+        for row, channel in enumerate(channels):
+            drawn = {
+                m.name: channel_values(m.reconstruction[spectrum], row, channel)
+                for m in models
+            }
+            plot_reconstruction(
+                axes[row, column], voltage_V,
+                channel_values(data[spectrum], row, channel), drawn,
+                x_label=VOLTAGE if row else "", y_label=channel.label, loop=True,
+            )
+        title = f"{RANKS[column]}, MSE {models[0].mse[spectrum]:.2g}"
+        panel_title(axes[0, column], "", title)
+    for row in axes:
+        share_limits(row)
+
+
+def _draw_beps_model(
+    block: SubFigure,
+    voltage_V: np.ndarray,
+    data: np.ndarray,
+    models: tuple[ModelOutput, ModelOutput],
+    *,
+    letters: str,
+    channels: tuple[Channel, Channel],
+    orientation: Orientation,
+) -> None:
+    """Maps and examples of the first of two models, in one half of Figure 4."""
+    axes = block.subplots(3, 3, gridspec_kw={"height_ratios": [1.35, 1, 1]})
+    _draw_maps(axes[0], models[0], orientation)
+    _draw_examples(axes[1:], voltage_V, data, models, channels)
+    letter_panels(axes.flat, letters)
+    for ax in axes[1]:
+        ax.tick_params(labelbottom=False)
+    axes[1, 0].legend(loc="best", labelspacing=0.2)
+
+
+def plot_error_maps(
+    figure: Figure | SubFigure,
+    models: tuple[ModelOutput, ModelOutput],
+    *,
+    letters: str,
+    orientation: Orientation,
+) -> None:
+    """Error of each pixel, both models on one colour scale starting at zero."""
+    axes = figure.subplots(1, len(models))
+    top = np.percentile(np.concatenate([m.mse for m in models]), 99)
+    for ax, model in zip(axes, models, strict=True):
+        plot_map(
+            ax, model.mse.reshape(model.maps.shape[1:]), label="",
+            norm=Normalize(0, float(top)), orientation=orientation, colour_bar=False,
+        )
+        panel_title(ax, "", f"{model.name}, mean {model.mse.mean():.3g}")
+    letter_panels(axes, letters)
+    bar = figure.colorbar(axes[0].images[0], ax=axes, shrink=0.8, extend="max")
+    bar.set_label("MSE (s.d.²)")
+
+
+def figure_4(
+    voltage_V: np.ndarray,
+    data: np.ndarray,
+    dl: ModelOutput,
+    vae: ModelOutput,
+    *,
+    source: str,
+    channels: tuple[Channel, Channel] = PHYSICAL,
+    orientation: Orientation = TURNED,
+) -> Figure:
+    """Figure 4: both models on the switching loops.
+
+    The paper's letter g stands for no panel and is left out here too.
+
+    Parameters
+    ----------
+    voltage_V : ndarray, shape (n_steps,)
+        Applied bias (V).
+    data : ndarray, shape (n_spectra, n_steps, 2)
+        Piezoresponse and resonance, in the units of `channels`.
+    dl, vae : ModelOutput
+        Dictionary learning and β-VAE; the first three maps of each are drawn.
+    source : {"measured", "twin"}
+        Origin of the data.
+    channels : tuple of Channel
+        `PHYSICAL` or `SCALED`.
+    orientation : Orientation
+        `TURNED`, or `SCAN` for maps as recorded.
+    """
+    figure = page_figure(6.4)
+    top, bottom = figure.subfigures(2, 1, height_ratios=[3.2, 1.35])
+    blocks = top.subfigures(1, 2)
+    for block, models, letters in zip(
+        blocks, ((dl, vae), (vae, dl)), ("abcdefhij", "klmnopqrs"), strict=True
+    ):
+        _draw_beps_model(
+            block, voltage_V, data, models,
+            letters=letters, channels=channels, orientation=orientation,
+        )
+    plot_error_maps(bottom, (dl, vae), letters="tu", orientation=orientation)
+    label_source(figure, source)
+    return figure

@@ -1,0 +1,197 @@
+"""Figure 3: the network, drawn from the layers of the built models."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
+
+from helpers.figures.style import page_figure
+
+FILLS = {
+    "data": "#F0F0F0",
+    "recurrent": "#CFE3F3",
+    "dense": "#F9DFC8",
+    "shape": "#FFFFFF",
+    "latent": "#CDEBE0",
+}
+SKIP = "#0072B2"
+BOX_WIDTH, BOX_HEIGHT = 0.82, 0.9
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One box of the schematic.
+
+    Parameters
+    ----------
+    kind : {"data", "recurrent", "dense", "shape", "latent"}
+        Chooses the fill.
+    lines : tuple of str
+        Text in the box.
+    shape : tuple of int
+        Shape of what leaves the stage, without the batch.
+    skip : bool
+        Whether a shortcut bridges the stage.
+    """
+
+    kind: str
+    lines: tuple[str, ...]
+    shape: tuple[int, ...]
+    skip: bool = False
+
+
+def _layer_stage(layer) -> Stage | None:
+    """Stage of one Keras layer, or None for layers that get no box of their own."""
+    name = type(layer).__name__
+    shape = tuple(layer.output.shape[1:])
+    if name == "InputLayer":
+        return Stage("data", ("input",), shape)
+    if name == "Bidirectional":
+        lines = ("BiLSTM", f"{layer.forward_layer.units} units")
+        if not layer.forward_layer.return_sequences:
+            lines += ("last step",)
+        return Stage("recurrent", lines, shape)
+    if name == "Dense":
+        return Stage("dense", (f"Dense {layer.units}",), shape)
+    if name == "RepeatVector":
+        return Stage("shape", ("repeat", f"{layer.n} ×"), shape)
+    if name == "AppendDrive":
+        return Stage("shape", ("append", "drive"), shape)
+    if name == "Reshape":
+        return Stage("shape", ("interleave",), shape)
+    return None
+
+
+def _merge_block(layers: list) -> Stage:
+    """One stage of a residual block: its recurrent layers, normalisation and shortcut."""
+    recurrent = [x for x in layers if type(x).__name__ == "Bidirectional"]
+    kinds = {type(x).__name__ for x in layers}
+    lines = (f"{len(recurrent)} × BiLSTM", f"{recurrent[0].forward_layer.units} units")
+    if "LayerNormalization" in kinds:
+        lines += ("layer norm",)
+    shape = tuple(layers[-1].output.shape[1:])
+    return Stage("recurrent", lines, shape, skip="Add" in kinds)
+
+
+def network_stages(layers: Iterable) -> list[Stage]:
+    """Boxes of an encoder or a decoder in the order of its layers.
+
+    Layers named ``block<number>_…`` become one box; layers of the linear path and the
+    two latent layers get none, as `figure_3` draws the latents itself.
+
+    Parameters
+    ----------
+    layers : iterable of keras.layers.Layer
+        ``model.layers`` of a built model.
+    """
+    blocks: dict[str, list] = {}
+    order: list = []
+    for layer in layers:
+        block = re.match(r"(block\d+)_", layer.name)
+        if block and block[1] not in blocks:
+            order.append(block[1])
+        if block:
+            blocks.setdefault(block[1], []).append(layer)
+        elif layer.name not in ("mean", "log_variance", "linear_path"):
+            order.append(layer)
+    stages = [
+        _merge_block(blocks[item]) if isinstance(item, str) else _layer_stage(item)
+        for item in order
+    ]
+    return [stage for stage in stages if stage is not None]
+
+
+def _draw_stage(ax: Axes, stage: Stage, x: float, y: float) -> None:
+    """Box with its text, and the output shape below it."""
+    corner = (x - BOX_WIDTH / 2, y - BOX_HEIGHT / 2)
+    box = FancyBboxPatch(
+        corner, BOX_WIDTH, BOX_HEIGHT, boxstyle="round,pad=0,rounding_size=0.06",
+        facecolor=FILLS[stage.kind], edgecolor="0.3", linewidth=0.6,
+    )
+    ax.add_patch(box)
+    ax.text(x, y, "\n".join(stage.lines), ha="center", va="center", fontsize=6)
+    size = " × ".join(str(n) for n in stage.shape)
+    ax.text(x, corner[1] - 0.06, size, ha="center", va="top", fontsize=6, color="0.35")
+
+
+def _draw_arrow(ax: Axes, start: tuple[float, float], end: tuple[float, float]) -> None:
+    arrow = FancyArrowPatch(
+        start, end, arrowstyle="-|>", mutation_scale=6, linewidth=0.8, color="0.3",
+        shrinkA=0, shrinkB=0,
+    )
+    ax.add_patch(arrow)
+
+
+def _draw_row(ax: Axes, stages: Sequence[Stage], columns: Sequence[int], y: float) -> None:
+    """Boxes at the given columns, arrows between neighbours, shortcuts over blocks."""
+    for stage, x in zip(stages, columns, strict=True):
+        _draw_stage(ax, stage, x, y)
+    for here, there in pairwise(columns):
+        half = BOX_WIDTH / 2 if there > here else -BOX_WIDTH / 2
+        _draw_arrow(ax, (here + half, y), (there - half, y))
+    top = y + BOX_HEIGHT / 2 + 0.12
+    for stage, x in zip(stages, columns, strict=True):
+        if stage.skip:
+            left, right = x - 0.47, x + 0.47
+            ax.plot([left, left, right, right], [y, top, top, y], color=SKIP, linewidth=0.8)
+
+
+def figure_3(
+    encoder: Sequence[Stage],
+    decoder: Sequence[Stage],
+    *,
+    n_latents: int,
+    n_parameters: int,
+    linear_path: bool = False,
+) -> Figure:
+    """Figure 3: schematic of the network, sizes printed in and under the boxes.
+
+    Parameters
+    ----------
+    encoder, decoder : sequence of Stage
+        From `network_stages`, each in the order the data pass.
+    n_latents : int
+        Size of the embedding.
+    n_parameters : int
+        Trainable numbers of the whole network.
+    linear_path : bool
+        Whether a linear map bridges the encoder, and another the decoder.
+    """
+    latent = (n_latents,)
+    up = [*encoder, Stage("latent", ("mean µ", "log variance", "log σ²"), latent)]
+    down = [Stage("latent", ("sample", "z = µ + σε"), latent), *decoder]
+    n = max(len(up), len(down))
+    figure = page_figure(0.31 * 7.2 + 0.4)
+    ax = figure.subplots()
+    _draw_row(ax, up, range(n - len(up), n), 2.0)
+    _draw_row(ax, down, range(n - 1, n - 1 - len(down), -1), 0.0)
+    _draw_arrow(ax, (n - 1, 2.0 - BOX_HEIGHT / 2 - 0.25), (n - 1, BOX_HEIGHT / 2))
+    if linear_path:
+        _draw_linear_paths(ax, n - len(up), n - len(down), n - 1)
+    ax.text(n - len(up) - 0.4, 2.78, "encoder", weight="bold")
+    ax.text(n - len(down) - 0.4, 0.78, "decoder", weight="bold")
+    ax.text(
+        n - 0.6, 2.78, f"{n_parameters:,} parameters; under each box: output shape",
+        ha="right", fontsize=6, color="0.35",
+    )
+    ax.set(xlim=(-0.55, n - 0.45), ylim=(-1.15, 3.0))
+    ax.set_axis_off()
+    return figure
+
+
+def _draw_linear_paths(ax: Axes, first_up: int, first_down: int, last: int) -> None:
+    """Dashed lines from the input to the mean, and from the sample to the output."""
+    for first, y, side in ((first_up, 2.0, 0.68), (first_down, 0.0, -0.85)):
+        edge = BOX_HEIGHT / 2 if side > 0 else -BOX_HEIGHT / 2 - 0.22
+        ax.plot(
+            [first, first, last, last], [y + edge, y + side, y + side, y + edge],
+            color=SKIP, linewidth=0.8, linestyle="--",
+        )
+        ax.text((first + last) / 2, y + side, "linear path", fontsize=6, color=SKIP,
+                ha="center", va="center", backgroundcolor="white")

@@ -1,0 +1,131 @@
+"""Two scans side by side, such as the measured loops and the twin."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+
+from helpers.figures.inputs import PHYSICAL, Channel
+from helpers.figures.maps import TURNED, Orientation, plot_map
+from helpers.figures.spectra import close_loop, share_limits
+from helpers.figures.style import letter_panels, page_figure, panel_title
+
+VOLTAGE = "Voltage (V)"
+EXAMPLE_COLOURS = ("#0072B2", "#D55E00", "#009E73")
+SOURCE_NAMES = {"measured": "measured", "twin": "simulated (twin)"}
+
+
+class ScanArrays(Protocol):
+    """What is drawn of a scan; `helpers.data.Scan` has it."""
+
+    piezoresponse: np.ndarray
+    resonance_kHz: np.ndarray
+    voltage_V: np.ndarray
+    source: str
+
+
+def plot_loop_spread(
+    ax: Axes, voltage_V: np.ndarray, loops: np.ndarray, channel: Channel, colour: str
+) -> Axes:
+    """Mean loop and the 10–90 % range over pixels.
+
+    Parameters
+    ----------
+    ax : Axes
+        Panel.
+    voltage_V : ndarray, shape (n_steps,)
+        Applied bias (V).
+    loops : ndarray, shape (rows, columns, n_steps)
+        One channel.
+    channel : Channel
+        Its label and scale.
+    colour : str
+        Line colour.
+    """
+    flat = close_loop(loops.reshape(-1, loops.shape[-1])) * channel.scale
+    x = close_loop(voltage_V)
+    low, high = np.percentile(flat, [10, 90], axis=0)
+    ax.fill_between(x, low, high, color=colour, alpha=0.2, linewidth=0)
+    ax.plot(x, flat.mean(0), color=colour)
+    ax.set(xlabel=VOLTAGE, ylabel=channel.label)
+    return ax
+
+
+def plot_example_loops(
+    ax: Axes, voltage_V: np.ndarray, loops: np.ndarray, channel: Channel
+) -> Axes:
+    """Loops of three pixels on the diagonal of the scan.
+
+    Parameters are those of `plot_loop_spread`.
+    """
+    n_rows, n_columns = loops.shape[:2]
+    for place, colour in zip((0.2, 0.5, 0.8), EXAMPLE_COLOURS, strict=True):
+        loop = loops[round(place * (n_rows - 1)), round(place * (n_columns - 1))]
+        ax.plot(
+            close_loop(voltage_V), close_loop(loop) * channel.scale,
+            color=colour, linewidth=0.8,
+        )
+    ax.set(xlabel=VOLTAGE, ylabel=channel.label)
+    return ax
+
+
+def _draw_channel(
+    axes: np.ndarray,
+    scans: tuple[ScanArrays, ScanArrays],
+    channel: Channel,
+    step: int,
+    orientation: Orientation,
+) -> None:
+    """One channel of both scans: panels (3, 2) of examples, mean and map."""
+    cubes = [
+        s.piezoresponse if channel is PHYSICAL[0] else s.resonance_kHz for s in scans
+    ]
+    maps = [cube[..., step] * channel.scale for cube in cubes]
+    norm = Normalize(*np.percentile(np.concatenate([m.ravel() for m in maps]), [1, 99]))
+    for column, (scan, cube) in enumerate(zip(scans, cubes, strict=True)):
+        plot_example_loops(axes[0, column], scan.voltage_V, cube, channel)
+        plot_loop_spread(axes[1, column], scan.voltage_V, cube, channel, "0.15")
+        plot_map(
+            axes[2, column], maps[column], label="", norm=norm,
+            orientation=orientation, colour_bar=False,
+        )
+        for row, name in zip(axes, ("three pixels", "mean, 10–90 %", ""), strict=True):
+            panel_title(row[column], "", name or f"at {scan.voltage_V[step]:.1f} V")
+        axes[0, column].set_title(SOURCE_NAMES[scan.source], loc="right", style="italic")
+    for row in axes[:2]:
+        share_limits(row)
+    bar = axes[2, 0].figure.colorbar(
+        axes[2, 0].images[0], ax=axes[2], location="bottom", aspect=30, shrink=0.8, pad=0.02
+    )
+    bar.set_label(channel.label)
+
+
+def compare_scans(
+    scan_a: ScanArrays,
+    scan_b: ScanArrays,
+    *,
+    step: int = 0,
+    orientation: Orientation = TURNED,
+) -> Figure:
+    """Example loops, mean loops and one map of two scans, side by side.
+
+    Parameters
+    ----------
+    scan_a, scan_b : Scan
+        Usually measured and twin; each panel pair shares one scale.
+    step : int
+        Voltage step of the maps.
+    orientation : Orientation
+        `TURNED`, or `SCAN` for maps as recorded.
+    """
+    figure = page_figure(5.4)
+    blocks = figure.subfigures(1, 2)
+    for block, channel, letters in zip(blocks, PHYSICAL, ("abcdef", "ghijkl"), strict=True):
+        axes = block.subplots(3, 2, gridspec_kw={"height_ratios": [1, 1, 1.25]})
+        _draw_channel(axes, (scan_a, scan_b), channel, step, orientation)
+        letter_panels(axes.flat, letters)
+    return figure

@@ -1,0 +1,139 @@
+"""Supporting figures of the switching loops: S6, S7 and S8."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+
+from helpers.figures.inputs import SCALED, Channel, ModelOutput
+from helpers.figures.maps import TURNED, Orientation, plot_map, signed_norm
+from helpers.figures.spectra import close_loop, plot_error_violins
+from helpers.figures.style import (
+    label_source,
+    letter_panels,
+    page_figure,
+    panel_title,
+)
+
+def figure_s6(
+    piezoresponse: np.ndarray,
+    voltage_V: np.ndarray,
+    *,
+    source: str,
+    topography_nm: np.ndarray | None = None,
+    orientation: Orientation = TURNED,
+) -> Figure:
+    """Figure S6: topography, or the nearest observables where the file has none.
+
+    Parameters
+    ----------
+    piezoresponse : ndarray, shape (rows, columns, n_steps)
+        Loops (arb. u.).
+    voltage_V : ndarray, shape (n_steps,)
+        Applied bias (V), one closed cycle.
+    source : {"measured", "twin"}
+        Origin of the data.
+    topography_nm : ndarray, shape (rows, columns), optional
+        Height (nm).
+    orientation : Orientation
+        `TURNED`, or `SCAN` for maps as recorded.
+    """
+    area = np.abs(np.trapezoid(close_loop(piezoresponse), close_loop(voltage_V), axis=-1))
+    maps = {
+        "loop area (10⁻³ arb. u. · V)": area * 1e3,
+        "mean |piezoresponse| (10⁻⁴ arb. u.)": np.abs(piezoresponse).mean(-1) * 1e4,
+    }
+    title = "no topography in the data file: loop observables instead"
+    if topography_nm is not None:
+        maps = {"height (nm)": topography_nm - topography_nm.min()} | maps
+        title = "topography and loop observables"
+    figure = page_figure(2.6, 1.75 * len(maps) + 0.1)
+    axes = figure.subplots(1, len(maps), squeeze=False)[0]
+    for ax, (label, values) in zip(axes, maps.items(), strict=True):
+        norm = Normalize(*np.percentile(values, [1, 99]))
+        plot_map(ax, values, label=label, norm=norm, orientation=orientation)
+    letter_panels(axes, "abc"[: len(maps)])
+    figure.suptitle(title, fontsize=7)
+    label_source(figure, source)
+    return figure
+
+
+def figure_s7(
+    maps: np.ndarray,
+    kl_nat: np.ndarray,
+    latents: np.ndarray,
+    *,
+    source: str,
+    threshold_nat: float = 0.1,
+    orientation: Orientation = TURNED,
+) -> Figure:
+    """Figure S7: every embedding map of the β-VAE on one colour scale.
+
+    Parameters
+    ----------
+    maps : ndarray, shape (n_latents, rows, columns)
+        Posterior means, in any order; drawn by descending KL.
+    kl_nat : ndarray, shape (n_latents,)
+        Mean KL divergence of each latent (nat).
+    latents : ndarray, shape (n_latents,)
+        Number of each latent in the network, for the titles.
+    source : {"measured", "twin"}
+        Origin of the data.
+    threshold_nat : float
+        A latent is active above this KL.
+    orientation : Orientation
+        `TURNED`, or `SCAN` for maps as recorded.
+    """
+    rows = -(-len(maps) // 4)
+    figure = page_figure(1.55 * rows, 5.6)
+    axes = figure.subplots(rows, 4)
+    norm = signed_norm(maps)
+    for ax in axes.flat[len(maps) :]:
+        ax.set_axis_off()
+    for ax, index in zip(axes.flat, np.argsort(-kl_nat), strict=False):
+        plot_map(
+            ax, maps[index], label="", norm=norm, orientation=orientation, colour_bar=False
+        )
+        state = "active" if kl_nat[index] > threshold_nat else "noise"
+        title = f"z{latents[index]}, {state}, KL {kl_nat[index]:.2g} nat"
+        ax.set_title(title, loc="left", color="0.0" if state == "active" else "0.5")
+    bar = figure.colorbar(axes.flat[0].images[0], ax=axes, shrink=0.5, extend="both")
+    bar.set_label("posterior mean")
+    label_source(figure, source)
+    return figure
+
+
+def figure_s8(
+    data: np.ndarray,
+    dl: ModelOutput,
+    vae: ModelOutput,
+    *,
+    source: str,
+    channels: tuple[Channel, Channel] = SCALED,
+) -> Figure:
+    """Figure S8: signed error of both models at each voltage step, by channel.
+
+    Parameters
+    ----------
+    data : ndarray, shape (n_spectra, n_steps, 2)
+        Piezoresponse and resonance, standardised like the reconstructions.
+    dl, vae : ModelOutput
+        Dictionary learning and β-VAE.
+    source : {"measured", "twin"}
+        Origin of the data.
+    channels : tuple of Channel
+        Labels of the two channels.
+    """
+    figure = page_figure(4.2)
+    axes = figure.subplots(2, 1, sharex=True)
+    for index, (ax, channel) in enumerate(zip(axes, channels, strict=True)):
+        errors = {m.name: (m.reconstruction - data)[..., index] for m in (dl, vae)}
+        plot_error_violins(
+            ax, errors, y_label=f"Error ({channel.unit})",
+            x_label="Voltage step" if index else "",
+        )
+        panel_title(ax, "", f"{channel.name}, reconstruction − data")
+    letter_panels(axes, "ab")
+    label_source(figure, source)
+    return figure

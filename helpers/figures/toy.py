@@ -1,0 +1,231 @@
+"""Figures of the toy benchmark: 1, 2, S3 and S4."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import ListedColormap, Normalize
+from matplotlib.figure import Figure
+
+from helpers.figures.inputs import ModelOutput
+from helpers.figures.maps import IMAGE, plot_map
+from helpers.figures.spectra import (
+    plot_error_violins,
+    plot_reconstruction,
+    plot_spectra,
+    share_limits,
+)
+from helpers.figures.style import (
+    BOUND,
+    COLUMN,
+    DATA,
+    MODEL_COLOURS,
+    letter_panels,
+    page_figure,
+    panel_title,
+)
+
+TIME = "Time t"
+INTENSITY = "Intensity (s.d.)"
+RANKS = ("best", "median", "worst")
+
+
+def _colour_ramp(primary: int, values: np.ndarray) -> np.ndarray:
+    """RGB colours, shape (n, 3), along one primary with the two others at 0.5."""
+    colours = np.full((len(values), 3), 0.5)
+    colours[:, primary] = values
+    return colours
+
+
+def plot_colour_axis(
+    ax: Axes, time: np.ndarray, spectra: np.ndarray, values: np.ndarray, primary: int
+) -> Axes:
+    """Draw the spectra along one primary colour, each in the colour it belongs to."""
+    colours = _colour_ramp(primary, values)
+    plot_spectra(ax, time, spectra, colours, x_label=TIME, y_label="Intensity (arb. u.)")
+    scale = Normalize(values[0], values[-1])
+    ramp = ListedColormap(_colour_ramp(primary, np.linspace(values[0], values[-1], 256)))
+    bar = ax.figure.colorbar(
+        ScalarMappable(scale, ramp), ax=ax, location="bottom", aspect=25, pad=0.02
+    )
+    others = [name for name in "RGB" if name != "RGB"[primary]]
+    bar.set_label(f"{'RGB'[primary]}  ({others[0]} = {others[1]} = 0.5)")
+    return ax
+
+
+def figure_1(
+    time: np.ndarray, spectra: np.ndarray, values: np.ndarray, painting: np.ndarray
+) -> Figure:
+    """Figure 1: spectra along each primary colour, and the painting.
+
+    Parameters
+    ----------
+    time : ndarray, shape (n_steps,)
+        Time steps on [-1, 1].
+    spectra : ndarray, shape (3, n_values, n_steps)
+        Spectra along R, G and B (arb. u.), the two other colours at 0.5.
+    values : ndarray, shape (n_values,)
+        Value of the varied colour, ascending in [0, 1].
+    painting : ndarray, shape (height, width, 3)
+        RGB in [0, 1].
+    """
+    figure = page_figure(2.3)
+    axes = figure.subplots(1, 4, gridspec_kw={"width_ratios": [1, 1, 1, 1.15]})
+    for primary, ax in enumerate(axes[:3]):
+        plot_colour_axis(ax, time, spectra[primary], values, primary)
+    share_limits(axes[:3])
+    axes[3].imshow(painting)
+    axes[3].set_axis_off()
+    letter_panels(axes, "abcd")
+    return figure
+
+
+def _draw_toy_model(
+    axes: Sequence[Axes], time: np.ndarray, data: np.ndarray, model: ModelOutput
+) -> None:
+    """Three maps, then the best, median and worst reconstruction, of one model."""
+    for index, ax in enumerate(axes[:3]):
+        if index >= len(model.maps):
+            ax.set_axis_off()
+            continue
+        plot_map(ax, model.maps[index], label="coefficient", orientation=IMAGE)
+        panel_title(ax, "", model.map_name(index))
+    for rank, spectrum, ax in zip(RANKS, model.best_median_worst(), axes[3:], strict=True):
+        plot_reconstruction(
+            ax, time, data[spectrum], {model.name: model.reconstruction[spectrum]},
+            x_label=TIME, y_label=INTENSITY,
+        )
+        panel_title(ax, "", f"{rank}, MSE {model.mse[spectrum]:.3g}")
+    share_limits(axes[3:])
+    axes[3].legend(loc="best")
+
+
+def figure_2(
+    time: np.ndarray, data: np.ndarray, dl: ModelOutput, vae: ModelOutput
+) -> Figure:
+    """Figure 2: both models on the spectra of the painting.
+
+    Parameters
+    ----------
+    time : ndarray, shape (n_steps,)
+        Time steps.
+    data : ndarray, shape (n_spectra, n_steps)
+        Spectra of the painting, standardised.
+    dl, vae : ModelOutput
+        Dictionary learning and β-VAE; the first three maps of each are drawn.
+    """
+    figure = page_figure(6.0)
+    top, bottom = figure.subfigures(2, 1, height_ratios=[2.3, 1])
+    axes = top.subplots(2, 6)
+    for row, model in zip(axes, (dl, vae), strict=True):
+        _draw_toy_model(row, time, data, model)
+    letter_panels(axes.flat, "abcdefghijkl")
+    if vae.n_active is not None:
+        shown = min(3, len(vae.maps))
+        axes[1, 0].annotate(
+            f"β-VAE: {shown} of {vae.n_active} active channels shown", (0, 1),
+            xytext=(0, 14), xycoords="axes fraction", textcoords="offset points",
+        )
+    violins = bottom.subplots()
+    errors = {model.name: model.reconstruction - data for model in (dl, vae)}
+    plot_error_violins(violins, errors, x_label="Spectrum index", y_label="Error (s.d.)")
+    panel_title(violins, "m", "reconstruction − data")
+    return figure
+
+
+def figure_s3(
+    alphas: np.ndarray, mse: np.ndarray, chosen: float, pca_mse: float
+) -> Figure:
+    """Figure S3: error of dictionary learning along the grid of λ.
+
+    Parameters
+    ----------
+    alphas, mse : ndarray, shape (n_alphas,)
+        Grid of λ and the mean squared error (scaled units) at each.
+    chosen : float
+        λ used by the figures.
+    pca_mse : float
+        Error of PCA with as many components: no linear model is below it.
+    """
+    figure = page_figure(2.3, COLUMN)
+    ax = figure.subplots()
+    ax.plot(alphas, mse, "o-", color=MODEL_COLOURS["DL"], label="DL, n = 3")
+    ax.axhline(pca_mse, color=BOUND, linestyle="--", label="PCA bound, n = 3")
+    ax.axvline(chosen, color=DATA, linestyle=":", label=f"chosen λ = {chosen:g}")
+    ax.set(xlabel="λ", ylabel="MSE (s.d.²)", ylim=(0, None))
+    ax.legend()
+    return figure
+
+
+def plot_error_along(
+    ax: Axes, values: np.ndarray, mse: Mapping[str, np.ndarray], *, label: str
+) -> Axes:
+    """Median and 10–90 % range of the error in 20 bins of one colour.
+
+    Parameters
+    ----------
+    ax : Axes
+        Panel.
+    values : ndarray, shape (n_spectra,)
+        Value of the colour, in [0, 1].
+    mse : mapping of str to ndarray, shape (n_spectra,)
+        Mean squared error of each spectrum by model name.
+    label : str
+        Name of the colour.
+    """
+    edges = np.linspace(0, 1, 21)
+    bins = np.clip(np.digitize(values, edges) - 1, 0, 19)
+    centres = edges[:-1] + 0.025
+    for name, errors in mse.items():
+        groups = [errors[bins == b] if np.any(bins == b) else [np.nan] for b in range(20)]
+        low, middle, high = np.transpose([np.percentile(g, [10, 50, 90]) for g in groups])
+        ax.fill_between(
+            centres, low, high, color=MODEL_COLOURS[name], alpha=0.25, linewidth=0
+        )
+        ax.plot(centres, middle, color=MODEL_COLOURS[name], label=name)
+    ax.set(xlabel=label, ylabel="MSE (s.d.²)", xlim=(0, 1), yscale="log")
+    return ax
+
+
+def figure_s4(
+    rgb: np.ndarray, mse: Mapping[str, np.ndarray], pca_mse: float
+) -> Figure:
+    """Figure S4: validation over the whole colour gamut.
+
+    Parameters
+    ----------
+    rgb : ndarray, shape (n_spectra, 3)
+        Colours, uniform in [0, 1].
+    mse : mapping of str to ndarray, shape (n_spectra,)
+        Mean squared error of each spectrum by model name, in scaled units.
+    pca_mse : float
+        Mean error of PCA with three components.
+    """
+    figure = page_figure(2.1)
+    axes = figure.subplots(1, 4, gridspec_kw={"width_ratios": [1, 1, 1, 1.3]})
+    for primary, ax in enumerate(axes[:3]):
+        plot_error_along(ax, rgb[:, primary], mse, label="RGB"[primary])
+    share_limits(axes[:3])
+    axes[0].legend(title="median, 10–90 %", title_fontsize=6, ncols=2)
+    plot_error_histogram(axes[3], mse, pca_mse)
+    letter_panels(axes, "abcd")
+    return figure
+
+
+def plot_error_histogram(
+    ax: Axes, mse: Mapping[str, np.ndarray], pca_mse: float
+) -> Axes:
+    """Histogram of the error of each spectrum, with the means and the PCA bound."""
+    positive = np.concatenate([errors[errors > 0] for errors in mse.values()])
+    bins = np.geomspace(positive.min(), positive.max(), 60)
+    for name, errors in mse.items():
+        colour = MODEL_COLOURS[name]
+        ax.hist(errors, bins, color=colour, alpha=0.5)
+        ax.axvline(errors.mean(), color=colour, label=f"{name}, mean {errors.mean():.3f}")
+    ax.axvline(pca_mse, color=BOUND, linestyle="--", label=f"PCA, mean {pca_mse:.3f}")
+    ax.set(xlabel="MSE (s.d.²)", ylabel="Spectra", xscale="log")
+    ax.legend(loc="upper left")
+    return ax

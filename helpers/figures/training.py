@@ -1,0 +1,109 @@
+"""Course of the training, and error against the number of components (Figure S9)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from helpers.figures.style import (
+    BOUND,
+    COLUMN,
+    DATA,
+    MODEL_COLOURS,
+    VAE,
+    label_source,
+    letter_panels,
+    page_figure,
+    panel_title,
+)
+
+
+def training_curves(
+    history: Mapping[str, np.ndarray], *, source: str = "measured"
+) -> Figure:
+    """Error, β·KL, β and active channels over the epochs.
+
+    Parameters
+    ----------
+    history : mapping of str to ndarray, shape (n_epochs,)
+        "epoch", "mse" (s.d.²), "kl" (nat, summed over latents) and "beta"; with
+        "active" (number of active channels) where it was recorded, NaN between records.
+    source : {"measured", "twin"}
+        Origin of the training data; leave out for the toy.
+    """
+    has_active = "active" in history
+    figure = page_figure(2.9 if has_active else 2.3, COLUMN)
+    axes = figure.subplots(2 + has_active, 1, sharex=True, height_ratios=[2] + [1] * (1 + has_active))
+    epoch = history["epoch"]
+    axes[0].plot(epoch, history["mse"], color=DATA, label="MSE (s.d.²)")
+    penalty = history["beta"] * history["kl"]
+    axes[0].plot(epoch, np.where(penalty > 0, penalty, np.nan), color=VAE, label="β·KL (nat)")
+    axes[0].set(ylabel="Loss terms", yscale="log")
+    axes[0].legend(ncols=2)
+    axes[1].step(epoch, history["beta"], where="post", color=VAE)
+    axes[1].set_ylabel("β")
+    if has_active:
+        recorded = np.isfinite(history["active"])
+        axes[2].step(epoch[recorded], history["active"][recorded], where="post", color=DATA)
+        axes[2].set(ylabel="Active\nchannels", ylim=(0, None))
+        axes[2].yaxis.set_major_locator(MaxNLocator(4, integer=True))
+    axes[-1].set_xlabel("Epoch")
+    letter_panels(axes, "abc"[: len(axes)])
+    label_source(figure, source)
+    return figure
+
+
+@dataclass(frozen=True)
+class Errors:
+    """Error of linear models of growing size, and of the fitted models.
+
+    Parameters
+    ----------
+    title : str
+        Benchmark.
+    pca_mse : ndarray, shape (n_components,)
+        Mean squared error (s.d.²) of PCA with 1, 2, … components.
+    models : mapping of str to tuple of (int, float)
+        Number of components (active channels for the β-VAE) and error by model name.
+    """
+
+    title: str
+    pca_mse: np.ndarray
+    models: Mapping[str, tuple[int, float]]
+
+
+def plot_component_errors(ax: Axes, errors: Errors) -> Axes:
+    """Draw the PCA bound as a curve and each model as a point."""
+    components = np.arange(1, len(errors.pca_mse) + 1)
+    ax.plot(components, errors.pca_mse, ".-", color=BOUND, label="PCA: bound of linear models")
+    for name, (n, mse) in errors.models.items():
+        ax.plot(n, mse, "D", color=MODEL_COLOURS[name], markersize=5, label=name)
+    ax.set(xlabel="Components", ylabel="MSE (s.d.²)", yscale="log")
+    ax.xaxis.set_major_locator(MaxNLocator(8, integer=True))
+    panel_title(ax, "", errors.title)
+    ax.legend()
+    return ax
+
+
+def figure_s9(toy: Errors, beps: Errors, *, source: str) -> Figure:
+    """Figure S9: mean squared error against the number of components.
+
+    Parameters
+    ----------
+    toy, beps : Errors
+        The two benchmarks.
+    source : {"measured", "twin"}
+        Origin of the BEPS data.
+    """
+    figure = page_figure(2.4, 5.0)
+    axes = figure.subplots(1, 2)
+    for ax, errors in zip(axes, (toy, beps), strict=True):
+        plot_component_errors(ax, errors)
+    letter_panels(axes, "ab")
+    label_source(figure, source)
+    return figure
