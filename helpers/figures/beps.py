@@ -1,4 +1,4 @@
-"""Figures of the measured (or simulated) loops: 4, S6, S7 and S8."""
+"""Figure 4: both models on the switching loops."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure, SubFigure
 
-from helpers.figures.inputs import PHYSICAL, SCALED, Channel, ModelOutput
-from helpers.figures.maps import TURNED, Orientation, plot_map, signed_norm
+from helpers.figures.inputs import PHYSICAL, QUANTITIES, Channel, ModelOutput
+from helpers.figures.maps import TURNED, Orientation, plot_map
 from helpers.figures.spectra import (
     channel_values,
-    plot_error_violins,
     plot_reconstruction,
     share_limits,
 )
@@ -27,7 +26,7 @@ def _draw_maps(axes: np.ndarray, model: ModelOutput, orientation: Orientation) -
         if index >= len(model.maps):
             ax.set_axis_off()
             continue
-        plot_map(ax, model.maps[index], label="coefficient", orientation=orientation)
+        plot_map(ax, model.maps[index], label=QUANTITIES[model.name], orientation=orientation)
         panel_title(ax, "", model.map_name(index))
 
 
@@ -50,10 +49,12 @@ def _draw_examples(
                 channel_values(data[spectrum], row, channel), drawn,
                 x_label=VOLTAGE if row else "", y_label=channel.label, loop=True,
             )
-        title = f"{RANKS[column]}, MSE {models[0].mse[spectrum]:.2g}"
+        title = f"{RANKS[column]}\nMSE {models[0].mse[spectrum]:.2g}"
         panel_title(axes[0, column], "", title)
-    for row in axes:
-        share_limits(row)
+    share_limits(axes[0])
+    # The worst resonance spectrum is an outlier whose range would flatten the others.
+    for ax in axes[1, 1:]:
+        ax.set_ylabel("")
 
 
 def _draw_beps_model(
@@ -67,13 +68,13 @@ def _draw_beps_model(
     orientation: Orientation,
 ) -> None:
     """Maps and examples of the first of two models, in one half of Figure 4."""
-    axes = block.subplots(3, 3, gridspec_kw={"height_ratios": [1.35, 1, 1]})
-    _draw_maps(axes[0], models[0], orientation)
-    _draw_examples(axes[1:], voltage_V, data, models, channels)
-    letter_panels(axes.flat, letters)
-    for ax in axes[1]:
+    upper, lower = block.subfigures(2, 1, height_ratios=[1, 1.5])
+    maps, examples = upper.subplots(1, 3), lower.subplots(2, 3)
+    _draw_maps(maps, models[0], orientation)
+    _draw_examples(examples, voltage_V, data, models, channels)
+    letter_panels([*maps, *examples.flat], letters)
+    for ax in examples[0]:
         ax.tick_params(labelbottom=False)
-    axes[1, 0].legend(loc="best", labelspacing=0.2)
 
 
 def plot_error_maps(
@@ -126,8 +127,8 @@ def figure_4(
     orientation : Orientation
         `TURNED`, or `SCAN` for maps as recorded.
     """
-    figure = page_figure(6.4)
-    top, bottom = figure.subfigures(2, 1, height_ratios=[3.2, 1.35])
+    figure = page_figure(6.0)
+    top, bottom = figure.subfigures(2, 1, height_ratios=[3.3, 1.2])
     blocks = top.subfigures(1, 2)
     for block, models, letters in zip(
         blocks, ((dl, vae), (vae, dl)), ("abcdefhij", "klmnopqrs"), strict=True
@@ -136,6 +137,9 @@ def figure_4(
             block, voltage_V, data, models,
             letters=letters, channels=channels, orientation=orientation,
         )
-    plot_error_maps(bottom, (dl, vae), letters="tu", orientation=orientation)
+    handles, names = blocks[0].subfigs[1].axes[0].get_legend_handles_labels()
+    top.legend(handles, names, loc="outside lower center", ncols=3)
+    _, middle, _ = bottom.subfigures(1, 3, width_ratios=[1, 3, 1])
+    plot_error_maps(middle, (dl, vae), letters="tu", orientation=orientation)
     label_source(figure, source)
     return figure

@@ -6,9 +6,9 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure, SubFigure
 
-from helpers.figures.inputs import PHYSICAL, Channel, Sweep
+from helpers.figures.inputs import PHYSICAL, QUANTITIES, Channel, Sweep
 from helpers.figures.maps import TURNED, Orientation, plot_map, signed_norm
-from helpers.figures.spectra import channel_values, plot_spectra, share_limits
+from helpers.figures.spectra import channel_values, plot_spectra
 from helpers.figures.style import SIGNED, label_source, panel_title, page_figure
 
 VOLTAGE = "Voltage (V)"
@@ -27,7 +27,7 @@ def _draw_channel(
     """One row: the map, then each channel of the generated loops in the map's colours."""
     norm = signed_norm(sweep.maps[index])
     plot_map(
-        axes[0], sweep.maps[index], label="coefficient", norm=norm, orientation=orientation
+        axes[0], sweep.maps[index], label=QUANTITIES[sweep.name], norm=norm, orientation=orientation
     )
     n_values = sweep.values.shape[1]
     lines = np.unique(np.linspace(0, n_values - 1, n_lines).round().astype(int))
@@ -70,7 +70,9 @@ def draw_sweep(
         `TURNED`, or `SCAN` for maps as recorded.
     """
     rows = len(sweep.maps)
-    axes = block.subplots(rows, 1 + len(channels), squeeze=False)
+    axes = block.subplots(
+        rows, 1 + len(channels), squeeze=False, width_ratios=[1.3] + [1] * len(channels)
+    )
     for index, row in enumerate(axes):
         _draw_channel(
             row, voltage_V, sweep, index,
@@ -117,7 +119,7 @@ def figure_5(
         `TURNED`, or `SCAN` for maps as recorded.
     """
     rows = max(min(3, len(dl.maps)), min(3, len(vae.maps)))
-    figure = page_figure(1.65 * rows)
+    figure = page_figure(1.6 * rows)
     blocks = figure.subfigures(1, 2, wspace=0.03)
     for block, sweep, letters in zip(blocks, (dl, vae), ("abc", "def"), strict=True):
         draw_sweep(

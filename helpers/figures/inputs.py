@@ -17,12 +17,16 @@ class Channel:
 
     @property
     def label(self) -> str:
-        return f"{self.name} ({self.unit})"
+        return f"{self.name}\n({self.unit})"
 
 
 # Physical units. The piezoresponse is about 1e-4 arb. u., so its axis counts in that.
 PHYSICAL = (Channel("Piezoresponse", "10⁻⁴ arb. u.", 1e4), Channel("Resonance", "kHz"))
 SCALED = (Channel("Piezoresponse", "s.d."), Channel("Resonance", "s.d."))
+
+
+# What a map shows, by model.
+QUANTITIES = {"DL": "coefficient", "β-VAE": "posterior mean"}
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import CenteredNorm, Normalize
 from matplotlib.font_manager import FontProperties
+from matplotlib.image import AxesImage
 from matplotlib.ticker import MaxNLocator
 from mpl_toolkits.axes_grid1.anchored_artists import AnchoredSizeBar
 from scipy.ndimage import rotate
@@ -112,15 +113,19 @@ def plot_map(
     colours = SIGNED if isinstance(norm, CenteredNorm) else POSITIVE
     image = ax.imshow(lay_out(values, orientation), cmap=colours, norm=norm)
     ax.set_axis_off()
+    ax.set_anchor("N")
     if orientation.size_um:
         _scale_bar(ax, values.shape[0], orientation)
     if colour_bar:
-        bar = ax.figure.colorbar(
-            image, ax=ax, location="bottom", fraction=0.06, pad=0.02, aspect=18
-        )
-        bar.set_label(label, labelpad=1)
-        bar.outline.set_linewidth(0.4)
-        bar.ax.tick_params(length=1.5, pad=1)
-        bar.locator = MaxNLocator(3, steps=[1, 2, 2.5, 5, 10], min_n_ticks=2)
-        bar.update_ticks()
+        _colour_bar(ax, image, label)
     return ax
+
+
+def _colour_bar(ax: Axes, image: AxesImage, label: str) -> None:
+    """Colour bar as wide as the map, right below it whatever room the layout leaves."""
+    below = ax.inset_axes((0.0, -0.1, 1.0, 0.05))
+    bar = ax.figure.colorbar(image, cax=below, orientation="horizontal")
+    bar.set_label(label, labelpad=1)
+    bar.outline.set_linewidth(0.4)
+    below.tick_params(length=1.5, pad=1)
+    below.xaxis.set_major_locator(MaxNLocator(3, steps=[1, 2, 2.5, 5, 10], min_n_ticks=2))

@@ -50,7 +50,7 @@ def _layer_stage(layer) -> Stage | None:
     """Stage of one Keras layer, or None for layers that get no box of their own."""
     name = type(layer).__name__
     shape = tuple(layer.output.shape[1:])
-    if name == "InputLayer":
+    if layer.name == "spectra" and name == "InputLayer":
         return Stage("data", ("input",), shape)
     if name == "Bidirectional":
         lines = ("BiLSTM", f"{layer.forward_layer.units} units")
@@ -63,7 +63,7 @@ def _layer_stage(layer) -> Stage | None:
         return Stage("shape", ("repeat", f"{layer.n} ×"), shape)
     if name == "AppendDrive":
         return Stage("shape", ("append", "drive"), shape)
-    if name == "Reshape":
+    if layer.name == "interleaved":
         return Stage("shape", ("interleave",), shape)
     return None
 
@@ -82,8 +82,8 @@ def _merge_block(layers: list) -> Stage:
 def network_stages(layers: Iterable) -> list[Stage]:
     """Boxes of an encoder or a decoder in the order of its layers.
 
-    Layers named ``block<number>_…`` become one box; layers of the linear path and the
-    two latent layers get none, as `figure_3` draws the latents itself.
+    Layers named ``block<number>_…`` become one box; the input of the decoder, the linear
+    path and the two latent layers get none, as `figure_3` draws those itself.
 
     Parameters
     ----------
@@ -176,11 +176,9 @@ def figure_3(
         _draw_linear_paths(ax, n - len(up), n - len(down), n - 1)
     ax.text(n - len(up) - 0.4, 2.78, "encoder", weight="bold")
     ax.text(n - len(down) - 0.4, 0.78, "decoder", weight="bold")
-    ax.text(
-        n - 0.6, 2.78, f"{n_parameters:,} parameters; under each box: output shape",
-        ha="right", fontsize=6, color="0.35",
-    )
-    ax.set(xlim=(-0.55, n - 0.45), ylim=(-1.15, 3.0))
+    note = f"{n_parameters:,} parameters. Under each box: output shape. Bracket: shortcut, added."
+    ax.text(n - 0.6, -1.15, note, ha="right", fontsize=6, color="0.35")
+    ax.set(xlim=(-0.55, n - 0.45), ylim=(-1.2, 3.0))
     ax.set_axis_off()
     return figure
 

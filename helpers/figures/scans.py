@@ -49,7 +49,12 @@ def plot_loop_spread(
     flat = close_loop(loops.reshape(-1, loops.shape[-1])) * channel.scale
     x = close_loop(voltage_V)
     low, high = np.percentile(flat, [10, 90], axis=0)
-    ax.fill_between(x, low, high, color=colour, alpha=0.2, linewidth=0)
+    turn = int(np.argmin(x))
+    # Branch by branch: a fill of the whole loop cancels where the branches overlap.
+    for branch in (slice(None, turn + 1), slice(turn, None)):
+        ax.fill_between(
+            x[branch], low[branch], high[branch], color=colour, alpha=0.15, linewidth=0
+        )
     ax.plot(x, flat.mean(0), color=colour)
     ax.set(xlabel=VOLTAGE, ylabel=channel.label)
     return ax
@@ -93,15 +98,15 @@ def _draw_channel(
             axes[2, column], maps[column], label="", norm=norm,
             orientation=orientation, colour_bar=False,
         )
-        for row, name in zip(axes, ("three pixels", "mean, 10–90 %", ""), strict=True):
-            panel_title(row[column], "", name or f"at {scan.voltage_V[step]:.1f} V")
-        axes[0, column].set_title(SOURCE_NAMES[scan.source], loc="right", style="italic")
+        titles = ("three pixels", "mean, 10–90 %", f"at {scan.voltage_V[step]:.1f} V")
+        for row, title in zip(axes, titles, strict=True):
+            panel_title(row[column], "", f"{SOURCE_NAMES[scan.source]}\n{title}")
     for row in axes[:2]:
         share_limits(row)
     bar = axes[2, 0].figure.colorbar(
         axes[2, 0].images[0], ax=axes[2], location="bottom", aspect=30, shrink=0.8, pad=0.02
     )
-    bar.set_label(channel.label)
+    bar.set_label(channel.label.replace("\n", " "))
 
 
 def compare_scans(
@@ -122,7 +127,7 @@ def compare_scans(
     orientation : Orientation
         `TURNED`, or `SCAN` for maps as recorded.
     """
-    figure = page_figure(5.4)
+    figure = page_figure(5.8)
     blocks = figure.subfigures(1, 2)
     for block, channel, letters in zip(blocks, PHYSICAL, ("abcdef", "ghijkl"), strict=True):
         axes = block.subplots(3, 2, gridspec_kw={"height_ratios": [1, 1, 1.25]})

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from helpers.paths import atomic
 
@@ -24,7 +26,7 @@ CHANNEL_COLOURS = (DATA, "#CC79A7")
 SIGNED, POSITIVE = "managua_r", "viridis"
 
 TWIN_LABEL = "simulated data (twin), not a measurement"
-SOURCES = ("measured", "twin")
+SOURCES = ("measured", "twin", "toy", "schematic")
 
 STYLE = {
     "font.family": "sans-serif",
@@ -79,6 +81,13 @@ def letter_panels(axes: Iterable[Axes], letters: str) -> None:
         panel_title(ax, letter, ax.get_title(loc="left"))
 
 
+def plain_log_ticks(axis: Axis) -> None:
+    """Label a logarithmic axis with plain numbers at 1, 2 and 5 of every decade."""
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axis.set_major_formatter("{x:g}")
+    axis.set_minor_formatter(NullFormatter())
+
+
 def label_source(figure: Figure, source: str) -> None:
     """Write on the figure that its data are simulated, where they are.
 
@@ -86,17 +95,17 @@ def label_source(figure: Figure, source: str) -> None:
     ----------
     figure : Figure
         Changed in place; the label takes the bottom right corner.
-    source : {"measured", "twin"}
-        Origin of the data drawn.
+    source : {"measured", "twin", "toy", "schematic"}
+        Origin of the data drawn; only the twin could be taken for a measurement.
 
     Raises
     ------
     ValueError
-        If `source` is neither of the two.
+        If `source` is none of these.
     """
     if source not in SOURCES:
         raise ValueError(
-            f"the source of the data is {source!r}: expected 'measured' or 'twin'; "
+            f"the source of the data is {source!r}: expected one of {SOURCES}; "
             "pass on the `source` of the scan"
         )
     if source == "twin":

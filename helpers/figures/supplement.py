@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from string import ascii_lowercase
+
 import numpy as np
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from helpers.figures.inputs import SCALED, Channel, ModelOutput
 from helpers.figures.maps import TURNED, Orientation, plot_map, signed_norm
-from helpers.figures.spectra import close_loop, plot_error_violins
+from helpers.figures.spectra import VISIBLE_SHARE, close_loop, plot_error_violins
 from helpers.figures.style import (
     label_source,
     letter_panels,
@@ -86,18 +88,21 @@ def figure_s7(
         `TURNED`, or `SCAN` for maps as recorded.
     """
     rows = -(-len(maps) // 4)
-    figure = page_figure(1.55 * rows, 5.6)
+    figure = page_figure(1.42 * rows, 5.8)
     axes = figure.subplots(rows, 4)
     norm = signed_norm(maps)
     for ax in axes.flat[len(maps) :]:
         ax.set_axis_off()
-    for ax, index in zip(axes.flat, np.argsort(-kl_nat), strict=False):
+    order = np.argsort(-kl_nat, kind="stable")
+    for ax, index, letter in zip(axes.flat, order, ascii_lowercase, strict=False):
         plot_map(
             ax, maps[index], label="", norm=norm, orientation=orientation, colour_bar=False
         )
         state = "active" if kl_nat[index] > threshold_nat else "noise"
-        title = f"z{latents[index]}, {state}, KL {kl_nat[index]:.2g} nat"
-        ax.set_title(title, loc="left", color="0.0" if state == "active" else "0.5")
+        title = f"z{latents[index]} {state}, KL {kl_nat[index]:.2g} nat"
+        panel_title(ax, letter, title)
+        if state == "noise":
+            ax.set_title(ax.get_title(loc="left"), loc="left", color="0.5")
     bar = figure.colorbar(axes.flat[0].images[0], ax=axes, shrink=0.5, extend="both")
     bar.set_label("posterior mean")
     label_source(figure, source)
@@ -125,7 +130,8 @@ def figure_s8(
     channels : tuple of Channel
         Labels of the two channels.
     """
-    figure = page_figure(4.2)
+    note = f"reconstruction − data ({VISIBLE_SHARE:.1%} in frame)"
+    figure = page_figure(4.6)
     axes = figure.subplots(2, 1, sharex=True)
     for index, (ax, channel) in enumerate(zip(axes, channels, strict=True)):
         errors = {m.name: (m.reconstruction - data)[..., index] for m in (dl, vae)}
@@ -133,7 +139,7 @@ def figure_s8(
             ax, errors, y_label=f"Error ({channel.unit})",
             x_label="Voltage step" if index else "",
         )
-        panel_title(ax, "", f"{channel.name}, reconstruction − data")
+        panel_title(ax, "", f"{channel.name}, {note}")
     letter_panels(axes, "ab")
     label_source(figure, source)
     return figure

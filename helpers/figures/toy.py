@@ -10,9 +10,10 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
 
-from helpers.figures.inputs import ModelOutput
+from helpers.figures.inputs import QUANTITIES, ModelOutput
 from helpers.figures.maps import IMAGE, plot_map
 from helpers.figures.spectra import (
+    VISIBLE_SHARE,
     plot_error_violins,
     plot_reconstruction,
     plot_spectra,
@@ -26,6 +27,7 @@ from helpers.figures.style import (
     letter_panels,
     page_figure,
     panel_title,
+    plain_log_ticks,
 )
 
 TIME = "Time t"
@@ -91,14 +93,14 @@ def _draw_toy_model(
         if index >= len(model.maps):
             ax.set_axis_off()
             continue
-        plot_map(ax, model.maps[index], label="coefficient", orientation=IMAGE)
+        plot_map(ax, model.maps[index], label=QUANTITIES[model.name], orientation=IMAGE)
         panel_title(ax, "", model.map_name(index))
     for rank, spectrum, ax in zip(RANKS, model.best_median_worst(), axes[3:], strict=True):
         plot_reconstruction(
             ax, time, data[spectrum], {model.name: model.reconstruction[spectrum]},
             x_label=TIME, y_label=INTENSITY,
         )
-        panel_title(ax, "", f"{rank}, MSE {model.mse[spectrum]:.3g}")
+        panel_title(ax, "", f"{rank}\nMSE {model.mse[spectrum]:.3g}")
     share_limits(axes[3:])
     axes[3].legend(loc="best")
 
@@ -125,14 +127,14 @@ def figure_2(
     letter_panels(axes.flat, "abcdefghijkl")
     if vae.n_active is not None:
         shown = min(3, len(vae.maps))
-        axes[1, 0].annotate(
-            f"β-VAE: {shown} of {vae.n_active} active channels shown", (0, 1),
-            xytext=(0, 14), xycoords="axes fraction", textcoords="offset points",
+        note = f"{shown} of {vae.n_active} active channels shown"
+        axes[1, 1].text(
+            0.5, -0.38, note, transform=axes[1, 1].transAxes, ha="center", va="top", color="0.35"
         )
     violins = bottom.subplots()
     errors = {model.name: model.reconstruction - data for model in (dl, vae)}
     plot_error_violins(violins, errors, x_label="Spectrum index", y_label="Error (s.d.)")
-    panel_title(violins, "m", "reconstruction − data")
+    panel_title(violins, "m", f"reconstruction − data ({VISIBLE_SHARE:.1%} in frame)")
     return figure
 
 
@@ -187,6 +189,7 @@ def plot_error_along(
         )
         ax.plot(centres, middle, color=MODEL_COLOURS[name], label=name)
     ax.set(xlabel=label, ylabel="MSE (s.d.²)", xlim=(0, 1), yscale="log")
+    plain_log_ticks(ax.yaxis)
     return ax
 
 
@@ -224,8 +227,12 @@ def plot_error_histogram(
     for name, errors in mse.items():
         colour = MODEL_COLOURS[name]
         ax.hist(errors, bins, color=colour, alpha=0.5)
-        ax.axvline(errors.mean(), color=colour, label=f"{name}, mean {errors.mean():.3f}")
-    ax.axvline(pca_mse, color=BOUND, linestyle="--", label=f"PCA, mean {pca_mse:.3f}")
+        label = f"{name}, mean {errors.mean():.3f}"
+        ax.axvline(errors.mean(), ymax=0.65, color=colour, label=label)
+    label = f"PCA, mean {pca_mse:.3f}"
+    ax.axvline(pca_mse, ymax=0.65, color=BOUND, linestyle="--", label=label)
     ax.set(xlabel="MSE (s.d.²)", ylabel="Spectra", xscale="log")
+    plain_log_ticks(ax.xaxis)
+    ax.set_ylim(0, 1.5 * ax.get_ylim()[1])
     ax.legend(loc="upper left")
     return ax

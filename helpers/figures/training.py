@@ -20,42 +20,56 @@ from helpers.figures.style import (
     letter_panels,
     page_figure,
     panel_title,
+    plain_log_ticks,
 )
 
 
 def training_curves(
-    history: Mapping[str, np.ndarray], *, source: str = "measured"
+    history: Mapping[str, np.ndarray],
+    *,
+    source: str,
+    snapshot_epochs: np.ndarray | None = None,
+    active: np.ndarray | None = None,
 ) -> Figure:
     """Error, β·KL, β and active channels over the epochs.
 
     Parameters
     ----------
     history : mapping of str to ndarray, shape (n_epochs,)
-        "epoch", "mse" (s.d.²), "kl" (nat, summed over latents) and "beta"; with
-        "active" (number of active channels) where it was recorded, NaN between records.
-    source : {"measured", "twin"}
-        Origin of the training data; leave out for the toy.
+        "mse" (s.d.²), "kl" (nat, summed over latents) and "beta" of every epoch.
+    source : {"measured", "twin", "toy"}
+        Origin of the training data.
+    snapshot_epochs, active : ndarray, shape (n_snapshots,), optional
+        Number of active channels and the epochs at which they were counted.
     """
-    has_active = "active" in history
-    figure = page_figure(2.9 if has_active else 2.3, COLUMN)
-    axes = figure.subplots(2 + has_active, 1, sharex=True, height_ratios=[2] + [1] * (1 + has_active))
-    epoch = history["epoch"]
-    axes[0].plot(epoch, history["mse"], color=DATA, label="MSE (s.d.²)")
-    penalty = history["beta"] * history["kl"]
-    axes[0].plot(epoch, np.where(penalty > 0, penalty, np.nan), color=VAE, label="β·KL (nat)")
-    axes[0].set(ylabel="Loss terms", yscale="log")
-    axes[0].legend(ncols=2)
-    axes[1].step(epoch, history["beta"], where="post", color=VAE)
+    rows = 2 if active is None else 3
+    figure = page_figure(1.0 + 0.65 * rows, COLUMN)
+    axes = figure.subplots(rows, 1, sharex=True, height_ratios=[2, 1, 1][:rows])
+    epochs = np.arange(1, len(history["mse"]) + 1)
+    plot_loss_terms(axes[0], epochs, history)
+    axes[1].step(epochs, history["beta"], color=VAE)
     axes[1].set_ylabel("β")
-    if has_active:
-        recorded = np.isfinite(history["active"])
-        axes[2].step(epoch[recorded], history["active"][recorded], where="post", color=DATA)
+    if active is not None:
+        axes[2].step(snapshot_epochs, active, "-", color=DATA, where="post")
         axes[2].set(ylabel="Active\nchannels", ylim=(0, None))
         axes[2].yaxis.set_major_locator(MaxNLocator(4, integer=True))
     axes[-1].set_xlabel("Epoch")
-    letter_panels(axes, "abc"[: len(axes)])
+    letter_panels(axes, "abc"[:rows])
     label_source(figure, source)
     return figure
+
+
+def plot_loss_terms(
+    ax: Axes, epochs: np.ndarray, history: Mapping[str, np.ndarray]
+) -> Axes:
+    """Mean squared error and β·KL (where β is not zero) over the epochs."""
+    penalty = history["beta"] * history["kl"]
+    ax.plot(epochs, history["mse"], color=DATA, label="MSE (s.d.²)")
+    ax.plot(epochs, np.where(penalty > 0, penalty, np.nan), color=VAE, label="β·KL (nat)")
+    ax.set(ylabel="Loss terms", yscale="log")
+    plain_log_ticks(ax.yaxis)
+    ax.legend(ncols=2)
+    return ax
 
 
 @dataclass(frozen=True)
@@ -84,6 +98,7 @@ def plot_component_errors(ax: Axes, errors: Errors) -> Axes:
     for name, (n, mse) in errors.models.items():
         ax.plot(n, mse, "D", color=MODEL_COLOURS[name], markersize=5, label=name)
     ax.set(xlabel="Components", ylabel="MSE (s.d.²)", yscale="log")
+    plain_log_ticks(ax.yaxis)
     ax.xaxis.set_major_locator(MaxNLocator(8, integer=True))
     panel_title(ax, "", errors.title)
     ax.legend()
