@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure, SubFigure
 
-from helpers.figures.inputs import PHYSICAL, QUANTITIES, Channel, ModelOutput
+from helpers.figures.inputs import PHYSICAL, Channel, ModelOutput
 from helpers.figures.maps import TURNED, Orientation, plot_map
 from helpers.figures.spectra import (
     channel_values,
@@ -26,7 +26,7 @@ def _draw_maps(axes: np.ndarray, model: ModelOutput, orientation: Orientation) -
         if index >= len(model.maps):
             ax.set_axis_off()
             continue
-        plot_map(ax, model.maps[index], label=QUANTITIES[model.name], orientation=orientation)
+        plot_map(ax, model.maps[index], label=model.quantity, orientation=orientation)
         panel_title(ax, "", model.map_name(index))
 
 

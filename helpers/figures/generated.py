@@ -6,7 +6,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure, SubFigure
 
-from helpers.figures.inputs import PHYSICAL, QUANTITIES, Channel, Sweep
+from helpers.figures.inputs import PHYSICAL, Channel, Sweep
 from helpers.figures.maps import TURNED, Orientation, plot_map, signed_norm
 from helpers.figures.spectra import channel_values, plot_spectra
 from helpers.figures.style import SIGNED, label_source, panel_title, page_figure
@@ -27,7 +27,7 @@ def _draw_channel(
     """One row: the map, then each channel of the generated loops in the map's colours."""
     norm = signed_norm(sweep.maps[index])
     plot_map(
-        axes[0], sweep.maps[index], label=QUANTITIES[sweep.name], norm=norm, orientation=orientation
+        axes[0], sweep.maps[index], label=sweep.quantity, norm=norm, orientation=orientation
     )
     n_values = sweep.values.shape[1]
     lines = np.unique(np.linspace(0, n_values - 1, n_lines).round().astype(int))

@@ -61,6 +61,11 @@ class ModelOutput:
             return self.map_names[index]
         return f"{self.name} {index + 1}"
 
+    @property
+    def quantity(self) -> str:
+        """What the maps show."""
+        return QUANTITIES[self.name]
+
     def best_median_worst(self) -> tuple[int, int, int]:
         """Spectra of the smallest, the median and the largest error."""
         order = np.argsort(self.mse, kind="stable")
@@ -95,6 +100,11 @@ class Sweep:
         if self.map_names:
             return self.map_names[index]
         return f"{self.name} {index + 1}"
+
+    @property
+    def quantity(self) -> str:
+        """What the maps show."""
+        return QUANTITIES[self.name]
 
     def first(self, n: int) -> Sweep:
         """The first `n` swept channels alone."""

@@ -10,7 +10,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
 
-from helpers.figures.inputs import QUANTITIES, ModelOutput
+from helpers.figures.inputs import ModelOutput
 from helpers.figures.maps import IMAGE, plot_map
 from helpers.figures.spectra import (
     VISIBLE_SHARE,
@@ -93,7 +93,7 @@ def _draw_toy_model(
         if index >= len(model.maps):
             ax.set_axis_off()
             continue
-        plot_map(ax, model.maps[index], label=QUANTITIES[model.name], orientation=IMAGE)
+        plot_map(ax, model.maps[index], label=model.quantity, orientation=IMAGE)
         panel_title(ax, "", model.map_name(index))
     for rank, spectrum, ax in zip(RANKS, model.best_median_worst(), axes[3:], strict=True):
         plot_reconstruction(
