@@ -1,7 +1,8 @@
 """How a pixel switches: loops of each mechanism, and their mixture, from the truth alone.
 
-A mechanism is a pair of logistic steps in voltage. The constants below describe the film of
-the paper in round numbers; no measured loop is stored here.
+A mechanism is a pair of logistic steps in voltage. The constants below, like those of
+helpers.domains and helpers.twin, are round numbers chosen by comparison with the measured
+scan of the paper; no measured loop is stored here.
 """
 
 from dataclasses import dataclass

@@ -9,7 +9,7 @@ from helpers.domains import draw_truth
 from helpers.switching import N_STEPS, drive_voltage, noise_free
 
 PIEZORESPONSE_NOISE = 1.3e-6  # arb. u., standard deviation of the white part
-RESONANCE_NOISE_kHz = 0.075 # white part, where the piezoresponse is 0.85e-4
+RESONANCE_NOISE_kHz = 0.075  # white part, where the piezoresponse is 0.85e-4
 NOISE_FLOOR = 1.5e-5  # arb. u.: the resonance stays measurable where the response vanishes
 JERKS_V = 0.42  # standard deviation of the switching ahead of or behind the smooth loop
 PERSISTENCE = 1.5  # persistent part of the noise, in units of the part that is white
