@@ -49,12 +49,11 @@ def write_movie(
         If the movie cannot be written: one sentence naming it and the remedy.
     """
     started = time.perf_counter()
-    bar = tqdm(
-        frames, Path(path).name, n_frames, unit="frame", mininterval=1.0, disable=not progress
-    )
+    if progress:
+        frames = tqdm(frames, Path(path).name, n_frames, unit="frame", mininterval=1.0)
     with atomic(path) as temporary:
         try:
-            _encode(temporary, bar, fps)
+            _encode(temporary, frames, fps)
             written = imageio_ffmpeg.count_frames_and_secs(str(temporary))[0]
         except (OSError, RuntimeError) as error:
             raise OSError(errno.EIO, "ffmpeg stopped before the end") from error

@@ -1,6 +1,7 @@
 """Figures of the paper, drawn from arrays: `figure_n` composes, `save_figure` writes."""
 
 from helpers.figures.beps import figure_4
+from helpers.figures.gamut import figure_s3, figure_s4
 from helpers.figures.generated import figure_5, figure_s5, figure_s10
 from helpers.figures.inputs import PHYSICAL, SCALED, Channel, ModelOutput, Sweep
 from helpers.figures.maps import IMAGE, SCAN, TURNED, Orientation, lay_out, plot_map
@@ -9,7 +10,7 @@ from helpers.figures.network import Stage, figure_3, network_stages
 from helpers.figures.scans import compare_scans
 from helpers.figures.style import TWIN_LABEL, label_source, save_figure
 from helpers.figures.supplement import figure_s6, figure_s7, figure_s8
-from helpers.figures.toy import figure_1, figure_2, figure_s3, figure_s4
+from helpers.figures.toy import figure_1, figure_2
 from helpers.figures.training import Errors, figure_s9, training_curves
 
 __all__ = [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from io import BytesIO
 from pathlib import Path
 
 import matplotlib as mpl
@@ -62,9 +63,18 @@ STYLE = {
 mpl.rcParams.update(STYLE)
 
 
-def page_figure(height: float, width: float = PAGE) -> Figure:
+class PageFigure(Figure):
+    """Figure that a notebook shows by itself, without the global state of pyplot."""
+
+    def _repr_png_(self) -> bytes:
+        buffer = BytesIO()
+        self.savefig(buffer, format="png")
+        return buffer.getvalue()
+
+
+def page_figure(height: float, width: float = PAGE) -> PageFigure:
     """Empty figure of the given size (inches) whose panels are spaced automatically."""
-    figure = Figure(figsize=(width, height), layout="constrained")
+    figure = PageFigure(figsize=(width, height), layout="constrained")
     figure.get_layout_engine().set(w_pad=0.03, h_pad=0.03, wspace=0.02, hspace=0.02)
     return figure
 
