@@ -1,0 +1,74 @@
+# The front door. `make` prints what there is; every target installs what it needs.
+
+PROFILE := laptop
+DATA := auto
+SEED := 0
+PAINTING :=
+CORES := all
+PYTHON := python3
+
+# Exported, so that any character a path may hold reaches Snakemake unchanged.
+export PROFILE DATA SEED PAINTING
+VARIABLES := PROFILE DATA SEED PAINTING CORES PYTHON
+GIVEN := $(foreach name,$(.VARIABLES),$(if $(findstring command line,$(origin $(name))),$(name)))
+UNKNOWN := $(filter-out $(VARIABLES),$(GIVEN))
+ifneq ($(UNKNOWN),)
+$(error Unknown variable $(UNKNOWN): expected one of $(VARIABLES); correct the name)
+endif
+
+# The name carries the content of requirements.txt: another content, another installation.
+INSTALLED := .venv/installed-$(firstword $(shell cksum < requirements.txt))
+ifneq ($(filter PYTHON,$(GIVEN)),)
+ifneq ($(shell $(PYTHON) -V),$(if $(wildcard .venv/bin/python),$(shell .venv/bin/python -V)))
+.PHONY: $(INSTALLED)
+endif
+endif
+
+# --nolock: the Snakefile holds a lock of its own, which a crash does not leave behind.
+SNAKEMAKE = .venv/bin/python -m snakemake --cores $(CORES) --nolock --rerun-incomplete \
+	--quiet host reason \
+	--config "profile=$$PROFILE" "data=$$DATA" "seed=$$SEED" $(if $(PAINTING),"painting=$$PAINTING")
+
+.PHONY: help figures test render lab clean
+
+help:
+	@echo "make figures   figures, table, movies and numbers, in build/<profile>/seed<seed>/"
+	@echo "make test      all tests"
+	@echo "make render    make figures, then put the executed notebooks into notebooks/ and the"
+	@echo "               numbers of a measured run into data/reference/"
+	@echo "make lab       open the notebooks in JupyterLab"
+	@echo "make clean     remove build/ and the workflow's notes on it"
+	@echo
+	@echo "PROFILE=laptop    smoke (minutes), laptop, or paper (hours on a GPU)"
+	@echo "DATA=auto         auto, twin, zenodo, drive:<id> or the path of an HDF5 file"
+	@echo "SEED=0            of every random choice"
+	@echo "PAINTING=         the path of an image for the toy benchmark (default: the one drawn here)"
+	@echo "CORES=all         processor cores to use"
+	@echo "PYTHON=python3    Python 3.11 to 3.13, from which .venv is made"
+	@echo
+	@echo "make figures DATA=loops.h5"
+
+figures: $(INSTALLED)
+	@$(SNAKEMAKE)
+
+test: $(INSTALLED)
+	@.venv/bin/python -m pytest
+
+render: figures
+	@.venv/bin/python -m helpers.render "build/$$PROFILE/seed$$SEED"
+
+lab: $(INSTALLED)
+	@JUPYTER_PATH="$(CURDIR)/.venv/share/jupyter" .venv/bin/python -m jupyter lab notebooks
+
+clean:
+	rm -rf build .snakemake
+
+$(INSTALLED):
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null || { \
+	  echo "PYTHON=$(PYTHON) is $$($(PYTHON) -V 2>/dev/null || echo not there): expected Python 3.11 to 3.13;" \
+	       "name another, as in make PYTHON=python3.12" >&2; exit 1; }
+	@echo "Installing into .venv (a few minutes, once)"
+	@rm -rf .venv
+	@$(PYTHON) -m venv .venv
+	@.venv/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@

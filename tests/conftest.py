@@ -1,0 +1,123 @@
+"""A copy of the tree with stub notebooks, on which the real Snakefile and Makefile run."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+COPIED = ["Snakefile", "Makefile", "requirements.txt", "helpers/__init__.py", "helpers/paths.py",
+          "helpers/sources.py", "helpers/workflow.py", "helpers/render.py"]
+PARAMETERS = 'profile = "smoke"\nseed = 1\nbuild = "../build"\n'
+# Notebook, its own parameters, its import and the files it writes, as the Snakefile lists them.
+STUBS = {
+    "0_measured_data": ('data = "auto"', "import helpers.data",
+                        "results/scan.h5 figures/figS1 figures/figS2 figures/figS6"),
+    "1_toy_rgb_benchmark": ('painting = ""', "import helpers.data", "results/toy.npz figures/fig1"),
+    "2_dictionary_learning": ("", "from helpers import data",
+                              "results/dictionary.npz figures/figS3 figures/figS5"),
+    "3_beta_vae_training": ("", "from helpers.training import train",
+                            "results/vae_toy.npz results/vae_beps.npz results/vae_toy.weights.h5 "
+                            "results/vae_beps.weights.h5 figures/fig3 figures/figS7"),
+    "4_embedding_movies": ("", "from helpers import movies",
+                           " ".join(f"movies/s{n}.mp4" for n in range(1, 7))),
+    "5_paper_and_reproduction": ("", "import helpers.movies",
+                                 "figures/fig2 figures/fig4 figures/fig5 figures/figS4 figures/figS8 "
+                                 "figures/figS9 figures/figS10 results/table1.json "
+                                 "metrics.json manifest.json run.json"),
+}
+WRITE = """
+from pathlib import Path
+folder = Path(build) / profile / f"seed{{seed}}"
+print("written in", folder.resolve())
+for file in "{files} results/{name}.json".split():
+    for suffix in (".png", ".pdf") if file.startswith("figures/") else ("",):
+        path = folder / (file + suffix)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("{{}}")
+"""
+
+
+def write_notebook(path: Path, *sources: str) -> None:
+    """A notebook of code cells, of which the second is tagged ``parameters``."""
+    cells = [{"cell_type": "code", "id": f"cell{n}", "source": source, "outputs": [],
+              "execution_count": None, "metadata": {"tags": ["parameters"]} if n == 1 else {}}
+             for n, source in enumerate(sources)]
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    notebook = {"cells": cells, "metadata": {"kernelspec": kernel}, "nbformat": 4,
+                "nbformat_minor": 5}
+    path.write_text(json.dumps(notebook))
+
+
+class Tree:
+    """A small copy of the repository in a folder of its own."""
+
+    def __init__(self, root: Path):
+        self.root = root
+        for file in COPIED:
+            (root / file).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / file, root / file)
+        (root / "helpers/profiles.py").write_text("PROFILES = {'smoke': 0, 'laptop': 1}\n")
+        (root / "helpers/data.py").write_text("")
+        (root / "helpers/training.py").write_text("from helpers import data\ntrain = None\n")
+        (root / "helpers/movies.py").write_text("from .data import __doc__\n")
+        (root / "notebooks").mkdir()
+        for name in STUBS:
+            self.stub(name)
+
+    def stub(self, name: str, last: str = "") -> None:
+        """Write a stub notebook; `last` is run after it has written its files."""
+        own, imports, files = STUBS[name]
+        write_notebook(self.root / f"notebooks/{name}.ipynb",
+                       f"import sys\nsys.path.insert(0, '..')\n{imports}", PARAMETERS + own,
+                       WRITE.format(files=files, name=name), last or "print('done')")
+
+    def environment(self, **extra: str) -> dict[str, str]:
+        """Variables of this process without those that an outer `make` hands on."""
+        outer = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "PROFILE", "DATA", "SEED")
+        kept = {name: value for name, value in os.environ.items() if name not in outer}
+        return kept | {"OMP_NUM_THREADS": "1"} | extra
+
+    def run(self, *command: str, **environment: str) -> subprocess.CompletedProcess:
+        """Run a command in the tree, its two output streams joined in ``stdout``."""
+        return subprocess.run(command, cwd=self.root, env=self.environment(**environment),
+                              text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                              timeout=120)
+
+    def snakemake(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess:
+        """Run Snakemake as `make figures` does; ``profile=smoke data=twin`` unless given."""
+        given = [a for a in arguments if "=" in a]
+        settings = {"profile": "smoke", "data": "twin"} | dict(a.split("=", 1) for a in given)
+        return self.run(sys.executable, "-m", "snakemake", "--cores", "2", "--nolock",
+                        *set(arguments) - set(given), "--rerun-incomplete",
+                        "--quiet", "host", "reason", "--config", *(f"{key}={value}" for key, value in settings.items()),
+                        **environment)
+
+    def planned(self, *arguments: str) -> set[str]:
+        """Notebooks that a dry run would execute."""
+        output = self.snakemake("--dry-run", *arguments).stdout
+        return {name for name in STUBS if f"Running notebooks/{name}.ipynb" in output}
+
+    def folder(self, profile: str = "smoke", seed: int = 0) -> Path:
+        return self.root / "build" / profile / f"seed{seed}"
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Tree:
+    """A tree in which nothing has run."""
+    return Tree(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Tree:
+    """A tree in which every notebook has run on the twin."""
+    tree = Tree(tmp_path_factory.mktemp("finished"))
+    done = tree.snakemake()
+    assert done.returncode == 0, done.stdout
+    return tree
