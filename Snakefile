@@ -13,7 +13,7 @@ from snakemake.utils import min_version
 min_version("9.0")
 sys.path.insert(0, workflow.basedir)
 from helpers.profiles import PROFILES
-from helpers.sources import declared_parameters, helper_files, source_digest
+from helpers.dependencies import declared_parameters, helper_files, source_digest
 from helpers.workflow import check_settings, claim, data_files, failures
 
 # A notebook reads results of those before it and writes results, figures (as png and pdf), movies

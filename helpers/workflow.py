@@ -11,7 +11,7 @@ from typing import IO
 import jsonschema
 
 from helpers.paths import ROOT
-from helpers.sources import cells
+from helpers.dependencies import cells
 
 KEYWORDS = ("auto", "twin", "zenodo")
 DATA = "auto, twin, zenodo, drive:<id> or the path of an HDF5 file"

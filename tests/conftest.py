@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 COPIED = ["Snakefile", "Makefile", "requirements.txt", "helpers/__init__.py", "helpers/paths.py",
-          "helpers/sources.py", "helpers/workflow.py", "helpers/render.py"]
+          "helpers/dependencies.py", "helpers/workflow.py", "helpers/render.py"]
 PARAMETERS = 'profile = "smoke"\nseed = 1\nbuild = "../build"\n'
 # Notebook, its own parameters, its import and the files it writes, as the Snakefile lists them.
 STUBS = {

@@ -15,7 +15,7 @@ import pytest
 from conftest import PARAMETERS, ROOT, STUBS, Tree, write_notebook
 
 from helpers.render import render, scrub
-from helpers.sources import declared_parameters, helper_files, source_digest
+from helpers.dependencies import declared_parameters, helper_files, source_digest
 from helpers.workflow import check_settings, claim, data_files
 
 NAMES = list(STUBS)

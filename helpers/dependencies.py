@@ -1,0 +1,89 @@
+"""What a notebook is made of: its source, its parameters and the helpers it imports."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import json
+import re
+from pathlib import Path
+
+from helpers.paths import ROOT
+
+
+def cells(notebook: Path, *kinds: str) -> list[dict]:
+    """Cells of a notebook file, or those of the given kinds (``code``, ``markdown``)."""
+    every = json.loads(Path(notebook).read_text(encoding="utf-8"))["cells"]
+    return [cell for cell in every if not kinds or cell["cell_type"] in kinds]
+
+
+def _tree(cell: dict) -> ast.Module:
+    # IPython's own commands become strings, which keep the indentation of the block around.
+    lines = re.sub(r"^(\s*)[%!].*$", r"\1''", "".join(cell["source"]), flags=re.MULTILINE)
+    return ast.parse(lines)
+
+
+def source_digest(notebook: Path) -> str:
+    """Hash of what the author wrote: text and code of all cells, without their outputs."""
+    sources = [[cell["cell_type"], "".join(cell["source"])] for cell in cells(notebook)]
+    return hashlib.sha256(json.dumps(sources).encode()).hexdigest()
+
+
+def declared_parameters(notebook: Path) -> set[str]:
+    """Names assigned in the cell tagged ``parameters``.
+
+    papermill only warns of a parameter that a notebook does not know.
+
+    Raises
+    ------
+    ValueError
+        If there is no such cell: injected values would then be overwritten.
+    """
+    for cell in cells(notebook, "code"):
+        if "parameters" in cell["metadata"].get("tags", []):
+            return {node.id for node in ast.walk(_tree(cell))
+                    if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    raise ValueError(f"{notebook} has no cell tagged `parameters`: expected one that assigns "
+                     "profile and seed; tag it in JupyterLab.")
+
+
+def helper_files(notebook: Path, root: Path = ROOT) -> list[str]:
+    """Modules of ``helpers`` that a notebook imports, directly or through one another.
+
+    Files that a module names and that lie beside it (a style sheet) count as imported.
+
+    Returns
+    -------
+    list of str
+        Paths relative to `root`, sorted.
+    """
+    found: set[Path] = set()
+    trees = [(_tree(cell), root) for cell in cells(notebook, "code")]
+    while trees:
+        for path in _named_files(*trees.pop(), root) - found:
+            found.add(path)
+            if path.suffix == ".py":
+                trees.append((ast.parse(path.read_text(encoding="utf-8")), path.parent))
+    return sorted(str(path.relative_to(root)) for path in found)
+
+
+def _named_files(tree: ast.Module, folder: Path, root: Path) -> set[Path]:
+    """Files that the imports and strings of one module name."""
+    modules, files = set(), set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            modules |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            package = folder.relative_to(root).parts
+            package = package[:len(package) + 1 - node.level] if node.level else ()
+            base = ".".join([*package, *filter(None, [node.module])])
+            modules |= {base, *(f"{base}.{alias.name}" for alias in node.names)}
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and folder != root:
+            if re.fullmatch(r"[\w-]+\.\w+", node.value):
+                files.add(folder / node.value)
+    for module in modules:
+        parts = module.split(".")
+        if parts[0] == "helpers":
+            files |= {root.joinpath(*parts[:n], "__init__.py") for n in range(1, len(parts) + 1)}
+            files.add(root.joinpath(*parts).with_suffix(".py"))
+    return {path for path in files if path.is_file()}
