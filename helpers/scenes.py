@@ -24,7 +24,8 @@ NEIGHBOURS = 100
 def nearest_pixels(values: np.ndarray, value: float, orientation: Orientation) -> np.ndarray:
     """White overlay on the pixels whose mean embedding the generator starts from.
 
-    Pixels as near as the last of them are marked too. Shapes (rows, columns) in, (rows', columns', 4) as laid out on the page.
+    Pixels as near as the last of them are marked too. Shapes: (rows, columns) in,
+    (rows', columns', 4) as laid out on the page out.
     """
     distance = np.abs(values - value)
     count = min(NEIGHBOURS, distance.size) - 1

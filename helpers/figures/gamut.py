@@ -94,6 +94,8 @@ def figure_s4(
     for primary, ax in enumerate(axes[:3]):
         plot_error_along(ax, rgb[:, primary], mse, label="RGB"[primary])
     share_limits(axes[:3])
+    for ax in axes[:3]:
+        ax.set_ylim(top=2 * ax.get_ylim()[1])
     axes[0].legend(title="median, 10–90 %", title_fontsize=6, ncols=2)
     plot_error_histogram(axes[3], mse, pca_mse)
     letter_panels(axes, "abcd")

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure, SubFigure
 from helpers.figures.inputs import PHYSICAL, Channel, Sweep
 from helpers.figures.maps import TURNED, Orientation, plot_map, signed_norm
 from helpers.figures.spectra import channel_values, plot_spectra
-from helpers.figures.style import SIGNED, label_source, panel_title, page_figure
+from helpers.figures.style import SIGNED, label_source, page_figure, panel_title
 
 VOLTAGE = "Voltage (V)"
 

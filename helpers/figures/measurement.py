@@ -69,7 +69,8 @@ def plot_drive(ax: Axes, voltage_V: np.ndarray) -> Axes:
 def plot_on_off(ax: Axes, voltage_V: np.ndarray) -> Axes:
     """Three steps in detail: bias on, bias off, and a band-excitation pulse in each."""
     for step, bias in enumerate(voltage_V):
-        ax.plot([step, step, step + 0.5, step + 0.5, step + 1], [0, bias, bias, 0, 0], color=DATA)
+        times = [step, step, step + 0.5, step + 0.5, step + 1]
+        ax.plot(times, [0, bias, bias, 0, 0], color=DATA)
         for start, level, colour in ((0.1, bias, DL), (0.6, 0.0, VAE)):
             t = np.linspace(0, 1, 400)
             pulse = 1.2 * np.sin(2 * np.pi * (3 * t + 6 * t**2)) * np.sin(np.pi * t) ** 2
@@ -111,7 +112,12 @@ def plot_excitation_band(ax: Axes, band_kHz: tuple[float, float]) -> Axes:
 
 
 def plot_sho_amplitude(
-    ax: Axes, frequency_kHz: np.ndarray, response: np.ndarray, resonance_kHz: float, quality: float
+    ax: Axes,
+    frequency_kHz: np.ndarray,
+    response: np.ndarray,
+    *,
+    resonance_kHz: float,
+    quality: float,
 ) -> Axes:
     """Modulus of the response with what the fit reads from it."""
     modulus = np.abs(response)
@@ -119,12 +125,16 @@ def plot_sho_amplitude(
     peak = modulus.max()
     width = resonance_kHz / quality
     ax.axvline(resonance_kHz, color=VAE, linestyle=":")
-    ax.annotate("ω", (resonance_kHz, 0.03 * peak), xytext=(3, 0), textcoords="offset points", color=VAE)
-    ax.annotate("A·Q", (resonance_kHz, peak), xytext=(4, 0), textcoords="offset points", color=DL)
     half = peak / np.sqrt(2)
-    ax.annotate("", (resonance_kHz - width / 2, half), (resonance_kHz + width / 2, half),
-                arrowprops={"arrowstyle": "<->", "color": BOUND, "linewidth": 0.8, "shrinkA": 0, "shrinkB": 0})
-    ax.annotate("ω/Q", (resonance_kHz + width / 2, half), xytext=(4, -2), textcoords="offset points", color=BOUND)
+    left, right = resonance_kHz - width / 2, resonance_kHz + width / 2
+    ax.plot([left, right], [half, half], "|-", color=BOUND, linewidth=0.8)
+    names = {
+        "ω": (resonance_kHz, 0.03 * peak, VAE),
+        "A·Q": (resonance_kHz, peak, DL),
+        "ω/Q": (right, half, BOUND),
+    }
+    for name, (x, y, colour) in names.items():
+        ax.annotate(name, (x, y), (4, 0), textcoords="offset points", color=colour)
     ax.set(xlabel="Frequency (kHz)", ylabel="Amplitude (arb. u.)", ylim=(0, 1.12 * peak))
     return ax
 
@@ -165,7 +175,9 @@ def figure_s2(
     figure = page_figure(2.1)
     axes = figure.subplots(1, 3)
     plot_excitation_band(axes[0], band_kHz)
-    plot_sho_amplitude(axes[1], frequency_kHz, up, resonance_kHz, quality)
+    plot_sho_amplitude(
+        axes[1], frequency_kHz, up, resonance_kHz=resonance_kHz, quality=quality
+    )
     plot_sho_phase(axes[2], frequency_kHz, {"polarisation up": up, "down": down})
     for ax, text in zip(axes, ("excited band", "amplitude fit", "phase fit"), strict=True):
         panel_title(ax, "", text)

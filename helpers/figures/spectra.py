@@ -106,7 +106,8 @@ def plot_error_violins(
     ax : Axes
         Panel.
     errors : mapping of str to ndarray, shape (n_spectra, n_steps)
-        The frame holds at least 99.8 % of each. Reconstruction minus data by model name: first left halves, then right halves.
+        Reconstruction minus data by model name: first left halves, then right halves.
+        The frame holds at least 99.8 % of each.
     x_label, y_label : str
         Quantities and units.
     """

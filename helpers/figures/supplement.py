@@ -18,6 +18,7 @@ from helpers.figures.style import (
     panel_title,
 )
 
+
 def figure_s6(
     piezoresponse: np.ndarray,
     voltage_V: np.ndarray,
