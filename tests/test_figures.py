@@ -150,6 +150,14 @@ def test_active_channels_beyond_the_shown_ones_are_counted():
     assert any("3 of 4 active" in text.get_text() for ax in figure.axes for text in ax.texts)
 
 
+def test_panel_without_an_active_channel_says_so():
+    data = spectra(2)
+    vae = fig.ModelOutput("β-VAE", MAPS[:2], data, np.linspace(0, 1, PIXELS))
+    figure = fig.figure_4(VOLTAGE, data, model("DL", data), vae, source="twin")
+    texts = [text.get_text() for ax in figure.axes for text in ax.texts]
+    assert texts.count("no further\nactive channel") == 1
+
+
 def test_error_maps_share_one_scale(twin_figures):
     limits = {
         ax.images[0].get_clim() for ax in twin_figures["fig4"].axes

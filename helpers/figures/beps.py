@@ -7,7 +7,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure, SubFigure
 
 from helpers.figures.inputs import PHYSICAL, Channel, ModelOutput
-from helpers.figures.maps import TURNED, Orientation, plot_map
+from helpers.figures.maps import TURNED, Orientation, plot_map, plot_no_map
 from helpers.figures.spectra import (
     channel_values,
     plot_reconstruction,
@@ -23,7 +23,7 @@ def _draw_maps(axes: np.ndarray, model: ModelOutput, orientation: Orientation) -
     """First maps of a model, each on its own symmetric scale."""
     for index, ax in enumerate(axes):
         if index >= len(model.maps):
-            ax.set_axis_off()
+            plot_no_map(ax)
             continue
         plot_map(ax, model.maps[index], label=model.quantity, orientation=orientation)
         panel_title(ax, "", model.map_name(index))

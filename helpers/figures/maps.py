@@ -121,6 +121,16 @@ def plot_map(
     return ax
 
 
+def plot_no_map(ax: Axes) -> Axes:
+    """Fill the panel of a map that the model does not have."""
+    ax.set_axis_off()
+    ax.text(
+        0.5, 0.5, "no further\nactive channel", transform=ax.transAxes,
+        ha="center", va="center", color="0.5",
+    )
+    return ax
+
+
 def _colour_bar(ax: Axes, image: AxesImage, label: str) -> None:
     """Colour bar as wide as the map, right below it whatever room the layout leaves."""
     below = ax.inset_axes((0.0, -0.1, 1.0, 0.05))

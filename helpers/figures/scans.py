@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Protocol
 
 import numpy as np
@@ -12,7 +13,7 @@ from matplotlib.figure import Figure
 from helpers.figures.inputs import PHYSICAL, Channel
 from helpers.figures.maps import TURNED, Orientation, plot_map
 from helpers.figures.spectra import close_loop, share_limits
-from helpers.figures.style import letter_panels, page_figure, panel_title
+from helpers.figures.style import label_source, letter_panels, page_figure, panel_title
 
 VOLTAGE = "Voltage (V)"
 EXAMPLE_COLOURS = ("#0072B2", "#D55E00", "#009E73")
@@ -133,4 +134,25 @@ def compare_scans(
         axes = block.subplots(3, 2, gridspec_kw={"height_ratios": [1, 1, 1.25]})
         _draw_channel(axes, (scan_a, scan_b), channel, step, orientation)
         letter_panels(axes.flat, letters)
+    return figure
+
+
+def fraction_maps(
+    fractions: Mapping[str, np.ndarray], *, orientation: Orientation = TURNED
+) -> Figure:
+    """True fraction of each switching mechanism in every pixel of the twin.
+
+    Parameters
+    ----------
+    fractions : mapping of str to ndarray, shape (rows, columns)
+        Between 0 and 1, by the name of the mechanism.
+    orientation : Orientation
+        `TURNED`, or `SCAN` for maps as recorded.
+    """
+    figure = page_figure(2.3)
+    axes = figure.subplots(1, len(fractions))
+    for ax, (name, fraction) in zip(axes, fractions.items(), strict=True):
+        plot_map(ax, fraction, label="fraction", norm=Normalize(0, 1), orientation=orientation)
+        panel_title(ax, "", name.replace("_", " "))
+    label_source(figure, "twin")
     return figure

@@ -11,7 +11,7 @@ from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
 
 from helpers.figures.inputs import ModelOutput
-from helpers.figures.maps import IMAGE, plot_map
+from helpers.figures.maps import IMAGE, plot_map, plot_no_map
 from helpers.figures.spectra import (
     VISIBLE_SHARE,
     plot_error_violins,
@@ -82,7 +82,7 @@ def _draw_toy_model(
     """Three maps, then the best, median and worst reconstruction, of one model."""
     for index, ax in enumerate(axes[:3]):
         if index >= len(model.maps):
-            ax.set_axis_off()
+            plot_no_map(ax)
             continue
         plot_map(ax, model.maps[index], label=model.quantity, orientation=IMAGE)
         panel_title(ax, "", model.map_name(index))
