@@ -15,12 +15,6 @@ def mean_squared_error_per_spectrum(spectra: np.ndarray, model: np.ndarray) -> n
     return np.square(spectra - model).reshape(len(spectra), -1).mean(axis=1)
 
 
-def best_median_worst(errors: np.ndarray) -> tuple[int, int, int]:
-    """Indices of the spectra with the lowest, the median and the highest error (n,)."""
-    order = np.argsort(errors)
-    return int(order[0]), int(order[len(order) // 2]), int(order[-1])
-
-
 def matched_spearman(embeddings: np.ndarray, truth: np.ndarray) -> np.ndarray:
     """|Spearman| of each true factor with the channel matched to it one to one.
 

@@ -5,21 +5,24 @@ Only `keras` and `keras.ops` are used, so any Keras backend trains it.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import keras
 import numpy as np
 from keras import layers, ops
+from sklearn.decomposition import PCA
 
 from helpers.profiles import Network
 
 
 @keras.saving.register_keras_serializable("companion")
 class GaussianLatents(layers.Layer):
-    """Sample z ~ N(mean, exp(log_variance)) and add β·KL to the loss.
+    """Sample z ~ N(mean, exp(log_variance)) of the open channels and add β·KL to the loss.
 
     KL is summed over latents and averaged over the batch. The original code averages
     it over latents too: its β is this β divided by the number of latents (16).
     Outside training the posterior mean is returned, so embeddings and
-    reconstructions are deterministic.
+    reconstructions are deterministic. A channel whose entry of `open` is 0 passes nothing on.
     """
 
     def __init__(self, seed: int = 0, **keras_options):
@@ -32,16 +35,19 @@ class GaussianLatents(layers.Layer):
         self.beta = self.add_weight(
             shape=(), initializer="zeros", trainable=False, name="beta"
         )
+        self.open = self.add_weight(
+            shape=input_shapes[0][1:], initializer="ones", trainable=False, name="open"
+        )
 
     def call(self, inputs, training=False):
-        mean, log_variance = inputs
+        mean, log_variance = inputs[0] * self.open, inputs[1] * self.open
         kl = ops.mean(ops.sum(kl_divergence(mean, log_variance), axis=-1))
         self.add_loss(self.beta * kl)
         self.kl.update_state(kl)
         if not training:
             return mean
         noise = keras.random.normal(ops.shape(mean), seed=self.noise)
-        return mean + ops.exp(0.5 * log_variance) * noise
+        return mean + ops.exp(0.5 * log_variance) * noise * self.open
 
     def get_config(self):
         return super().get_config() | {"seed": self.seed}
@@ -126,7 +132,7 @@ def build_encoder(network: Network, drive: np.ndarray, channels: int) -> keras.M
     mean = layers.Dense(network.latents, name="mean")(x)
     log_variance = layers.Dense(network.latents, name="log_variance")(x)
     if network.linear_path:
-        linear = layers.Dense(network.latents, use_bias=False, name="linear_path")
+        linear = layers.Dense(network.latents, name="linear_path")
         mean = layers.Add(name="mean_sum")([mean, linear(layers.Flatten()(spectra))])
     return keras.Model(spectra, [mean, log_variance], name="encoder")
 
@@ -185,3 +191,51 @@ def build_beta_vae(network: Network, drive: np.ndarray, channels: int, seed: int
     latents = GaussianLatents(seed, name="latents")([mean, log_variance])
     model = keras.Model(encoder.input, decoder(latents), name="beta_vae")
     return model
+
+
+def load_beta_vae(path: Path, network: Network, drive: np.ndarray, channels: int) -> keras.Model:
+    """Rebuild a network (see `build_beta_vae`) and load its stored weights.
+
+    Raises
+    ------
+    ValueError
+        If the weights belong to a network of other sizes.
+    """
+    model = build_beta_vae(network, drive, channels, seed=0)
+    try:
+        model.load_weights(path)
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path} does not hold the weights of this network ({error}): expected "
+                         "those of the same profile; run notebook 3 again") from error
+    return model
+
+
+def start_from_pca(model: keras.Model, spectra: np.ndarray, channels: int) -> None:
+    """Start a network with linear paths at the optimum of the linear β-VAE.
+
+    That optimum is known in closed form (Lucas et al., NeurIPS 2019): a latent per
+    principal component whose variance a step exceeds β/2, with posterior variance
+    σ² = β / (2 × variance a step), and no signal in the others. β is taken so that σ² = ½ in
+    component `channels`. The recurrent paths start at zero: whatever is gained on top of
+    the linear reconstruction is what they add.
+
+    Parameters
+    ----------
+    spectra : ndarray, shape (n, steps, measured channels)
+        Standardised training spectra; at least as many as latents.
+    channels : int
+        Number of latents that should begin with a signal.
+    """
+    encoder, decoder = model.get_layer("encoder"), model.get_layer("decoder")
+    latents = decoder.input_shape[-1]
+    pca = PCA(latents, random_state=0).fit(spectra.reshape(len(spectra), -1))
+    noise = np.minimum(0.5 * pca.explained_variance_[channels - 1] / pca.explained_variance_, 1.0)
+    scale, signal = np.sqrt(pca.explained_variance_), np.sqrt(1.0 - noise)
+    to_latents = pca.components_.T * signal / scale
+    encoder.get_layer("linear_path").set_weights([to_latents, -pca.mean_ @ to_latents])
+    decoder.get_layer("linear_path").set_weights(
+        [pca.components_ * (scale * signal)[:, None], pca.mean_])
+    for layer in (encoder.get_layer("mean"), decoder.get_layer("spectra")):
+        layer.set_weights([np.zeros_like(weights) for weights in layer.get_weights()])
+    log_variance = encoder.get_layer("log_variance")
+    log_variance.set_weights([0.1 * log_variance.get_weights()[0], np.log(noise)])

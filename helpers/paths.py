@@ -70,7 +70,7 @@ def atomic(path: Path | str) -> Iterator[Path]:
         If the disk is full or the folder is not writable; one sentence naming `path`.
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.stem}-{uuid.uuid4().hex[:8]}{path.suffix}")
+    temporary = path.with_name(f".{uuid.uuid4().hex[:8]}-{path.name}")
     try:
         yield temporary
         os.replace(temporary, path)

@@ -60,6 +60,9 @@ class Training:
         "staircase" (paper): the first β, then `beta_step` more every `step_epochs`.
         "annealing": from `peak` to `end` times the first β, geometrically, with the last
         fifth of the epochs held at the end value.
+    close_at : float or None
+        Share of the epochs after which only the `wanted_active` channels with the largest
+        KL stay open, so that β can fall further without waking others; None: never.
     first_share : float
         The first β makes β·KL this share of the loss measured at the end of priming.
     snapshots : int
@@ -77,28 +80,49 @@ class Training:
     schedule: str = "annealing"
     cosine: bool = True
     clip_norm: float | None = 1.0
-    peak: float = 10.0
-    end: float = 0.1
+    peak: float = 1.0
+    end: float = 0.01
     beta_step: float = 0.0
     step_epochs: int = 1
+    close_at: float | None = 0.4
     first_share: float = 0.6
     snapshots: int = 24
+
+    @property
+    def closing_epoch(self) -> int | None:
+        """Epoch at whose start channels are closed."""
+        return None if self.close_at is None else round(self.close_at * self.epochs)
 
 
 @dataclass(frozen=True)
 class Profile:
-    """One of `PROFILES`."""
+    """One of `PROFILES`.
+
+    Attributes
+    ----------
+    toy_spectra, gamut_spectra : int
+        Toy spectra to train on, and those of the colour gamut to validate on.
+    painting_side : int
+        Pixels along each side of the painting.
+    heldout_every : int
+        One block of pixels in so many is kept out of training; 0 keeps none out.
+    dictionary_iterations, grid_spectra : int
+        Iterations of dictionary learning, and spectra used along the grid of λ.
+    movie_points : int
+        Values at which a channel is swept.
+    """
 
     name: str
     toy_spectra: int
     gamut_spectra: int
-    painting_pixels: int
+    painting_side: int
     toy_network: Network
     toy_training: Training
     beps_network: Network
     beps_training: Training
     heldout_every: int
     dictionary_iterations: int
+    grid_spectra: int
     lambda_grid: tuple[float, ...]
     movie_points: int
     twin_shape: tuple[int, int] = (60, 60)
@@ -111,7 +135,7 @@ PROFILES: dict[str, Profile] = {
             name="smoke",
             toy_spectra=800,
             gamut_spectra=400,
-            painting_pixels=24 * 24,
+            painting_side=24,
             toy_network=Network(units=8, blocks=1),
             toy_training=Training(
                 epochs=26, batch=200, learning_rate=2e-2, priming=2, wanted_active=3
@@ -122,6 +146,7 @@ PROFILES: dict[str, Profile] = {
             ),
             heldout_every=5,
             dictionary_iterations=20,
+            grid_spectra=300,
             lambda_grid=(0.2, 0.57, 1.0),
             movie_points=12,
             twin_shape=(24, 24),
@@ -130,17 +155,18 @@ PROFILES: dict[str, Profile] = {
             name="laptop",
             toy_spectra=10_000,
             gamut_spectra=10_000,
-            painting_pixels=64 * 64,
+            painting_side=64,
             toy_network=Network(units=32, blocks=1),
             toy_training=Training(
                 epochs=48, batch=250, learning_rate=4e-3, priming=2, wanted_active=3
             ),
-            beps_network=Network(units=32, blocks=1, linear_path=True),
+            beps_network=Network(units=32, blocks=0, linear_path=True),
             beps_training=Training(
-                epochs=72, batch=240, learning_rate=4e-3, priming=2, wanted_active=5
+                epochs=72, batch=240, learning_rate=4e-3, priming=2, wanted_active=5, end=0.02
             ),
             heldout_every=5,
-            dictionary_iterations=1000,
+            dictionary_iterations=100,
+            grid_spectra=2000,
             lambda_grid=(0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.57, 0.7, 0.85, 1.0, 1.3, 1.6, 2.0),
             movie_points=200,
         ),
@@ -148,13 +174,13 @@ PROFILES: dict[str, Profile] = {
             name="paper",
             toy_spectra=10_000,
             gamut_spectra=10_000,
-            painting_pixels=64 * 64,
+            painting_side=64,
             toy_network=Network(
                 units=128, blocks=3, normalise=True, paper_embedding=True, drive_input=False
             ),
             toy_training=Training(
                 epochs=6500, batch=300, learning_rate=3e-5, priming=2000, wanted_active=3,
-                schedule="staircase", cosine=False, clip_norm=None,
+                schedule="staircase", cosine=False, clip_norm=None, close_at=None,
                 beta_step=5e-3 / 16, step_epochs=100, snapshots=46,
             ),
             beps_network=Network(
@@ -162,11 +188,12 @@ PROFILES: dict[str, Profile] = {
             ),
             beps_training=Training(
                 epochs=20_000, batch=300, learning_rate=3e-5, priming=1000, wanted_active=5,
-                schedule="staircase", cosine=False, clip_norm=None,
+                schedule="staircase", cosine=False, clip_norm=None, close_at=None,
                 beta_step=2.5e-3 / 16, step_epochs=1000, snapshots=40,
             ),
             heldout_every=0,
             dictionary_iterations=1000,
+            grid_spectra=10_000,
             lambda_grid=(0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.57, 0.7, 0.85, 1.0, 1.3, 1.6, 2.0),
             movie_points=200,
         ),

@@ -13,7 +13,10 @@ from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
+from matplotlib.figure import Figure
 
+from helpers.data import Scan
+from helpers.figures import save_figure
 from helpers.paths import ROOT, Build, atomic
 from helpers.profiles import Profile, get_profile
 
@@ -46,8 +49,19 @@ class Record:
         self.metrics[name] = value
         print(f"{name} = {value:.4g}" if isinstance(value, float) else f"{name} = {value}")
 
+    def figure(self, drawn: Figure, identifier: str, panels: str, source: str) -> Figure:
+        """Save a figure as ``figures/<identifier>.png`` and ``.pdf`` and give it back to show."""
+        provenance = {**self.parameters, "notebook": self.notebook, "source": source}
+        provenance = {name: str(value) for name, value in provenance.items()}
+        png, _ = save_figure(drawn, self.build.figures / identifier, provenance=provenance)
+        self.made(identifier, "figure", png, panels, source)
+        return drawn
+
     def made(self, identifier: str, kind: str, file: Path, panels: str, source: str) -> None:
-        """Record a figure, table or movie of the paper for ``manifest.json``."""
+        """List a figure, table or movie of the paper in ``manifest.json``.
+
+        `source` is "toy", "measured", "twin" or "schematic".
+        """
         self.manifest.append({
             "id": identifier, "kind": kind, "file": str(file.relative_to(self.build.folder)),
             "notebook": self.notebook, "panels": panels, "source": source,
@@ -121,26 +135,36 @@ def require(path: Path) -> Path:
     return path
 
 
-def collect(record: Record, scan_source: str, scan_sha256: str) -> dict[str, object]:
+def earlier_metrics(record: Record) -> dict[str, object]:
+    """Metrics of all notebooks before this one, of the same profile and seed."""
+    earlier = NOTEBOOKS[: NOTEBOOKS.index(record.notebook)]
+    return {name: value for part in map(_part(record), earlier)
+            for name, value in part["metrics"].items()}
+
+
+def _part(record: Record):
+    results = record.build.results
+    return lambda notebook: json.loads(require(results / f"{notebook}.json").read_text())
+
+
+def collect(record: Record, scan: Scan) -> dict[str, object]:
     """Merge the notebooks' records into metrics.json, manifest.json and run.json.
 
     Returns the merged metrics.
     """
     record.finish()
-    results = record.build.results
-    parts = [json.loads(require(results / f"{name}.json").read_text()) for name in NOTEBOOKS]
-    metrics = {name: value for part in parts for name, value in part["metrics"].items()}
+    parts = list(map(_part(record), NOTEBOOKS))
     seconds = {part["notebook"]: round(part["seconds"], 1) for part in parts}
-    metrics["run.seconds"] = round(sum(seconds.values()), 1)
-    write_json(record.build.folder / "metrics.json", dict(sorted(metrics.items())))
-    write_json(record.build.folder / "manifest.json",
-               [entry for part in parts for entry in part["manifest"]])
-    write_json(record.build.folder / "run.json", {
+    metrics = {**earlier_metrics(record), **record.metrics, "run.seconds": sum(seconds.values())}
+    folder = record.build.folder
+    write_json(folder / "metrics.json", dict(sorted(metrics.items())))
+    write_json(folder / "manifest.json", [entry for part in parts for entry in part["manifest"]])
+    write_json(folder / "run.json", {
         "parameters": parts[0]["parameters"],
-        "profile": asdict(record.profile),
+        "settings": asdict(record.profile),
         "versions": _versions(),
         "git_commit": _git_commit(),
-        "data": {"source": scan_source, "sha256": scan_sha256},
+        "data": {"source": scan.source, "file": Path(scan.path).name, "sha256": scan.sha256},
         "seconds": seconds,
         "peak_memory_GiB": max(part["peak_memory_GiB"] for part in parts),
     })

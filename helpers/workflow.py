@@ -69,6 +69,9 @@ def _absolute(name: str, value: str, expected: str, keywords: tuple[str, ...]) -
     if not path.is_file():
         raise ValueError(f"{name.upper()}={value}: there is no file {path}; "
                          f"expected {expected}; check the path.")
+    if set("{}") & set(str(path)):
+        raise ValueError(f"{name.upper()}={value}: the path holds braces, which Snakemake reads as "
+                         "wildcards; expected one without; rename the file or its folder.")
     return str(path)
 
 
@@ -111,7 +114,7 @@ def claim(path: Path) -> IO:
 def failures(logs: Path, since: float) -> list[str]:
     """One sentence for each notebook left in `logs` after the time `since` (s, epoch)."""
     left = [path for path in sorted(logs.glob("*.ipynb")) if path.stat().st_mtime >= since]
-    return [f"{path.stem} failed: {_reason(path)}\nIt is kept, as far as it came, in {path}"
+    return [f"{path.stem} failed: {_reason(path)}\nThe notebook as far as it came: {path}"
             for path in left]
 
 

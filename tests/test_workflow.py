@@ -69,6 +69,12 @@ def test_settings_have_defaults_and_absolute_paths(tmp_path, monkeypatch):
         str(tmp_path / "my loops.h5")
 
 
+def test_braces_in_a_path_are_refused(tmp_path):
+    (tmp_path / "{a}.h5").touch()
+    with pytest.raises(ValueError, match="holds braces"):
+        check_settings({"data": str(tmp_path / "{a}.h5")}, ["laptop"])
+
+
 def test_auto_watches_the_file_in_the_data_folder(tmp_path):
     assert data_files("auto", tmp_path) == []
     (tmp_path / "loops.hdf5").touch()

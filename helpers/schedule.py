@@ -1,0 +1,62 @@
+"""β, λ, latent noise and open channels through a training (paper, section 2)."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+
+from helpers.inference import close_channels, embedding_size, l1_layers
+from helpers.profiles import Training
+
+
+def scheduled_beta(training: Training, epoch: int, first_beta: float) -> float:
+    """β of an epoch, once the first β is known (see `profiles.Training`)."""
+    if epoch < training.priming:
+        return 0.0
+    if training.schedule == "staircase":
+        steps = (epoch - training.priming) // training.step_epochs
+        return first_beta + steps * training.beta_step
+    held_from = 0.8 * training.epochs
+    progress = (epoch - training.priming) / max(held_from - training.priming, 1)
+    return first_beta * training.peak * (training.end / training.peak) ** min(progress, 1.0)
+
+
+def linked_lambda(beta: float, latents: int) -> float:
+    """λ = 1e-5 × 10^β with the paper's β, which averages KL over latents; 0 while β is 0."""
+    return 1e-5 * 10 ** (beta * latents) if beta else 0.0
+
+
+def first_beta(mse: float, kl: float, share: float = 0.6) -> float:
+    """β for which β·KL is `share` of MSE + β·KL (the paper's 60 % rule)."""
+    return share / (1.0 - share) * mse / kl
+
+
+class ScheduledRegularisation(keras.callbacks.Callback):
+    """Set β, λ and the latent noise at the start of every epoch, and close idle channels."""
+
+    def __init__(self, training: Training, probe: np.ndarray, seed: int):
+        super().__init__()
+        self.training, self.probe, self.seed, self.first_beta = training, probe, seed, 0.0
+        self.last = {"mse": 1.0, "kl": 1.0}
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if epoch == self.training.priming:
+            share = self.training.first_share
+            self.first_beta = first_beta(self.last["mse"], self.last["kl"], share)
+        latents = self.model.get_layer("latents")
+        self.beta = scheduled_beta(self.training, epoch, self.first_beta)
+        latents.beta.assign(self.beta)
+        latents.noise.state.assign(np.array([self.seed, epoch], "uint32"))
+        for layer in l1_layers(self.model):
+            layer.weight.assign(linked_lambda(self.beta, embedding_size(self.model)))
+        if epoch == self.training.closing_epoch:
+            close_channels(self.model, self.probe, self.training.wanted_active)
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.last = logs
+        if not np.isfinite(logs["loss"]):
+            raise FloatingPointError(
+                f"the loss became {logs['loss']} in epoch {epoch}: expected finite values; "
+                "check the spectra for outliers or lower the learning rate"
+            )
+        logs["beta"] = self.beta

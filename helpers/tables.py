@@ -1,0 +1,62 @@
+"""Table 1 and the table *paper | reproduced | note*, from metrics."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from helpers.paper import STATEMENTS
+
+
+def number(value: float | None) -> str:
+    """Three significant digits, or a dash where there is no number."""
+    if value is None:
+        return "–"
+    return str(value) if isinstance(value, int) else f"{value:.3g}"
+
+
+def table_1_rows(metrics: dict, grid_mse: np.ndarray) -> list[dict[str, str]]:
+    """The paper's Table 1 with the measurement behind each word.
+
+    Parameters
+    ----------
+    metrics : dict
+        Metrics of the notebooks so far.
+    grid_mse : ndarray, shape (n_lambda,)
+        Toy error of dictionary learning along the grid of λ.
+    """
+    def pair(name: str) -> tuple[str, str]:
+        return number(metrics[f"toy.{name}"]), number(metrics[f"beps.{name}"])
+
+    dl_mse, vae_mse = metrics["toy.dl.mse_gamut"], metrics["toy.vae.mse_gamut"]
+    seconds = "toy {} s, BEPS {} s"
+    spread = f"toy error {grid_mse.min():.3g} to {grid_mse.max():.3g} along the grid of λ"
+    rows = [
+        ("Reconstruction quality (MSE)", "Poor", f"toy {number(dl_mse)}, BEPS {number(metrics['beps.dl.mse'])}",
+         "Good", f"toy {number(vae_mse)}, BEPS {number(metrics['beps.vae.mse'])}"),
+        ("Ordinal", "No", "by construction: any order of steps gives the same fit",
+         "Yes", "by construction: LSTM"),
+        ("Nonlinear", "No", "by construction", "Yes", "by construction"),
+        ("Training time", "Minutes", seconds.format(*pair("dl.seconds")),
+         "Hours", seconds.format(*pair("vae.seconds"))),
+        ("Inference time", "Minutes", f"{number(metrics['beps.dl.inference_seconds'])} s for the scan",
+         "Minutes", f"{number(metrics['beps.vae.inference_seconds'])} s for the scan"),
+        ("Influence of hyperparameters", "Sensitive", spread, "Less sensitive", "not measured here"),
+    ]
+    heads = ("", "Dictionary learning: paper", "measured", "β-VAE: paper", "measured ")
+    return [dict(zip(heads, row, strict=True)) for row in rows]
+
+
+def reproduction_rows(metrics: dict) -> list[dict[str, str]]:
+    """Every number that the paper states beside the one obtained."""
+    return [
+        {"number": statement.what, "where": statement.where, "paper": number(statement.value),
+         "reproduced": number(metrics.get(statement.metric)), "note": statement.note,
+         "metric": f"`{statement.metric}`"}
+        for statement in STATEMENTS
+    ]
+
+
+def as_markdown(rows: list[dict[str, str]]) -> str:
+    """Rows with the same keys as a Markdown table."""
+    lines = [list(rows[0]), ["---"] * len(rows[0]), *(list(row.values()) for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
