@@ -13,7 +13,7 @@ from snakemake.utils import min_version
 min_version("9.0")
 sys.path.insert(0, workflow.basedir)
 from helpers.profiles import PROFILES
-from helpers.dependencies import declared_parameters, helper_files, source_digest
+from helpers.dependencies import parameters_used, helper_files, source_digest
 from helpers.workflow import check_settings, claim, data_files, failures
 
 # A notebook reads results of those before it and writes results, figures (as png and pdf), movies
@@ -32,7 +32,7 @@ NOTEBOOKS = {
         writes=["results/dictionary.npz", "figures/figS3", "figures/figS5"],
     ),
     "3_beta_vae_training": dict(
-        reads=["results/scan.h5", "results/toy.npz"],
+        reads=["results/scan.h5", "results/toy.npz", "results/dictionary.npz"],
         writes=["results/vae_toy.npz", "results/vae_toy.weights.h5",
                 "results/vae_beps.npz", "results/vae_beps.weights.h5",
                 "figures/fig3", "figures/figS7"],
@@ -42,13 +42,14 @@ NOTEBOOKS = {
         reads=["results/scan.h5", "results/toy.npz", "results/dictionary.npz",
                "results/vae_toy.npz", "results/vae_toy.weights.h5",
                "results/vae_beps.npz", "results/vae_beps.weights.h5"],
-        writes=["movies/s1.mp4", "movies/s2.mp4", "movies/s3.mp4",
+        writes=["results/sweeps.npz",
+                "movies/s1.mp4", "movies/s2.mp4", "movies/s3.mp4",
                 "movies/s4.mp4", "movies/s5.mp4", "movies/s6.mp4"],
     ),
     "5_paper_and_reproduction": dict(
         reads=["results/scan.h5", "results/toy.npz", "results/dictionary.npz",
                "results/vae_toy.npz", "results/vae_toy.weights.h5",
-               "results/vae_beps.npz", "results/vae_beps.weights.h5",
+               "results/vae_beps.npz", "results/vae_beps.weights.h5", "results/sweeps.npz",
                "results/0_measured_data.json", "results/1_toy_rgb_benchmark.json",
                "results/2_dictionary_learning.json", "results/3_beta_vae_training.json",
                "results/4_embedding_movies.json"],
@@ -71,8 +72,8 @@ def written(notebook):
 
 
 def given(notebook):
-    """The settings that a notebook declares, as arguments of papermill."""
-    names = sorted(declared_parameters(notebook) & set(settings))
+    """The settings that a notebook uses, as arguments of papermill."""
+    names = sorted(parameters_used(notebook) & set(settings))
     return " ".join(f"-{'p' if name == 'seed' else 'r'} {name} {shlex.quote(str(settings[name]))}"
                     for name in names if settings[name] != "")
 
@@ -152,4 +153,4 @@ onsuccess:
 onerror:
     # Printed when Snakemake has ended, below its own account.
     for sentence in failures(Path(FOLDER, "logs"), STARTED):
-        atexit.register(print, sentence, file=sys.stderr)
+        atexit.register(print, f"\n{sentence}", file=sys.stderr)

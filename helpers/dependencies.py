@@ -29,27 +29,34 @@ def source_digest(notebook: Path) -> str:
     return hashlib.sha256(json.dumps(sources).encode()).hexdigest()
 
 
-def declared_parameters(notebook: Path) -> set[str]:
-    """Names assigned in the cell tagged ``parameters``.
+def parameters_used(notebook: Path) -> set[str]:
+    """Names assigned in the cell tagged ``parameters`` that the notebook's code reads.
 
-    papermill only warns of a parameter that a notebook does not know.
+    papermill only warns of a parameter that a notebook does not know, and one that is not read
+    is no reason to run again.
 
     Raises
     ------
     ValueError
         If there is no such cell: injected values would then be overwritten.
     """
-    for cell in cells(notebook, "code"):
-        if "parameters" in cell["metadata"].get("tags", []):
-            return {node.id for node in ast.walk(_tree(cell))
-                    if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
-    raise ValueError(f"{notebook} has no cell tagged `parameters`: expected one that assigns "
-                     "profile and seed; tag it in JupyterLab.")
+    code = cells(notebook, "code")
+    tagged = [cell for cell in code if "parameters" in cell["metadata"].get("tags", [])]
+    if not tagged:
+        raise ValueError(f"{notebook} has no cell tagged `parameters`: expected one that assigns "
+                         "profile and seed; tag it in JupyterLab.")
+    return _names(tagged, ast.Store) & _names(code, ast.Load)
+
+
+def _names(code: list[dict], context: type) -> set[str]:
+    return {node.id for cell in code for node in ast.walk(_tree(cell))
+            if isinstance(node, ast.Name) and isinstance(node.ctx, context)}
 
 
 def helper_files(notebook: Path, root: Path = ROOT) -> list[str]:
     """Modules of ``helpers`` that a notebook imports, directly or through one another.
 
+    Of a package that hands on names of its modules, those modules count whose names are used.
     Files that a module names and that lie beside it (a style sheet) count as imported.
 
     Returns
@@ -57,14 +64,32 @@ def helper_files(notebook: Path, root: Path = ROOT) -> list[str]:
     list of str
         Paths relative to `root`, sorted.
     """
-    found: set[Path] = set()
-    trees = [(_tree(cell), root) for cell in cells(notebook, "code")]
+    found: set[tuple[Path, str]] = set()
+    trees = [(ast.Module([part for cell in cells(notebook, "code") for part in _tree(cell).body], []),
+              root)]
     while trees:
-        for path in _named_files(*trees.pop(), root) - found:
-            found.add(path)
-            if path.suffix == ".py":
-                trees.append((ast.parse(path.read_text(encoding="utf-8")), path.parent))
-    return sorted(str(path.relative_to(root)) for path in found)
+        tree, folder = trees.pop()
+        for path in _named_files(tree, folder, root):
+            module, key = _module(path, tree)
+            if key not in found:
+                found.add(key)
+                trees.append((module, path.parent))
+    return sorted({str(path.relative_to(root)) for path, _ in found})
+
+
+def _module(path: Path, importer: ast.Module) -> tuple[ast.Module, tuple[Path, str]]:
+    """The part of a module that `importer` reaches, and a key that tells such parts apart."""
+    if path.suffix != ".py":
+        return ast.Module([], []), (path, "")
+    module = ast.parse(path.read_text(encoding="utf-8"))
+    if path.name != "__init__.py":
+        return module, (path, "")
+    nodes = list(ast.walk(importer))
+    used = {node.attr for node in nodes if isinstance(node, ast.Attribute)}
+    used |= {node.name for node in nodes if isinstance(node, ast.alias)}
+    module.body = [part for part in module.body if not isinstance(part, ast.ImportFrom)
+                   or "*" in used or used & {alias.asname or alias.name for alias in part.names}]
+    return module, (path, ast.dump(module))
 
 
 def _named_files(tree: ast.Module, folder: Path, root: Path) -> set[Path]:

@@ -12,10 +12,10 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import PARAMETERS, ROOT, STUBS, Tree, write_notebook
+from conftest import PARAMETERS, ROOT, STUBS, Tree, listed_notebooks, write_notebook
 
 from helpers.render import render, scrub
-from helpers.dependencies import declared_parameters, helper_files, source_digest
+from helpers.dependencies import parameters_used, helper_files, source_digest
 from helpers.workflow import check_settings, claim, data_files
 
 NAMES = list(STUBS)
@@ -122,8 +122,11 @@ def test_every_notebook_ran_and_left_its_files(finished):
         assert "<html" in (folder / f"notebooks/{name}.html").read_text()
         assert (folder / f"results/{name}.json").is_file()
         assert not (folder / f"logs/{name}.ipynb").exists()
-    times = [(folder / f"notebooks/{name}.ipynb").stat().st_mtime for name in NAMES]
-    assert max(times[:2]) < min(times[2:4]) and max(times[2:4]) < times[4] < times[5]
+    notebooks = listed_notebooks()
+    assert list(notebooks) == NAMES
+    for name, files in notebooks.items():
+        done = (folder / f"notebooks/{name}.ipynb").stat().st_mtime
+        assert all((folder / file).stat().st_mtime < done for file in files["reads"])
 
 
 def test_parameters_reach_the_notebooks(finished):
@@ -132,6 +135,12 @@ def test_parameters_reach_the_notebooks(finished):
                             if "injected-parameters" in cell["metadata"]["tags"]))
     assert 'profile = "smoke"' in injected and 'data = "twin"' in injected
     assert "seed = 0" in injected and "painting" not in injected
+
+
+def test_kernels_and_backends_of_the_user_are_not_used(finished):
+    executed = json.loads((finished.folder() / "notebooks/2_dictionary_learning.ipynb").read_text())
+    printed = "".join(executed["cells"][-1]["outputs"][0]["text"]).split()
+    assert printed == ["done", sys.executable, "module://matplotlib_inline.backend_inline"]
 
 
 def test_nothing_to_do_when_nothing_changed(finished):
@@ -175,7 +184,7 @@ def test_failed_and_killed_notebooks(tree):
     tree.stub("1_toy_rgb_benchmark", "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)")
     failed = tree.snakemake("--keep-going")
     assert failed.returncode != 0
-    end = failed.stdout.strip().splitlines()[-4:]
+    end = failed.stdout.strip().splitlines()[-5:]
     assert any("failed: ValueError: loops.h5 holds 3 NaN: interpolate them." in s for s in end)
     assert any("1_toy_rgb_benchmark failed: its kernel was killed" in line for line in end)
     kept = {str(path.relative_to(tree.folder())) for path in tree.folder().rglob("*.*")
@@ -214,44 +223,54 @@ def test_two_runs_at_once_and_a_killed_run(copy):
     assert "5_paper_and_reproduction" in copy.planned(), "an unfinished run looks finished"
 
 
-def test_kernels_and_backends_of_the_user_are_not_used(tree, tmp_path):
-    kernel = tree.root / "elsewhere/kernels/python3"
-    kernel.mkdir(parents=True)
-    (kernel / "kernel.json").write_text(json.dumps(
-        {"argv": ["false", "{connection_file}"], "display_name": "other", "language": "python"}))
-    tree.stub("1_toy_rgb_benchmark", "import os, sys\nassert 'inline' in os.environ['MPLBACKEND']\n"
-                                     f"assert sys.executable == {sys.executable!r}")
-    elsewhere = str(tree.root / "elsewhere")
-    done = tree.snakemake("build/smoke/seed0/results/toy.npz", MPLBACKEND="TkAgg",
-                          JUPYTER_PATH=elsewhere, JUPYTER_DATA_DIR=elsewhere,
-                          JUPYTER_PREFER_ENV_PATH="0")
-    assert done.returncode == 0, done.stdout
-
-
 def test_a_notebook_without_parameters_is_named(tmp_path):
     notebook = tmp_path / "9_untagged.ipynb"
     write_notebook(notebook, "seed = 0")
     with pytest.raises(ValueError, match="9_untagged.ipynb has no cell tagged `parameters`"):
-        declared_parameters(notebook)
+        parameters_used(notebook)
 
 
 # sources
 
 
-def test_imports_are_followed_through_packages_and_style_sheets(tmp_path):
-    files = {"__init__.py": "", "a.py": "from helpers import b\nSTYLE = 'paper.mplstyle'",
-             "b.py": "import numpy", "paper.mplstyle": "", "unused.py": "",
-             "plots/__init__.py": "from .maps import draw", "plots/maps.py": "from ..c import x",
-             "plots/unused.py": "", "c.py": ""}
+def write_helpers(root: Path, files: dict[str, str]) -> None:
     for name, text in files.items():
-        (tmp_path / "helpers" / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / "helpers" / name).write_text(text)
+        (root / "helpers" / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / "helpers" / name).write_text(text)
+
+
+def test_imports_are_followed_through_modules_and_style_sheets(tmp_path):
+    files = {"__init__.py": "", "a.py": "from helpers import b\nSTYLE = 'paper.mplstyle'",
+             "b.py": "from .c import x", "c.py": "import numpy", "paper.mplstyle": "",
+             "unused.py": ""}
+    write_helpers(tmp_path, files)
     notebook = tmp_path / "n.ipynb"
-    write_notebook(notebook, "%matplotlib inline\nif True:\n    !pip install x\nimport helpers.a",
-                   "profile = 'smoke'\nseed: int = 0", "from helpers.plots import draw")
+    write_notebook(notebook, "%matplotlib inline\nif True:\n    !pip install x\nimport helpers.a", "")
     expected = {f"helpers/{name}" for name in files if "unused" not in name}
     assert set(helper_files(notebook, tmp_path)) == expected
-    assert declared_parameters(notebook) == {"profile", "seed"}
+
+
+@pytest.mark.parametrize("code, used", [
+    ("from helpers import plots\nplots.draw()", {"maps.py"}),
+    ("from helpers.plots import scale", {"style.py"}),
+    ("import helpers.plots as p\np.draw(p.scale)", {"maps.py", "style.py"}),
+    ("from helpers.plots import *", {"maps.py", "style.py", "curves.py"}),
+])
+def test_of_a_package_the_modules_whose_names_are_used_count(tmp_path, code, used):
+    write_helpers(tmp_path, {
+        "__init__.py": "", "plots/maps.py": "", "plots/style.py": "", "plots/curves.py": "",
+        "plots/__init__.py": "from helpers.plots.maps import draw\nfrom .style import scale\n"
+                             "from helpers.plots.curves import line"})
+    write_notebook(tmp_path / "n.ipynb", code, "")
+    expected = {f"helpers/plots/{name}" for name in used | {"__init__.py"}}
+    assert set(helper_files(tmp_path / "n.ipynb", tmp_path)) == expected | {"helpers/__init__.py"}
+
+
+def test_parameters_that_are_declared_and_read_count(tmp_path):
+    notebook = tmp_path / "n.ipynb"
+    write_notebook(notebook, "", "profile = 'smoke'\nseed: int = 0\na, b = 1, 2\ndata = 'auto'",
+                   "print(profile, seed, b, c)")
+    assert parameters_used(notebook) == {"profile", "seed", "b"}
 
 
 def test_digest_ignores_outputs(tmp_path):
