@@ -94,7 +94,7 @@ def load_scan(path: Path | str) -> Scan:
     except OSError as error:
         raise DataError(f"{path} cannot be read as HDF5 ({error}): expected {EXPECTED}; "
                         "fetch the file again or convert it") from error
-    _check(scan)
+    _check(scan, path)
     return scan
 
 
@@ -135,24 +135,24 @@ def resonance_lag_steps(file: h5py.File) -> int:
     return PUBLISHED_LAG_STEPS if published else 0
 
 
-def _check(scan: Scan) -> None:
+def _check(scan: Scan, path: Path) -> None:
     loops, steps = scan.piezoresponse, scan.voltage_V.shape
     if loops.ndim != 3 or loops.shape != scan.resonance_kHz.shape or loops.shape[2:] != steps:
         raise DataError(
-            f"{scan.path}: shapes {loops.shape}, {scan.resonance_kHz.shape} and {steps} do not "
+            f"{path}: shapes {loops.shape}, {scan.resonance_kHz.shape} and {steps} do not "
             f"fit together: expected {EXPECTED}; put rows and columns first, steps last")
     for name, values in (("piezoresponse", loops), ("resonance", scan.resonance_kHz),
                          ("voltage", scan.voltage_V)):
         if not np.isfinite(values).all():
             count = int((~np.isfinite(values)).sum())
-            raise DataError(f"{scan.path}: `{name}` holds {count} NaN or infinite values: "
+            raise DataError(f"{path}: `{name}` holds {count} NaN or infinite values: "
                             "expected finite numbers; interpolate or remove them first")
         if np.ptp(values) == 0:
-            raise DataError(f"{scan.path}: `{name}` is constant at {values.flat[0]}: expected a "
+            raise DataError(f"{path}: `{name}` is constant at {values.flat[0]}: expected a "
                             "measured channel; check that the right dataset was stored")
     slope = np.sign(np.diff(scan.voltage_V))
     if (slope == 0).any() or np.count_nonzero(np.diff(slope)) > 2:
-        raise DataError(f"{scan.path}: `voltage` is not one triangular sweep: expected steps that "
+        raise DataError(f"{path}: `voltage` is not one triangular sweep: expected steps that "
                         "rise or fall with at most two turning points; choose one cycle")
 
 
@@ -211,18 +211,18 @@ def drive_waveform(voltage_V: np.ndarray) -> np.ndarray:
     return np.stack([voltage_V / np.abs(voltage_V).max(), np.sin(phase)], axis=1)
 
 
-def heldout_blocks(shape: tuple[int, int], side: int, every: int) -> np.ndarray:
+def heldout_blocks(shape: tuple[int, int], every: int, side: int | None = None) -> np.ndarray:
     """Pixels kept out of training, in square blocks because neighbours are near copies.
 
     Parameters
     ----------
     shape : (int, int)
         Rows and columns of the scan.
-    side : int
-        Side of a block in pixels.
     every : int
         One block in so many is held out, on a lattice that visits all rows and columns of
         blocks; 0 holds nothing out.
+    side : int, optional
+        Side of a block in pixels; a tenth of the rows where left out.
 
     Returns
     -------
@@ -230,5 +230,6 @@ def heldout_blocks(shape: tuple[int, int], side: int, every: int) -> np.ndarray:
     """
     if every == 0:
         return np.zeros(shape[0] * shape[1], bool)
+    side = side or max(1, shape[0] // 10)
     row, column = (index // side for index in np.indices(shape))
     return ((column + 3 * row) % every == 0).ravel()

@@ -22,8 +22,11 @@ def scheduled_beta(training: Training, epoch: int, first_beta: float) -> float:
 
 
 def linked_lambda(beta: float, latents: int) -> float:
-    """λ = 1e-5 × 10^β with the paper's β, which averages KL over latents; 0 while β is 0."""
-    return 1e-5 * 10 ** (beta * latents) if beta else 0.0
+    """λ = 1e-5 × 10^β with the paper's β, which averages KL over latents; 0 while β is 0.
+
+    The paper's β stays below 1; the exponent is held at 1, beyond which λ would explode.
+    """
+    return 1e-5 * 10 ** min(beta * latents, 1.0) if beta else 0.0
 
 
 def first_beta(mse: float, kl: float, share: float = 0.6) -> float:

@@ -12,8 +12,7 @@ from helpers.domains import MECHANISMS, draw_truth
 from helpers.switching import drive_voltage, noise_free
 from helpers.twin import PIEZORESPONSE_NOISE, RESONANCE_NOISE_kHz, simulate
 
-ROOT = Path(__file__).resolve().parents[1]
-MEASURED = Path(os.environ.get("BEPS_DATA", ROOT / "../shared/data/beps_pzt_loops.h5"))
+MEASURED = Path(os.environ.get("BEPS_DATA", ""))
 FALLING, RISING = slice(0, 49), slice(48, 96)
 
 

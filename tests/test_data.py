@@ -1,0 +1,152 @@
+import os
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.decomposition import PCA
+
+from helpers.data import (
+    DataError, drive_waveform, heldout_blocks, in_physical_units, load_scan, save_scan,
+    simulated_scan, stack_channels, standardised, unstack_channels,
+)
+from helpers.linear import pca_errors
+
+
+@pytest.fixture
+def measured():
+    """Path of the measured loops; skips where there are none."""
+    path = Path(os.environ.get("BEPS_DATA", ""))
+    if not path.is_file():
+        pytest.skip("set BEPS_DATA to the file of measured loops to run this test")
+    return path
+
+
+@pytest.fixture(scope="module")
+def scan():
+    return simulated_scan(seed=1, shape=(12, 10))
+
+
+@pytest.fixture
+def stored(scan, tmp_path):
+    path = tmp_path / "scan.h5"
+    save_scan(scan, path)
+    return path
+
+
+def test_a_scan_is_read_back_equal(scan, stored):
+    again = load_scan(stored)
+    for name in ("piezoresponse", "resonance_kHz", "voltage_V"):
+        np.testing.assert_array_equal(getattr(again, name), getattr(scan, name))
+    assert again.truth.keys() == scan.truth.keys()
+    assert (again.source, again.sha256, again.path) == (scan.source, scan.sha256, scan.path)
+
+
+def replace_dataset(path, name, change):
+    with h5py.File(path, "a") as file:
+        values = change(file[name][:])
+        del file[name]
+        file[name] = values
+
+
+def nan_in(values):
+    values.flat[3] = np.nan
+    return values
+
+
+@pytest.mark.parametrize(("name", "change", "message"), [
+    ("piezoresponse", nan_in, "`piezoresponse` holds 1 NaN or infinite values"),
+    ("resonance", lambda x: x * np.inf, "`resonance` holds 11520 NaN or infinite values"),
+    ("resonance", np.ones_like, "`resonance` is constant at 1.0"),
+    ("piezoresponse", lambda x: x[:, :, :-1], "do not fit together"),
+    ("piezoresponse", lambda x: x[0], "do not fit together"),
+    ("voltage", lambda x: x[None], "do not fit together"),
+    ("voltage", lambda x: np.where(x == x[5], x[4], x), "not one triangular sweep"),
+    ("voltage", lambda x: np.random.default_rng(0).permutation(x), "not one triangular sweep"),
+    ("piezoresponse", lambda x: x.astype("S5"), "is not an array of real numbers"),
+])
+def test_what_cannot_be_loops_is_refused_by_name(stored, name, change, message):
+    replace_dataset(stored, name, change)
+    with pytest.raises(DataError, match=message) as caught:
+        load_scan(stored)
+    assert str(stored) in str(caught.value)
+
+
+def test_a_missing_dataset_is_named(stored):
+    with h5py.File(stored, "a") as file:
+        del file["resonance"]
+    with pytest.raises(DataError, match="has no dataset resonance .*rename or add it"):
+        load_scan(stored)
+
+
+def test_a_missing_file_and_a_file_that_is_not_hdf5_are_refused(tmp_path):
+    with pytest.raises(DataError, match="nothing.h5 is not a file"):
+        load_scan(tmp_path / "nothing.h5")
+    (tmp_path / "page.h5").write_text("<html>quota exceeded</html>")
+    with pytest.raises(DataError, match="page.h5 cannot be read as HDF5"):
+        load_scan(tmp_path / "page.h5")
+
+
+@settings(deadline=None, max_examples=25)
+@given(cut=st.floats(0, 0.999))
+def test_a_truncated_file_gives_one_clear_error(tmp_path_factory, cut):
+    path = tmp_path_factory.mktemp("cut") / "scan.h5"
+    save_scan(simulated_scan(seed=1, shape=(4, 4)), path)
+    path.write_bytes(path.read_bytes()[: int(cut * path.stat().st_size)])
+    with pytest.raises(DataError, match="scan.h5"):
+        load_scan(path)
+
+
+def test_each_channel_is_standardised_with_one_mean_and_deviation(scan):
+    spectra, scaler = standardised(scan)
+    np.testing.assert_allclose(spectra.mean(axis=(0, 1)), 0, atol=1e-9)
+    np.testing.assert_allclose(spectra.std(axis=(0, 1)), 1)
+    np.testing.assert_allclose(in_physical_units(spectra, scaler), scan.spectra)
+
+
+def test_stacked_channels_lie_one_after_the_other(scan):
+    spectra = scan.spectra
+    stacked = stack_channels(spectra)
+    np.testing.assert_array_equal(stacked[:, :96], spectra[..., 0])
+    np.testing.assert_array_equal(stacked[:, 96:], spectra[..., 1])
+    np.testing.assert_array_equal(unstack_channels(stacked), spectra)
+
+
+def test_the_drive_tells_the_way_down_from_the_way_up(scan):
+    drive = drive_waveform(scan.voltage_V)
+    distance = np.linalg.norm(drive[:, None] - drive[None], axis=-1) + 9 * np.eye(len(drive))
+    assert np.abs(drive).max() <= 1 and distance.min() > 0.02
+
+
+@given(rows=st.integers(1, 80), columns=st.integers(1, 80), side=st.integers(1, 10), every=st.integers(2, 7))
+def test_heldout_pixels_are_whole_blocks(rows, columns, side, every):
+    held = heldout_blocks((rows, columns), every, side).reshape(rows, columns)
+    for row in range(0, rows, side):
+        for column in range(0, columns, side):
+            assert len(np.unique(held[row : row + side, column : column + side])) == 1
+
+
+def test_heldout_blocks_take_their_share_and_none_when_asked():
+    assert heldout_blocks((60, 60), 5).mean() == pytest.approx(0.2)
+    assert not heldout_blocks((60, 60), 0).any()
+
+
+def test_pca_errors_equal_those_of_each_rank():
+    rng = np.random.default_rng(0)
+    training, spectra = rng.normal(size=(200, 20)) + 1, rng.normal(size=(50, 20))
+    for n in (1, 3, 16):
+        pca = PCA(n).fit(training)
+        expected = np.mean((pca.inverse_transform(pca.transform(spectra)) - spectra) ** 2)
+        assert pca_errors(training, spectra)[n - 1] == pytest.approx(expected)
+
+
+def test_measured_resonance_is_aligned_with_the_voltage(measured):
+    """Softening meets switching, and no drift jumps where the stored cycle closes."""
+    scan = load_scan(measured)
+    spectra = scan.spectra
+    jump = np.abs(np.diff(spectra[..., 1], axis=1, append=spectra[:, :1, 1])).mean(axis=0)
+    assert int(np.argmax(jump)) == 71  # the step before 0 V on the way up, where acquisition began
+    assert scan.voltage_V[72] == pytest.approx(0, abs=0.7)
+    assert (scan.source, scan.shape) == ("measured", (60, 60))

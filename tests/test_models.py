@@ -1,0 +1,111 @@
+import keras
+import numpy as np
+import pytest
+from sklearn.decomposition import PCA
+
+from helpers.inference import (
+    active_channels, close_channels, decode, encode, mean_kl, parameter_count, reconstruct,
+)
+from helpers.models import build_beta_vae, kl_divergence, load_beta_vae, start_from_pca
+from helpers.profiles import Network, get_profile
+
+SMALL = Network(units=4, blocks=1, latents=3)
+LINEAR = Network(units=4, blocks=0, latents=6, linear_path=True)
+DRIVE = np.linspace(-1, 1, 10)[:, None]
+
+
+def spectra(n=64, steps=10, channels=1, seed=0):
+    return np.random.default_rng(seed).normal(size=(n, steps, channels)).astype("float32")
+
+
+def test_kl_equals_its_integral():
+    mean, log_variance = 0.7, -1.2
+    deviation = np.exp(log_variance / 2)
+    z = np.linspace(mean - 12 * deviation, mean + 12 * deviation, 20_001)
+    q = np.exp(-((z - mean) ** 2) / (2 * deviation**2)) / (deviation * np.sqrt(2 * np.pi))
+    log_ratio = -0.5 * ((z - mean) / deviation) ** 2 - np.log(deviation) + z**2 / 2
+    expected = np.trapezoid(q * log_ratio, z)
+    assert float(kl_divergence(np.float64(mean), np.float64(log_variance))) == pytest.approx(expected, rel=1e-6)
+
+
+def test_kl_of_the_prior_is_zero():
+    np.testing.assert_allclose(kl_divergence(np.zeros((2, 3)), np.zeros((2, 3))), 0)
+
+
+@pytest.mark.parametrize(("benchmark", "steps", "channels", "total"), [
+    ("toy", 25, 1, 5_019_039), ("beps", 96, 2, 5_017_922),
+])
+def test_paper_network_has_the_original_number_of_parameters(benchmark, steps, channels, total):
+    network = getattr(get_profile("paper"), f"{benchmark}_network")
+    model = build_beta_vae(network, np.zeros((steps, 1)), channels, seed=0)
+    moving = [w for w in model.non_trainable_weights if "moving" in w.path]
+    assert parameter_count(model) + sum(int(np.prod(w.shape)) for w in moving) == total
+
+
+def test_loss_is_mse_plus_beta_kl():
+    model = build_beta_vae(SMALL, DRIVE, 1, seed=0)
+    model.compile("sgd", "mse")
+    x = spectra()
+    plain = model.evaluate(x, x, batch_size=64, verbose=0, return_dict=True)["loss"]
+    model.get_layer("latents").beta.assign(0.3)
+    weighted = model.evaluate(x, x, batch_size=64, verbose=0, return_dict=True)["loss"]
+    assert weighted - plain == pytest.approx(0.3 * mean_kl(model, x).sum(), rel=1e-4)
+
+
+def test_outside_training_the_posterior_mean_is_decoded():
+    model = build_beta_vae(SMALL, DRIVE, 1, seed=0)
+    x = spectra()
+    np.testing.assert_allclose(model.predict(x, verbose=0), reconstruct(model, x), atol=1e-6)
+    assert np.abs(model(x, training=True) - model(x, training=True)).max() > 0
+
+
+def test_the_reconstruction_depends_on_the_order_of_the_steps():
+    model = build_beta_vae(SMALL, DRIVE, 1, seed=0)
+    x = spectra()
+    assert np.abs(encode(model, x)[0] - encode(model, x[:, ::-1])[0]).max() > 1e-3
+
+
+def test_a_closed_channel_passes_nothing_on():
+    model = build_beta_vae(SMALL, DRIVE, 1, seed=0)
+    x = spectra()
+    largest = int(np.argmax(mean_kl(model, x)))
+    close_channels(model, x, wanted=1)
+    kl = mean_kl(model, x)
+    assert np.flatnonzero(kl).tolist() == [largest]
+    sampled = np.stack([model(x, training=True) for _ in range(2)])
+    mean, _ = encode(model, x)
+    assert (np.delete(mean, largest, axis=1) == 0).all() and np.ptp(sampled, axis=0).max() > 0
+
+
+def test_linear_start_is_the_optimum_of_the_linear_beta_vae():
+    rng = np.random.default_rng(1)
+    x = (rng.normal(size=(400, 6)) * [8, 4, 2, 1, 0.5, 0.2] @ rng.normal(size=(6, 20))).reshape(400, 10, 2)
+    model = build_beta_vae(LINEAR, DRIVE, 2, seed=0)
+    start_from_pca(model, x, channels=3)
+    pca = PCA(6).fit(x.reshape(400, -1))
+    noise = np.minimum(0.5 * pca.explained_variance_[2] / pca.explained_variance_, 1)
+    scores = pca.transform(x.reshape(400, -1)) * (1 - noise)
+    expected = scores @ pca.components_ + pca.mean_
+    np.testing.assert_allclose(reconstruct(model, x).reshape(400, -1), expected, atol=2e-4)
+
+
+def test_active_channels_come_by_falling_kl():
+    assert active_channels(np.array([0.05, 2.0, 0.11, 3.0])) == [3, 1, 2]
+
+
+def test_weights_survive_a_round_trip_and_a_wrong_network_is_refused(tmp_path):
+    model = build_beta_vae(SMALL, DRIVE, 1, seed=3)
+    model.save_weights(tmp_path / "a.weights.h5")
+    again = load_beta_vae(tmp_path / "a.weights.h5", SMALL, DRIVE, 1)
+    z = np.random.default_rng(0).normal(size=(5, 3))
+    np.testing.assert_array_equal(decode(model, z), decode(again, z))
+    with pytest.raises(ValueError, match="a.weights.h5 does not hold the weights"):
+        load_beta_vae(tmp_path / "a.weights.h5", Network(units=5, blocks=1, latents=3), DRIVE, 1)
+
+
+def test_only_keras_is_used_by_the_model():
+    assert keras.backend.backend() in ("tensorflow", "jax", "torch")
+    source = (get_profile.__code__.co_filename).replace("profiles.py", "models.py")
+    with open(source, encoding="utf-8") as file:
+        text = file.read()
+    assert "import tensorflow" not in text and "import jax" not in text

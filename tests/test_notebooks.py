@@ -1,0 +1,99 @@
+"""All real notebooks on the smoke profile with the twin, through the real Snakefile."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import h5py
+import imageio_ffmpeg
+import numpy as np
+import pytest
+from matplotlib.image import imread
+
+ROOT = Path(__file__).resolve().parent.parent
+FIGURES = ["fig1", "fig2", "fig3", "fig4", "fig5", *(f"figS{n}" for n in range(1, 11))]
+MOVIES = [f"movieS{n}" for n in range(1, 7)]
+CONTRACT = """
+toy.pca3.mse_gamut toy.dl.mse_gamut toy.dl.mse_painting toy.vae.mse_gamut toy.vae.mse_painting
+toy.vae.active toy.vae.spearman toy.vae.seconds toy.vae.seconds_to_paper_mse beps.pca5.mse beps.dl.mse
+beps.vae.mse beps.pca5.mse_heldout beps.dl.mse_heldout beps.vae.mse_heldout beps.vae.active
+beps.vae.seconds beps.source run.seconds movies.seconds_per_frame paper.toy.vae.mse_gamut
+""".split()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    tree = tmp_path_factory.mktemp("tree")
+    for name in ("helpers", "notebooks"):
+        shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "Snakefile", tree)
+    command = [sys.executable, "-m", "snakemake", "--cores", "2", "--nolock",
+               "--config", "profile=smoke", "data=twin"]
+    environment = {**os.environ, "TQDM_DISABLE": "1"}
+    done = subprocess.run(command, cwd=tree, env=environment, text=True, timeout=1800,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    assert done.returncode == 0, done.stdout[-4000:]
+    return tree / "build/smoke/seed0"
+
+
+@pytest.fixture(scope="module")
+def manifest(folder):
+    return {entry["id"]: entry for entry in json.loads((folder / "manifest.json").read_text())}
+
+
+def test_every_figure_table_and_movie_of_the_paper_is_listed(manifest):
+    assert sorted(manifest) == sorted([*FIGURES, *MOVIES, "table1"])
+    beps = {"fig4", "fig5", "figS5", "figS6", "figS7", "figS8", "figS9", "figS10",
+            "movieS4", "movieS5", "movieS6"}
+    assert beps == {name for name, entry in manifest.items()
+                    if entry["source"] == "twin" and entry["kind"] != "table"}
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_figure_opens_and_is_not_blank(folder, manifest, name):
+    path = folder / manifest[name]["file"]
+    image = imread(path)[..., :3]
+    assert min(image.shape[:2]) > 300 and image.std() > 0.05
+    assert path.with_suffix(".pdf").read_bytes().startswith(b"%PDF")
+
+
+@pytest.mark.parametrize("name", MOVIES)
+def test_movie_plays_and_moves(folder, manifest, name):
+    reader = imageio_ffmpeg.read_frames(str(folder / manifest[name]["file"]))
+    facts = next(reader)
+    frames = [np.frombuffer(frame, np.uint8) for frame in reader]
+    assert facts["codec"] == "h264" and facts["pix_fmt"].startswith("yuv420p")
+    assert len(frames) >= 24 and frames[0].std() > 5
+    assert (np.abs(frames[0].astype(int) - frames[len(frames) // 2]) > 30).any()
+
+
+def test_metrics_keep_their_names(folder):
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert not set(CONTRACT) - set(metrics)
+    assert metrics["beps.source"] == "twin"
+    assert metrics["beps.pca5.mse"] < metrics["beps.dl_omp.mse"] < metrics["beps.dl.mse"]
+    assert metrics["toy.pca3.mse_gamut"] < metrics["toy.dl.mse_gamut"]
+
+
+def test_the_run_says_what_it_was_made_from(folder):
+    run = json.loads((folder / "run.json").read_text())
+    assert run["data"]["source"] == "twin" and len(run["data"]["sha256"]) == 64
+    assert run["parameters"]["profile"] == "smoke" and len(run["seconds"]) == 6
+    assert run["versions"]["tensorflow"] and run["peak_memory_GiB"] < 4
+
+
+def test_the_truth_of_the_twin_lies_beside_its_loops(folder):
+    with h5py.File(folder / "results/scan.h5") as file:
+        total = sum(file["truth"][name][:] for name in ("c", "a", "charged_wall", "three_state"))
+    np.testing.assert_allclose(total, 1)
+
+
+def test_every_notebook_was_executed_and_turned_into_a_page(folder):
+    for source in sorted((ROOT / "notebooks").glob("*.ipynb")):
+        executed = json.loads((folder / "notebooks" / source.name).read_text())
+        outputs = [out for cell in executed["cells"] for out in cell.get("outputs", [])]
+        assert outputs and not [out for out in outputs if out["output_type"] == "error"]
+        assert (folder / "notebooks" / source.name).with_suffix(".html").stat().st_size > 10_000
