@@ -32,7 +32,7 @@ NOTEBOOKS = {
         writes=["results/dictionary.npz", "figures/figS3", "figures/figS5"],
     ),
     "3_beta_vae_training": dict(
-        reads=["results/scan.h5", "results/toy.npz", "results/dictionary.npz"],
+        reads=["results/scan.h5", "results/toy.npz"],
         writes=["results/vae_toy.npz", "results/vae_toy.weights.h5",
                 "results/vae_beps.npz", "results/vae_beps.weights.h5",
                 "figures/fig3", "figures/figS7"],

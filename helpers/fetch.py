@@ -75,7 +75,7 @@ def _from_zenodo(folder: Path) -> Scan:
     if not _reachable(ZENODO_RECORD):
         raise DataError(f"doi:{ZENODO_DOI} did not answer within {NETWORK_PATIENCE_S} s: expected "
                         f"a network connection; put the file into {folder} or use DATA=<path>")
-    record = pooch.create(path=folder, base_url=f"doi:{ZENODO_DOI}/", retry_if_failed=2)
+    record = pooch.create(path=folder / "downloads", base_url=f"doi:{ZENODO_DOI}/", retry_if_failed=2)
     record.load_registry_from_doi()
     for name in record.registry:
         if name.endswith((".h5", ".hdf5")):
@@ -85,12 +85,13 @@ def _from_zenodo(folder: Path) -> Scan:
 
 
 def _from_drive(identifier: str, folder: Path) -> Scan:
-    path = folder / f"drive_{identifier}.h5"
+    path = folder / "downloads" / f"drive_{identifier}.h5"
     if path.is_file():
         return load_scan(path)
     if not _reachable("https://drive.google.com"):
         raise DataError(f"Google Drive did not answer within {NETWORK_PATIENCE_S} s: expected a "
                         f"network connection; put the file into {folder} or use DATA=<path>")
+    path.parent.mkdir(parents=True, exist_ok=True)
     with atomic(path) as temporary:
         if gdown.download(id=identifier, output=str(temporary)) is None:
             raise DataError(f"drive:{identifier} gave no file: expected a file shared with anyone "

@@ -11,7 +11,7 @@ import imageio_ffmpeg
 from matplotlib.artist import Artist
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from helpers.figures.style import label_source, page_figure
 from helpers.paths import atomic

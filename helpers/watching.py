@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import keras
 import numpy as np
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from helpers.inference import ACTIVE_KL_NAT, encode, mean_kl, reconstruct
 from helpers.profiles import Training

@@ -1,0 +1,93 @@
+"""Write the generated parts of README.md from ``data/reference/``.
+
+``python -m helpers.readme``, or `make render`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+from helpers.paths import ROOT, atomic
+from helpers.tables import as_markdown, number, reproduction_rows
+
+REFERENCE = ROOT / "data/reference"
+TITLES = {
+    "fig1": "spectra along each colour, the painting", "fig2": "toy: both models on the painting",
+    "fig3": "the network", "fig4": "BEPS: both models on the scan",
+    "fig5": "BEPS: what each channel means", "figS1": "drive waveform",
+    "figS2": "band excitation", "figS3": "grid of λ", "figS4": "toy: the whole gamut",
+    "figS5": "BEPS: all dictionary atoms", "figS6": "observables in place of the topography",
+    "figS7": "BEPS: all latent channels", "figS8": "BEPS: error at each voltage step",
+    "figS9": "the linear bound beside every model", "figS10": "BEPS: all active channels",
+    "table1": "dictionary learning and β-VAE compared",
+    "movieS1": "toy: dictionary coefficients swept", "movieS2": "toy: maps through training",
+    "movieS3": "toy: latent channels swept", "movieS4": "BEPS: dictionary coefficients swept",
+    "movieS5": "BEPS: maps through training", "movieS6": "BEPS: latent channels swept",
+}
+
+
+def findings(metrics: dict) -> str:
+    """The main numbers in three sentences."""
+    heldout = metrics["beps.vae.mse_heldout"] / metrics["beps.pca5.mse_heldout"]
+    return (
+        f"- Toy, whole colour gamut: the β-VAE's error is **{number(metrics['toy.vae.mse_gamut'])}** with "
+        f"{metrics['toy.vae.active']} active channels; the best linear model of that size has "
+        f"{number(metrics['toy.pca3.mse_gamut'])}, the paper's β-VAE {number(metrics['paper.toy.vae.mse_gamut'])}.\n"
+        f"- The same channels follow single colours only in part: mean |Spearman| "
+        f"{metrics['toy.vae.spearman']:.2f}, where 1 would be a channel per colour.\n"
+        f"- Measured loops, blocks of pixels never seen: **{heldout:.2f}** times the error of the best linear "
+        f"model with as many components; the paper's dictionary learning has "
+        f"{metrics['beps.dl.mse_heldout'] / metrics['beps.pca5.mse_heldout']:.1f} times that error."
+    )
+
+
+def inventory(manifest: list[dict[str, str]]) -> str:
+    """Figures, table and movies with the notebook that draws them."""
+    rows = [
+        {"": entry["id"].replace("movieS", "Movie S").replace("fig", "Figure ").replace("table", "Table "),
+         "shows": TITLES[entry["id"]], "data": entry["source"], "file": f"`{entry['file']}`",
+         "drawn in": f"[{entry['notebook']}](notebooks/{entry['notebook']}.ipynb)"}
+        for entry in sorted(manifest, key=lambda entry: list(TITLES).index(entry["id"]))
+    ]
+    return as_markdown(rows)
+
+
+def generated_parts(folder: Path = REFERENCE) -> dict[str, str]:
+    """Text of every part of the README that is made from the reference run."""
+    metrics, manifest, run = (
+        json.loads((folder / f"{name}.json").read_text()) for name in ("metrics", "manifest", "run"))
+    seconds = ", ".join(f"{name[0]}: {value:.0f} s" for name, value in run["seconds"].items())
+    return {
+        "findings": findings(metrics),
+        "figures": inventory(manifest),
+        "reproduction": as_markdown(reproduction_rows(metrics)),
+        "time": f"The reference run (laptop profile, seed {run['parameters']['seed']}, measured loops, two cores, "
+                f"no GPU) took {metrics['run.seconds'] / 60:.0f} minutes (notebooks {seconds}) and "
+                f"{run['peak_memory_GiB']:.1f} GiB of memory.",
+    }
+
+
+def filled(readme: str, parts: dict[str, str]) -> str:
+    """The README with each ``<!-- name -->`` … ``<!-- end -->`` holding its part."""
+    for name, text in parts.items():
+        pattern = rf"(<!-- {name} -->\n).*?(<!-- end -->)"
+        readme, count = re.subn(pattern, lambda found, text=text: f"{found[1]}{text}\n{found[2]}", readme,
+                                flags=re.DOTALL)
+        if count != 1:
+            raise ValueError(f"README.md has {count} parts called {name}: expected one, between "
+                             f"<!-- {name} --> and <!-- end -->; put the marks back")
+    return readme
+
+
+def main() -> None:
+    """Fill README.md."""
+    path = ROOT / "README.md"
+    text = filled(path.read_text(encoding="utf-8"), generated_parts())
+    with atomic(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
