@@ -35,7 +35,7 @@ help:
 	@echo "make figures   figures, table, movies and numbers, in build/<profile>/seed<seed>/"
 	@echo "make test      all tests"
 	@echo "make render    make figures, then put the executed notebooks into notebooks/ and the"
-	@echo "               numbers of a measured run into data/reference/"
+	@echo "               numbers of a measured run into data/reference/ and README.md"
 	@echo "make lab       open the notebooks in JupyterLab"
 	@echo "make clean     remove build/ and the workflow's notes on it"
 	@echo
@@ -56,6 +56,7 @@ test: $(INSTALLED)
 
 render: figures
 	@.venv/bin/python -m helpers.render "build/$$PROFILE/seed$$SEED"
+	@.venv/bin/python -m helpers.readme "build/$$PROFILE/seed$$SEED"
 
 lab: $(INSTALLED)
 	@JUPYTER_PATH="$(CURDIR)/.venv/share/jupyter" .venv/bin/python -m jupyter lab notebooks

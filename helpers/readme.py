@@ -1,18 +1,22 @@
 """Write the generated parts of README.md from ``data/reference/``.
 
-``python -m helpers.readme``, or `make render`.
+``python -m helpers.readme build/laptop/seed0``, or `make render`.
 """
 
 from __future__ import annotations
 
 import json
 import re
+import sys
 from pathlib import Path
+
+from PIL import Image
 
 from helpers.paths import ROOT, atomic
 from helpers.tables import as_markdown, number, reproduction_rows
 
 REFERENCE = ROOT / "data/reference"
+SHOWN, SHOWN_WIDTH = "fig4", 1300
 TITLES = {
     "fig1": "spectra along each colour, the painting", "fig2": "toy: both models on the painting",
     "fig3": "the network", "fig4": "BEPS: both models on the scan",
@@ -81,8 +85,18 @@ def filled(readme: str, parts: dict[str, str]) -> str:
     return readme
 
 
-def main() -> None:
-    """Fill README.md."""
+def shrink(figure: Path, target: Path) -> None:
+    """Copy a figure, as wide as a page shows it."""
+    with Image.open(figure) as image, atomic(target) as temporary:
+        image.thumbnail((SHOWN_WIDTH, SHOWN_WIDTH))
+        image.convert("RGB").save(temporary, optimize=True)
+
+
+def main(folder: Path) -> None:
+    """Fill README.md from the reference run; show its figure where `folder` is that run."""
+    metrics = [json.loads((place / "metrics.json").read_text()) for place in (folder, REFERENCE)]
+    if metrics[0] == metrics[1]:
+        shrink(folder / f"figures/{SHOWN}.png", REFERENCE / f"{SHOWN}.png")
     path = ROOT / "README.md"
     text = filled(path.read_text(encoding="utf-8"), generated_parts())
     with atomic(path) as temporary:
@@ -90,4 +104,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(Path(sys.argv[1]))

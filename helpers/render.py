@@ -1,4 +1,4 @@
-"""Copy executed notebooks over their sources, and a measured run's numbers into the README.
+"""Copy executed notebooks over their sources, and the numbers of a measured run beside them.
 
 ``python -m helpers.render build/laptop/seed0``, or `make render`.
 """
@@ -11,14 +11,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-from PIL import Image
-
-from helpers import readme
 from helpers.paths import ROOT, atomic
 
 LARGEST_MIB = 2
 REFERENCE = ("metrics.json", "manifest.json", "run.json")
-SHOWN, SHOWN_WIDTH = "fig4", 1300
 
 
 def render(source: dict, executed: dict, name: str, private: list[str]) -> dict:
@@ -123,15 +119,6 @@ def main(folder: Path) -> None:
     (ROOT / "data/reference").mkdir(parents=True, exist_ok=True)
     for name, record in records.items():
         _write(ROOT / "data/reference" / name, scrub(record, private), indent=2)
-    _shrink(folder / f"figures/{SHOWN}.png", ROOT / f"data/reference/{SHOWN}.png")
-    readme.main()
-
-
-def _shrink(figure: Path, target: Path) -> None:
-    """The figure that the README shows, as wide as a page shows it."""
-    with Image.open(figure) as image, atomic(target) as temporary:
-        image.thumbnail((SHOWN_WIDTH, SHOWN_WIDTH))
-        image.convert("RGB").save(temporary, optimize=True)
 
 
 if __name__ == "__main__":

@@ -10,8 +10,8 @@ from typing import IO
 
 import jsonschema
 
-from helpers.paths import ROOT
 from helpers.dependencies import cells
+from helpers.paths import ROOT
 
 KEYWORDS = ("auto", "twin", "zenodo")
 DATA = "auto, twin, zenodo, drive:<id> or the path of an HDF5 file"

@@ -9,8 +9,16 @@ from hypothesis import strategies as st
 from sklearn.decomposition import PCA
 
 from helpers.data import (
-    DataError, drive_waveform, heldout_blocks, in_physical_units, load_scan, save_scan,
-    simulated_scan, stack_channels, standardised, unstack_channels,
+    DataError,
+    drive_waveform,
+    heldout_blocks,
+    in_physical_units,
+    load_scan,
+    save_scan,
+    simulated_scan,
+    stack_channels,
+    standardised,
+    unstack_channels,
 )
 from helpers.linear import pca_errors
 

@@ -4,7 +4,13 @@ import pytest
 from sklearn.decomposition import PCA
 
 from helpers.inference import (
-    active_channels, close_channels, decode, encode, mean_kl, parameter_count, reconstruct,
+    active_channels,
+    close_channels,
+    decode,
+    encode,
+    mean_kl,
+    parameter_count,
+    reconstruct,
 )
 from helpers.models import build_beta_vae, kl_divergence, load_beta_vae, start_from_pca
 from helpers.profiles import Network, get_profile

@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from helpers.toy import (SELU_ALPHA, SELU_SCALE, sample_rgb, selu, spectra,
-                         time_steps)
+from helpers.toy import SELU_ALPHA, SELU_SCALE, sample_rgb, selu, spectra, time_steps
 
 colours = arrays(float, (3,), elements=st.floats(0, 1))
 unit = st.floats(0, 1)

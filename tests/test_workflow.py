@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from conftest import PARAMETERS, ROOT, STUBS, Tree, listed_notebooks, write_notebook
 
+from helpers.dependencies import helper_files, parameters_used, source_digest
 from helpers.render import render, scrub
-from helpers.dependencies import parameters_used, helper_files, source_digest
 from helpers.workflow import check_settings, claim, data_files
 
 NAMES = list(STUBS)

@@ -62,6 +62,13 @@ def figure_s6(
     return figure
 
 
+def channel_state(kl_nat: float, threshold_nat: float) -> str:
+    """Active above the threshold; closed where a channel carries nothing at all."""
+    if kl_nat > threshold_nat:
+        return "active"
+    return "noise" if kl_nat > 0 else "closed"
+
+
 def figure_s7(
     maps: np.ndarray,
     kl_nat: np.ndarray,
@@ -99,10 +106,10 @@ def figure_s7(
         plot_map(
             ax, maps[index], label="", norm=norm, orientation=orientation, colour_bar=False
         )
-        state = "active" if kl_nat[index] > threshold_nat else "noise"
+        state = channel_state(kl_nat[index], threshold_nat)
         title = f"z{latents[index]} {state}, KL {kl_nat[index]:.2g} nat"
         panel_title(ax, letter, title)
-        if state == "noise":
+        if state != "active":
             ax.set_title(ax.get_title(loc="left"), loc="left", color="0.5")
     bar = figure.colorbar(axes.flat[0].images[0], ax=axes, shrink=0.5, extend="both")
     bar.set_label("posterior mean")
