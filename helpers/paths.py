@@ -36,6 +36,10 @@ class Build:
     def movies(self) -> Path:
         return self.folder / "movies"
 
+    @property
+    def checkpoints(self) -> Path:
+        return self.folder / "checkpoints"
+
     def make_folders(self) -> None:
         """Create the folders.
 

@@ -43,6 +43,7 @@ class ScheduledRegularisation(keras.callbacks.Callback):
         self.last = {"mse": 1.0, "kl": 1.0}
 
     def on_epoch_begin(self, epoch, logs=None):
+        self.epoch = epoch
         if epoch == self.training.priming:
             share = self.training.first_share
             self.first_beta = first_beta(self.last["mse"], self.last["kl"], share)
@@ -55,11 +56,19 @@ class ScheduledRegularisation(keras.callbacks.Callback):
         if epoch == self.training.closing_epoch:
             close_channels(self.model, self.probe, self.training.wanted_active)
 
-    def on_epoch_end(self, epoch, logs=None):
-        self.last = logs
+    def on_train_batch_end(self, batch, logs=None):
         if not np.isfinite(logs["loss"]):
             raise FloatingPointError(
-                f"the loss became {logs['loss']} in epoch {epoch}: expected finite values; "
-                "check the spectra for outliers or lower the learning rate"
+                f"the loss became {logs['loss']} in epoch {self.epoch + 1}, batch {batch + 1}: "
+                "expected finite values; check the spectra for outliers or lower the learning "
+                "rate; the state after the epoch before is kept"
             )
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.last = logs
         logs["beta"] = self.beta
+
+    def restore(self, first_beta: float, history: dict[str, list[float]]) -> None:
+        """Go on from where `history` ends."""
+        self.first_beta = first_beta
+        self.last = {name: values[-1] for name, values in history.items()}

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import keras
 import numpy as np
 
+from helpers.checkpoints import Checkpoints, configuration_hash
+from helpers.inference import PREDICTION_BATCH
 from helpers.models import build_beta_vae, start_from_pca
 from helpers.profiles import Network, Training
 from helpers.schedule import ScheduledRegularisation
-from helpers.watching import KeepSnapshots, ProgressBar, Snapshots
+from helpers.watching import KeepCheckpoint, KeepSnapshots, ProgressBar, Snapshots
 
 PROBE_SPECTRA = 2000
 
@@ -25,85 +30,117 @@ class Trained:
     snapshots: Snapshots
     chosen: int
     first_beta: float
-    seconds: float
+    checkpoints: Checkpoints
+
+    @property
+    def seconds(self) -> float:
+        """Time spent on the training, interruptions left out."""
+        return float(self.history["seconds"][-1])
+
+    def seconds_to(self, mse: float) -> float:
+        """Seconds until the validation error was at most `mse`; NaN if it never was."""
+        reached = self.history["val_mse"] <= mse
+        return float(self.history["seconds"][np.argmax(reached)]) if reached.any() else np.nan
 
     def restore_chosen(self) -> None:
         """Give the model the weights of the chosen snapshot."""
-        self.model.set_weights(self.snapshots.weights[self.chosen])
+        epoch = int(self.snapshots.epochs[self.chosen])
+        self.model.set_weights(self.checkpoints.load_snapshot(epoch))
 
     def arrays(self) -> dict[str, np.ndarray]:
         """History as ``history_…`` and snapshots as ``snapshot_…``, ready to be stored."""
         history = {f"history_{name}": values for name, values in self.history.items()}
-        kept = ("epochs", "beta", "mse", "kl", "embeddings")
-        snapshots = {f"snapshot_{name}": np.array(getattr(self.snapshots, name)) for name in kept}
-        return {**history, **snapshots, "first_beta": np.array(self.first_beta)}
+        return {**history, **self.snapshots.arrays(), "first_beta": np.array(self.first_beta)}
 
 
-class ShuffledSpectra(keras.utils.PyDataset):
-    """Batches whose order is a function of (seed, epoch) alone."""
+def shuffled_batches(spectra: np.ndarray, batch: int, seed: int,
+                     first_epoch: int = 0) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Batches without end, as input and target; the order is a function of (seed, epoch) alone.
 
-    def __init__(self, spectra: np.ndarray, batch: int, seed: int):
-        super().__init__()
-        self.spectra, self.batch, self.seed = spectra, batch, seed
-        self.start_epoch(0)
-
-    def __len__(self):
-        return -(-len(self.spectra) // self.batch)
-
-    def __getitem__(self, index):
-        chosen = self.order[index * self.batch : (index + 1) * self.batch]
-        return self.spectra[chosen], self.spectra[chosen]
-
-    def start_epoch(self, epoch: int) -> None:
-        self.epoch = epoch
-        self.order = np.random.default_rng((self.seed, epoch)).permutation(len(self.spectra))
-
-    def on_epoch_end(self):
-        self.start_epoch(self.epoch + 1)
+    `spectra` has shape (n, steps, channels); every epoch visits each spectrum once.
+    """
+    for epoch in itertools.count(first_epoch):
+        order = np.random.default_rng((seed, epoch)).permutation(len(spectra))
+        for start in range(0, len(spectra), batch):
+            chosen = spectra[order[start : start + batch]]
+            yield chosen, chosen
 
 
-def train(network: Network, training: Training, spectra: np.ndarray, drive: np.ndarray,
-          watched: np.ndarray, seed: int, title: str,
-          callbacks: tuple[keras.callbacks.Callback, ...] = ()) -> Trained:
-    """Train a β-VAE and keep snapshots on the way.
+def train(network: Network, training: Training, spectra: np.ndarray, drive: np.ndarray, *,
+          watched: np.ndarray, validation: np.ndarray, seed: int, title: str,
+          folder: Path) -> Trained:
+    """Train a β-VAE, or go on with a training that was interrupted.
+
+    The state after every epoch lies in a folder named by a hash of all that decides how the
+    training goes, so a killed training started again ends with the same weights, and a
+    changed parameter begins another one. A finished training is only read back.
 
     Parameters
     ----------
-    spectra : ndarray, shape (n, steps, channels)
-        Standardised training spectra.
+    spectra, validation : ndarray, shape (n, steps, channels)
+        Standardised spectra to learn from, and those whose error is only recorded.
     drive : ndarray, shape (steps, drive channels)
         Known drive of each step.
     watched : ndarray, shape (n_watched, steps, channels)
         Spectra whose embeddings the snapshots keep: the painting, or every pixel.
     seed : int
         Of weights, latent noise and order.
+    title : str
+        Name of the training, for the progress bar and the folder.
+    folder : Path
+        Holds the folder of checkpoints.
 
     Raises
     ------
     ValueError
-        If there are fewer spectra than a batch.
+        If there are fewer spectra than a batch, or they do not vary.
     FloatingPointError
         If the loss is no longer finite.
     """
-    if len(spectra) < training.batch:
-        raise ValueError(f"{title}: {len(spectra)} spectra are fewer than a batch of "
-                         f"{training.batch}: expected more; lower `batch` in the profile")
+    _check(spectra, training.batch, title)
     started = time.perf_counter()
+    spectra, validation, watched = (x.astype("float32") for x in (spectra, validation, watched))
+    name = f"{title}-{configuration_hash(network, training, seed, spectra, drive, watched)[:12]}"
+    checkpoints = Checkpoints(folder / name)
+    steps_per_epoch = -(-len(spectra) // training.batch)
+    model = _compiled(network, training, spectra, drive, seed, steps_per_epoch)
+    probe = spectra[:: -(-len(spectra) // PROBE_SPECTRA)]
+    schedule = ScheduledRegularisation(training, probe, seed)
+    snapshots = KeepSnapshots(training, probe, watched, checkpoints)
+    keep = KeepCheckpoint(checkpoints, schedule, snapshots, started)
+    done = keep.go_on(model)
+    if done:
+        print(f"{title}: {done} of {training.epochs} epochs are done already ({checkpoints.folder.name})")
+    if done < training.epochs:
+        model.fit(
+            shuffled_batches(spectra, training.batch, seed, done), steps_per_epoch=steps_per_epoch,
+            validation_data=(validation, validation), validation_batch_size=PREDICTION_BATCH,
+            initial_epoch=done, epochs=training.epochs, shuffle=False, verbose=0,
+            callbacks=[schedule, snapshots, keep, ProgressBar(training.epochs, title, done)])
+    history = {name: np.array(values) for name, values in keep.history.items()}
+    chosen = snapshots.kept.choose(training.wanted_active)
+    return Trained(model, history, snapshots.kept, chosen, schedule.first_beta, checkpoints)
+
+
+def _check(spectra: np.ndarray, batch: int, title: str) -> None:
+    if len(spectra) < batch:
+        raise ValueError(f"{title}: {len(spectra)} spectra are fewer than a batch of {batch}: "
+                         "expected more; lower `batch` in the profile")
+    if not np.isfinite(spectra).all():
+        raise ValueError(f"{title}: some of the spectra are NaN or infinite: expected finite "
+                         "numbers; interpolate or remove them first")
+    if np.ptp(spectra, axis=0).max() == 0:
+        raise ValueError(f"{title}: all spectra are the same: expected some that differ; "
+                         "check that the right data were loaded")
+
+
+def _compiled(network: Network, training: Training, spectra: np.ndarray, drive: np.ndarray,
+              seed: int, steps_per_epoch: int) -> keras.Model:
     model = build_beta_vae(network, drive, spectra.shape[-1], seed)
     if network.linear_path:
         start_from_pca(model, spectra, training.wanted_active)
-    batches = ShuffledSpectra(spectra.astype("float32"), training.batch, seed)
-    model.compile(_optimizer(training, len(batches)), "mse", metrics=["mse"])
-    probe = batches.spectra[:: -(-len(spectra) // PROBE_SPECTRA)]
-    schedule = ScheduledRegularisation(training, probe, seed)
-    snapshots = KeepSnapshots(training, probe, watched.astype("float32"))
-    bar = ProgressBar(training.epochs, title)
-    history = model.fit(batches, epochs=training.epochs, verbose=0,
-                        callbacks=[schedule, snapshots, bar, *callbacks]).history
-    seconds = time.perf_counter() - started
-    history = {name: np.array(values) for name, values in history.items()}
-    chosen = snapshots.kept.choose(training.wanted_active)
-    return Trained(model, history, snapshots.kept, chosen, schedule.first_beta, seconds)
+    model.compile(_optimizer(training, steps_per_epoch), "mse", metrics=["mse"])
+    return model
 
 
 def _optimizer(training: Training, steps_per_epoch: int) -> keras.optimizers.Optimizer:

@@ -1,4 +1,4 @@
-"""Callbacks that look on while a network trains."""
+"""Callbacks that look on while a network trains, and keep what is needed later."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import keras
 import numpy as np
 from tqdm import tqdm
 
+from helpers.checkpoints import Checkpoints, numbered, unnumbered
 from helpers.inference import ACTIVE_KL_NAT, encode, mean_kl, reconstruct
 from helpers.profiles import Training
 
@@ -27,7 +28,6 @@ class Snapshots:
     mse: list[float] = field(default_factory=list)
     kl: list[np.ndarray] = field(default_factory=list)
     embeddings: list[np.ndarray] = field(default_factory=list)
-    weights: list[list[np.ndarray]] = field(default_factory=list)
 
     @property
     def active(self) -> np.ndarray:
@@ -44,15 +44,25 @@ class Snapshots:
         nearest = np.flatnonzero(distance == distance.min())
         return int(nearest[np.argmin(np.array(self.mse)[nearest])])
 
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Every list as one array ``snapshot_<name>``."""
+        return {f"snapshot_{name}": np.array(values) for name, values in vars(self).items()}
+
+    def restore(self, arrays: dict[str, np.ndarray]) -> None:
+        """Undo `arrays`."""
+        for name in vars(self):
+            setattr(self, name, list(arrays[f"snapshot_{name}"]))
+
 
 class KeepSnapshots(keras.callbacks.Callback):
     """Keep embeddings, KL, error and weights at evenly spaced epochs."""
 
-    def __init__(self, training: Training, probe: np.ndarray, watched: np.ndarray):
+    def __init__(self, training: Training, probe: np.ndarray, watched: np.ndarray,
+                 checkpoints: Checkpoints):
         super().__init__()
         count = min(training.snapshots, training.epochs)
         self.at = set(np.linspace(0, training.epochs - 1, count).round().astype(int))
-        self.probe, self.watched = probe, watched
+        self.probe, self.watched, self.checkpoints = probe, watched, checkpoints
         self.kept = Snapshots()
 
     def on_epoch_end(self, epoch, logs=None):
@@ -65,15 +75,53 @@ class KeepSnapshots(keras.callbacks.Callback):
         kept.mse.append(float(np.mean(error**2)))
         kept.kl.append(mean_kl(self.model, self.probe))
         kept.embeddings.append(encode(self.model, self.watched)[0])
-        kept.weights.append(self.model.get_weights())
+        self.checkpoints.save_snapshot(epoch + 1, self.model.get_weights())
+
+
+class KeepCheckpoint(keras.callbacks.Callback):
+    """Keep the history, and after every epoch all that is needed to go on from there."""
+
+    def __init__(self, checkpoints: Checkpoints, schedule, snapshots: KeepSnapshots, started: float):
+        super().__init__()
+        self.checkpoints, self.schedule, self.snapshots = checkpoints, schedule, snapshots
+        self.started = started
+        self.history: dict[str, list[float]] = {}
+
+    def on_epoch_end(self, epoch, logs=None):
+        for name, value in {**logs, "seconds": time.perf_counter() - self.started}.items():
+            self.history.setdefault(name, []).append(float(value))
+        self.checkpoints.save(epoch + 1, {
+            "epochs_done": np.array(epoch + 1),
+            "first_beta": np.array(self.schedule.first_beta),
+            **{f"history_{name}": np.array(values) for name, values in self.history.items()},
+            **self.snapshots.kept.arrays(),
+            **numbered("variable", self.model.variables),
+            **numbered("optimizer", self.model.optimizer.variables),
+        })
+
+    def go_on(self, model: keras.Model) -> int:
+        """Restore the last checkpoint, if there is one; returns the epochs done."""
+        state = self.checkpoints.load()
+        model.optimizer.build(model.trainable_variables)
+        if state is None:
+            return 0
+        for variables, name in ((model.variables, "variable"), (model.optimizer.variables, "optimizer")):
+            for variable, value in zip(variables, unnumbered(name, state), strict=True):
+                variable.assign(value)
+        self.history = {name.removeprefix("history_"): list(values)
+                        for name, values in state.items() if name.startswith("history_")}
+        self.schedule.restore(float(state["first_beta"]), self.history)
+        self.snapshots.kept.restore(state)
+        self.started -= self.history["seconds"][-1]
+        return int(state["epochs_done"])
 
 
 class ProgressBar(keras.callbacks.Callback):
     """One bar over the epochs with loss, MSE, KL and β."""
 
-    def __init__(self, epochs: int, title: str):
+    def __init__(self, epochs: int, title: str, done: int):
         super().__init__()
-        self.bar = tqdm(total=epochs, desc=title, unit="epoch", mininterval=1.0)
+        self.bar = tqdm(total=epochs, initial=done, desc=title, unit="epoch", mininterval=1.0)
 
     def on_epoch_end(self, epoch, logs=None):
         shown = {name: f"{logs[name]:.3g}" for name in ("loss", "mse", "kl", "beta")}
@@ -82,19 +130,3 @@ class ProgressBar(keras.callbacks.Callback):
 
     def on_train_end(self, logs=None):
         self.bar.close()
-
-
-class TimeToReach(keras.callbacks.Callback):
-    """Seconds until the error on `spectra` is at most `mse`, looked at once an epoch."""
-
-    def __init__(self, spectra: np.ndarray, mse: float):
-        super().__init__()
-        self.spectra, self.mse, self.started = spectra, mse, time.perf_counter()
-        self.seconds = float("nan")
-
-    def on_epoch_end(self, epoch, logs=None):
-        if np.isfinite(self.seconds):
-            return
-        error = reconstruct(self.model, self.spectra) - self.spectra
-        if np.mean(error**2) <= self.mse:
-            self.seconds = time.perf_counter() - self.started

@@ -1,13 +1,18 @@
+import signal
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from helpers import toy
+from helpers.checkpoints import Checkpoints, configuration_hash
+from helpers.paths import ROOT
 from helpers.profiles import Network, Training, get_profile
 from helpers.schedule import first_beta, linked_lambda, scheduled_beta
-from helpers.training import ShuffledSpectra, train
-from helpers.watching import Snapshots, TimeToReach
+from helpers.training import shuffled_batches, train
+from helpers.watching import KeepSnapshots, Snapshots
 
 NETWORK = Network(units=4, blocks=0, latents=4)
 TRAINING = Training(epochs=6, batch=32, learning_rate=1e-2, priming=2, wanted_active=2, snapshots=6)
@@ -47,14 +52,13 @@ def test_lambda_is_linked_to_the_papers_beta():
 
 def test_order_is_a_function_of_seed_and_epoch_and_visits_every_spectrum():
     x = np.arange(10.0).reshape(10, 1, 1)
-    batches = ShuffledSpectra(x, batch=4, seed=5)
-    batches.on_epoch_end()
-    second = [batches[i][0] for i in range(len(batches))]
-    again = ShuffledSpectra(x, batch=4, seed=5)
-    again.start_epoch(1)
-    np.testing.assert_array_equal(np.concatenate(second), again.spectra[again.order])
+    batches = shuffled_batches(x, batch=4, seed=5)
+    first, second = ([next(batches)[0] for _ in range(3)] for _ in range(2))
+    again = [next(from_second)[0] for from_second in [shuffled_batches(x, 4, 5, first_epoch=1)] for _ in range(3)]
     assert [len(batch) for batch in second] == [4, 4, 2]
+    np.testing.assert_array_equal(np.concatenate(second), np.concatenate(again))
     np.testing.assert_array_equal(np.sort(np.concatenate(second).ravel()), x.ravel())
+    assert not np.array_equal(np.concatenate(first), np.concatenate(second))
 
 
 def snapshots(active, mse):
@@ -71,45 +75,129 @@ def test_snapshot_is_chosen_by_the_rule(active, mse, chosen):
     assert snapshots(active, mse).choose(wanted_active=3) == chosen
 
 
+def run(folder, seed=1, training=TRAINING, x=None):
+    x = toy_spectra() if x is None else x
+    return train(NETWORK, training, x, DRIVE, watched=x[:9], validation=x[:20], seed=seed, title="test",
+                 folder=folder)
+
+
+def same_weights(first, second):
+    return all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
+
+
 @pytest.fixture(scope="module")
-def watched_run():
+def finished(tmp_path_factory):
+    return run(tmp_path_factory.mktemp("finished"))
+
+
+def test_training_keeps_what_the_figures_need(finished):
+    assert np.array(finished.snapshots.epochs).tolist() == [1, 2, 3, 4, 5, 6]
+    assert np.array(finished.snapshots.embeddings).shape == (6, 9, 4)
+    beta = finished.history["beta"]
+    assert beta[:2].tolist() == [0, 0] and beta[2] == finished.first_beta > 0
+    assert (np.array(finished.snapshots.kl[2:]) > 0).sum(axis=1).max() <= TRAINING.wanted_active
+    assert (np.diff(finished.history["seconds"]) > 0).all()
+    assert finished.seconds_to(1e9) == finished.history["seconds"][0] and np.isnan(finished.seconds_to(0))
+    final = finished.model.get_weights()
+    finished.restore_chosen()
+    kept = finished.checkpoints.load_snapshot(int(finished.snapshots.epochs[finished.chosen]))
+    assert same_weights(finished.model.get_weights(), kept)
+    finished.model.set_weights(final)
+
+
+def test_another_seed_gives_another_network(finished, tmp_path):
+    other = run(tmp_path, seed=2)
+    assert not same_weights(finished.checkpoints.load_snapshot(6), other.checkpoints.load_snapshot(6))
+
+
+KILLED = """
+import os, signal, sys
+sys.path[:0] = [{root!r}, {tests!r}]
+from helpers import watching
+import test_training
+save = watching.Checkpoints.save
+def save_and_die(self, epoch, arrays):
+    if epoch == {epoch} and {where!r} == "before":
+        os.kill(os.getpid(), signal.SIGKILL)
+    save(self, epoch, arrays)
+    if epoch == {epoch}:
+        os.kill(os.getpid(), signal.SIGKILL)
+watching.Checkpoints.save = save_and_die
+from pathlib import Path
+test_training.run(Path({folder!r}))
+"""
+
+
+@pytest.mark.parametrize(("epoch", "where", "done"), [(1, "before", 0), (2, "after", 2), (4, "before", 3)])
+def test_a_killed_training_goes_on_to_the_same_weights(finished, tmp_path, capsys, epoch, where, done):
+    """Killed before the first checkpoint, at the end of priming, and in the schedule."""
+    code = KILLED.format(root=str(ROOT), tests=str(ROOT / "tests"), folder=str(tmp_path), epoch=epoch, where=where)
+    killed = subprocess.run([sys.executable, "-c", code], capture_output=True)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()[-2000:]
+    again = run(tmp_path)
+    assert ("3 of 6 epochs are done" in capsys.readouterr().out) == (done == 3)
+    assert same_weights(finished.checkpoints.load_snapshot(6), again.checkpoints.load_snapshot(6))
+    assert again.history["loss"].tolist() == finished.history["loss"].tolist()
+
+
+def test_a_finished_training_is_read_back(finished, capsys):
+    again = run(finished.checkpoints.folder.parent)
+    assert "6 of 6 epochs are done already" in capsys.readouterr().out
+    assert same_weights(finished.checkpoints.load_snapshot(6), again.model.get_weights())
+    assert again.chosen == finished.chosen and again.seconds == finished.seconds
+
+
+def test_a_changed_parameter_never_goes_on_with_another_run(tmp_path):
     x = toy_spectra()
-    reached = TimeToReach(x.astype("float32"), mse=1e9)
-    return train(NETWORK, TRAINING, x, DRIVE, x[:9], 1, "test", callbacks=(reached,)), reached
+    names = set()
+    for training, seed, spectra in [(TRAINING, 1, x), (replace(TRAINING, batch=33), 1, x), (TRAINING, 2, x),
+                                    (TRAINING, 1, x + 1e-6)]:
+        names.add(configuration_hash(NETWORK, training, seed, spectra))
+    assert len(names) == 4
 
 
-@pytest.mark.parametrize(("seed", "equal"), [(1, True), (2, False)])
-def test_training_is_the_same_twice_and_differs_with_the_seed(watched_run, seed, equal):
-    x = toy_spectra()
-    again = train(NETWORK, TRAINING, x, DRIVE, x[:9], seed, "test").model.get_weights()
-    first = watched_run[0].snapshots.weights[-1]
-    same = [np.array_equal(a, b) for a, b in zip(first, again, strict=True)]
-    assert all(same) == equal
+@pytest.mark.parametrize("damage", [lambda b: b[: len(b) // 2], lambda b: b"", lambda b: b[:-400] + bytes(400),
+                                    lambda b: b[:5000] + bytes([b[5000] ^ 255]) + b[5001:]])
+def test_a_damaged_checkpoint_is_set_aside_and_the_one_before_used(tmp_path, capsys, damage):
+    checkpoints = Checkpoints(tmp_path)
+    for epoch in (1, 2, 3):
+        checkpoints.save(epoch, {"epochs_done": np.array(epoch), "w": np.random.default_rng(0).random(2000)})
+    newest = tmp_path / "checkpoint-000003.npz"
+    newest.write_bytes(damage(newest.read_bytes()))
+    assert checkpoints.load()["epochs_done"] == 2
+    assert "checkpoint-000003.npz is damaged" in capsys.readouterr().out
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["checkpoint-000002.npz", "checkpoint-000003.damaged"]
 
 
-def test_training_keeps_what_the_figures_need(watched_run):
-    run, reached = watched_run
-    assert run.snapshots.epochs == [1, 2, 3, 4, 5, 6]
-    assert np.array(run.snapshots.embeddings).shape == (6, 9, 4)
-    assert run.history["beta"][:2].tolist() == [0, 0] and run.history["beta"][2] == run.first_beta > 0
-    assert (np.array(run.snapshots.kl[2:]) > 0).sum(axis=1).max() <= TRAINING.wanted_active
-    assert 0 < reached.seconds < run.seconds
-    run.restore_chosen()
-    for shown, kept in zip(run.model.get_weights(), run.snapshots.weights[run.chosen], strict=True):
-        np.testing.assert_array_equal(shown, kept)
-
-
-def test_learning_lowers_the_error():
+def test_learning_lowers_the_error(tmp_path):
     x = toy_spectra(300)
     training = replace(TRAINING, epochs=30, learning_rate=2e-2, end=1e-3)
-    history = train(Network(units=8, blocks=0, latents=4), training, x, DRIVE, x[:2], 0, "test").history
+    history = run(tmp_path, training=training, x=x).history
     assert history["mse"][-1] < 0.6 * history["mse"][0]
 
 
-def test_too_few_spectra_and_a_loss_that_is_not_finite_are_refused():
-    x = toy_spectra()
-    with pytest.raises(ValueError, match="3 spectra are fewer than a batch of 32"):
-        train(NETWORK, TRAINING, x[:3], DRIVE, x[:3], 0, "toy")
-    x[0, 0, 0] = np.inf
-    with pytest.raises(FloatingPointError, match="in epoch 0"):
-        train(NETWORK, TRAINING, x, DRIVE, x[:3], 0, "toy")
+@pytest.mark.parametrize(("spoil", "message"), [
+    (lambda x: x[:3], "3 spectra are fewer than a batch of 32"),
+    (lambda x: x[:1], "1 spectra are fewer than a batch"),
+    (lambda x: np.ones_like(x), "all spectra are the same"),
+    (lambda x: np.where(x == x[0, 0, 0], np.nan, x), "some of the spectra are NaN"),
+])
+def test_spectra_that_cannot_be_learned_are_refused(tmp_path, spoil, message):
+    with pytest.raises(ValueError, match=message):
+        run(tmp_path, x=spoil(toy_spectra()))
+
+
+def test_a_loss_that_explodes_stops_at_once_and_keeps_the_last_good_state(tmp_path, monkeypatch):
+    reached = []
+
+    def explode(self, epoch, logs=None):
+        reached.append(epoch)
+        if epoch == 2:
+            self.model.get_layer("latents").beta.assign(np.nan)
+
+    monkeypatch.setattr(KeepSnapshots, "on_epoch_begin", explode)
+    with pytest.raises(FloatingPointError, match="in epoch 3, batch 1: expected finite values"):
+        run(tmp_path)
+    monkeypatch.undo()
+    assert reached == [0, 1, 2]
+    assert next(tmp_path.glob("test-*/checkpoint-000002.npz"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -61,16 +61,24 @@ def plot_loop_spread(
     return ax
 
 
-def plot_example_loops(
-    ax: Axes, voltage_V: np.ndarray, loops: np.ndarray, channel: Channel
-) -> Axes:
-    """Loops of three pixels on the diagonal of the scan.
+def opening_pixels(piezoresponse: np.ndarray) -> list[int]:
+    """Pixels whose loop opens little, as usual and widely (5th, 50th, 95th percentile).
 
-    Parameters are those of `plot_loop_spread`.
+    `piezoresponse` has shape (rows, columns, n_steps); the indices count row by row.
     """
-    n_rows, n_columns = loops.shape[:2]
-    for place, colour in zip((0.2, 0.5, 0.8), EXAMPLE_COLOURS, strict=True):
-        loop = loops[round(place * (n_rows - 1)), round(place * (n_columns - 1))]
+    opening = np.abs(piezoresponse).mean(axis=-1).ravel()
+    order = np.argsort(opening, kind="stable")
+    return [int(order[round(part * (len(order) - 1))]) for part in (0.05, 0.5, 0.95)]
+
+
+def plot_example_loops(
+    ax: Axes, voltage_V: np.ndarray, loops: np.ndarray, channel: Channel, pixels: Sequence[int]
+) -> Axes:
+    """Loops of three pixels, which count row by row.
+
+    Other parameters are those of `plot_loop_spread`.
+    """
+    for loop, colour in zip(loops.reshape(-1, loops.shape[-1])[pixels], EXAMPLE_COLOURS, strict=True):
         ax.plot(
             close_loop(voltage_V), close_loop(loop) * channel.scale,
             color=colour, linewidth=0.8,
@@ -93,13 +101,14 @@ def _draw_channel(
     maps = [cube[..., step] * channel.scale for cube in cubes]
     norm = Normalize(*np.percentile(np.concatenate([m.ravel() for m in maps]), [1, 99]))
     for column, (scan, cube) in enumerate(zip(scans, cubes, strict=True)):
-        plot_example_loops(axes[0, column], scan.voltage_V, cube, channel)
+        pixels = opening_pixels(scan.piezoresponse)
+        plot_example_loops(axes[0, column], scan.voltage_V, cube, channel, pixels)
         plot_loop_spread(axes[1, column], scan.voltage_V, cube, channel, "0.15")
         plot_map(
             axes[2, column], maps[column], label="", norm=norm,
             orientation=orientation, colour_bar=False,
         )
-        titles = ("three pixels", "mean, 10–90 %", f"at {scan.voltage_V[step]:.1f} V")
+        titles = ("5th, 50th, 95th percentile of |P|", "mean, 10–90 %", f"at {scan.voltage_V[step]:.1f} V")
         for row, title in zip(axes, titles, strict=True):
             panel_title(row[column], "", f"{SOURCE_NAMES[scan.source]}\n{title}")
     for row in axes[:2]:
