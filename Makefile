@@ -29,13 +29,14 @@ SNAKEMAKE = .venv/bin/python -m snakemake --cores $(CORES) --nolock --rerun-inco
 	--quiet host reason \
 	--config "profile=$$PROFILE" "data=$$DATA" "seed=$$SEED" $(if $(PAINTING),"painting=$$PAINTING")
 
-.PHONY: help figures test render lab clean
+.PHONY: help figures test render bench lab clean
 
 help:
 	@echo "make figures   figures, table, movies and numbers, in build/<profile>/seed<seed>/"
 	@echo "make test      all tests"
 	@echo "make render    make figures, then put the executed notebooks into notebooks/ and the"
 	@echo "               numbers of a measured run into data/reference/ and README.md"
+	@echo "make bench     speed and memory, in build/bench/"
 	@echo "make lab       open the notebooks in JupyterLab"
 	@echo "make clean     remove build/ and the workflow's notes on it"
 	@echo
@@ -57,6 +58,9 @@ test: $(INSTALLED)
 render: figures
 	@.venv/bin/python -m helpers.render "build/$$PROFILE/seed$$SEED"
 	@.venv/bin/python -m helpers.readme "build/$$PROFILE/seed$$SEED"
+
+bench: $(INSTALLED)
+	@.venv/bin/python -m helpers.bench
 
 lab: $(INSTALLED)
 	@JUPYTER_PATH="$(CURDIR)/.venv/share/jupyter" .venv/bin/python -m jupyter lab notebooks

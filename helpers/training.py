@@ -67,8 +67,8 @@ def shuffled_batches(spectra: np.ndarray, batch: int, seed: int,
 
 
 def train(network: Network, training: Training, spectra: np.ndarray, drive: np.ndarray, *,
-          watched: np.ndarray, validation: np.ndarray, seed: int, title: str,
-          folder: Path) -> Trained:
+          watched: np.ndarray, validation: np.ndarray, seed: int, title: str, folder: Path,
+          stop_at_mse: float | None = None) -> Trained:
     """Train a β-VAE, or go on with a training that was interrupted.
 
     The state after every epoch lies in a folder named by a hash of all that decides how the
@@ -89,6 +89,8 @@ def train(network: Network, training: Training, spectra: np.ndarray, drive: np.n
         Name of the training, for the progress bar and the folder.
     folder : Path
         Holds the folder of checkpoints.
+    stop_at_mse : float, optional
+        End early, once the validation error is at most this.
 
     Raises
     ------
@@ -116,10 +118,18 @@ def train(network: Network, training: Training, spectra: np.ndarray, drive: np.n
             shuffled_batches(spectra, training.batch, seed, done), steps_per_epoch=steps_per_epoch,
             validation_data=(validation, validation), validation_batch_size=PREDICTION_BATCH,
             initial_epoch=done, epochs=training.epochs, shuffle=False, verbose=0,
-            callbacks=[schedule, snapshots, keep, ProgressBar(training.epochs, title, done)])
+            callbacks=[schedule, snapshots, keep, ProgressBar(training.epochs, title, done),
+                       _stop_at(model, stop_at_mse)])
     history = {name: np.array(values) for name, values in keep.history.items()}
     chosen = snapshots.kept.choose(training.wanted_active)
     return Trained(model, history, snapshots.kept, chosen, schedule.first_beta, checkpoints)
+
+
+def _stop_at(model: keras.Model, mse: float | None) -> keras.callbacks.Callback:
+    def look(epoch, logs):
+        model.stop_training = mse is not None and logs["val_mse"] <= mse
+
+    return keras.callbacks.LambdaCallback(on_epoch_end=look)
 
 
 def _check(spectra: np.ndarray, batch: int, title: str) -> None:

@@ -122,3 +122,16 @@ def figure_s9(toy: Errors, beps: Errors, *, source: str) -> Figure:
     letter_panels(axes, "ab")
     label_source(figure, source)
     return figure
+
+
+def plot_cost(pixels: np.ndarray, seconds: np.ndarray, memory_GiB: np.ndarray) -> Figure:
+    """Seconds an epoch and peak memory against the number of pixels, shape (n,) each."""
+    figure = page_figure(2.4, 5.0)
+    axes = figure.subplots(1, 2)
+    for ax, values, label in zip(axes, (seconds, memory_GiB), ("Epoch (s)", "Memory (GiB)"), strict=True):
+        ax.plot(pixels, values, "o-", color=VAE)
+        ax.set(xlabel="Pixels", ylabel=label, xscale="log", ylim=(0, None))
+    axes[0].plot(pixels, seconds[0] * pixels / pixels[0], "--", color=BOUND, label="linear")
+    axes[0].set(yscale="log", ylim=(None, None))
+    axes[0].legend()
+    return figure

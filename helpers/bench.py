@@ -1,0 +1,184 @@
+"""Speed, measured as ratios within one run: ``python -m helpers.bench``, or `make bench`.
+
+Writes ``build/bench/bench.md`` and ``bench.png``.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import keras
+import numpy as np
+
+from helpers import toy
+from helpers.data import drive_waveform, simulated_scan, standardised
+from helpers.figures import IMAGE, Channel, Sweep, plot_cost
+from helpers.models import build_beta_vae
+from helpers.movies import sweep_movie
+from helpers.paths import ROOT, atomic
+from helpers.profiles import Network, get_profile
+from helpers.tables import as_markdown
+from helpers.training import train
+
+FOLDER = ROOT / "build/bench"
+PAPER_MSE = 0.104
+SCALES = (1, 4, 16)
+
+
+def median_seconds(work: Callable[[], object], repeats: int = 15) -> float:
+    """Median time of `work` after one run that does not count."""
+    work()
+    times = []
+    for _ in range(repeats):
+        began = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - began)
+    return float(np.median(times))
+
+
+def matrix_product_rate(size: int = 1024) -> float:
+    """GFLOP/s of the backend's own float32 matrix product."""
+    a = keras.random.normal((size, size), seed=0)
+    seconds = median_seconds(lambda: keras.ops.convert_to_numpy(keras.ops.sum(keras.ops.matmul(a, a))))
+    return 2 * size**3 / seconds / 1e9
+
+
+def lstm_gflop(network: Network, steps: int, channels: int, batch: int) -> float:
+    """GFLOP of the matrix products in one training step: forward, and twice that backward."""
+    units, width = network.units, 2 * network.units
+    drive = 1 if network.drive_input else 0
+    inputs = [channels + drive, width] * min(network.blocks, 1) + [width] * 2 * max(network.blocks - 1, 0)
+    encoder = [*inputs, width if network.blocks else channels + drive]
+    decoder = [network.latents + drive, *[width] * 2 * network.blocks]
+    products = sum(2 * (size + units) * 4 * units for size in encoder + decoder)
+    return 3 * 2 * products * steps * batch / 1e9
+
+
+def training_step_rate() -> tuple[float, float]:
+    """Seconds of one step of the laptop toy network, and its GFLOP/s."""
+    profile = get_profile("laptop")
+    network, batch = profile.toy_network, profile.toy_training.batch
+    drive = toy.time_steps()[:, None]
+    model = build_beta_vae(network, drive, 1, seed=0)
+    model.compile(keras.optimizers.Adam(1e-3), "mse")
+    x = np.random.default_rng(0).normal(size=(batch, len(drive), 1)).astype("float32")
+    seconds = median_seconds(lambda: model.train_on_batch(x, x))
+    return seconds, lstm_gflop(network, len(drive), 1, batch) / seconds
+
+
+def torch_step_seconds() -> float | None:
+    """Seconds of one step of the same LSTM layers in stock PyTorch on the CPU, if installed."""
+    if importlib.util.find_spec("torch") is None:
+        return None
+    import torch
+
+    profile = get_profile("laptop")
+    network, batch = profile.toy_network, profile.toy_training.batch
+    width = 2 * network.units
+    sizes = [2, width, width, network.latents + 1, width, width]
+    layers = torch.nn.ModuleList(
+        torch.nn.LSTM(size, network.units, batch_first=True, bidirectional=True) for size in sizes)
+    squeeze, out = torch.nn.Linear(width, network.latents + 1), torch.nn.Linear(width, 1)
+    optimiser = torch.optim.Adam([*layers.parameters(), *squeeze.parameters(), *out.parameters()])
+    x = torch.randn(batch, 25, 2)
+
+    def step():
+        h = x
+        for i, layer in enumerate(layers):
+            h = torch.relu(layer(h)[0])
+            if i == 2:
+                h = squeeze(h[:, -1:]).expand(-1, 25, -1)
+        loss = ((out(h) - x[..., :1]) ** 2).mean()
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+
+    return median_seconds(step)
+
+
+def seconds_to_paper_mse(seed: int = 0) -> tuple[float, int]:
+    """Seconds and epochs until the toy network passes the paper's error, graph building included."""
+    profile = get_profile("laptop")
+    spectra = toy.spectra(toy.sample_rgb(profile.toy_spectra, seed))
+    mean, scale = spectra.mean(axis=0), spectra.std(axis=0)
+    training, gamut = (((x - mean) / scale)[..., None]
+                       for x in (spectra, toy.spectra(toy.sample_rgb(2000, seed, "gamut"))))
+    with tempfile.TemporaryDirectory() as folder:
+        run = train(profile.toy_network, profile.toy_training, training, toy.time_steps()[:, None],
+                    watched=training[:1], validation=gamut, seed=seed, title="toy", folder=Path(folder),
+                    stop_at_mse=PAPER_MSE)
+        return run.seconds_to(PAPER_MSE), len(run.history["loss"])
+
+
+def movie_seconds_per_frame(frames: int = 60) -> float:
+    """Seconds to draw and encode one frame of a sweep movie."""
+    rng = np.random.default_rng(0)
+    sweep = Sweep("DL", rng.normal(size=(1, 60, 60)), np.linspace(-1, 1, frames)[None],
+                  rng.normal(size=(1, frames, 96, 1)))
+    with tempfile.TemporaryDirectory() as folder:
+        return sweep_movie(Path(folder) / "s.mp4", sweep, np.arange(96), x_label="step", source="toy",
+                           channels=(Channel("Spectrum", "s.d."),), loop=True, orientation=IMAGE, progress=False)
+
+
+def one_epoch(scale: int) -> None:
+    """Train the laptop BEPS network for one epoch on `scale` times the pixels; print cost."""
+    profile = get_profile("laptop")
+    scan = simulated_scan(0)
+    spectra = np.tile(standardised(scan)[0].astype("float32"), (scale, 1, 1))
+    training = replace(profile.beps_training, epochs=3, snapshots=1)
+    with tempfile.TemporaryDirectory() as folder:
+        run = train(profile.beps_network, training, spectra, drive_waveform(scan.voltage_V),
+                    watched=spectra[:1], validation=spectra[:100], seed=0, title="BEPS", folder=Path(folder))
+    print(np.diff(run.history["seconds"]).mean(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2)
+
+
+def cost_of_pixels() -> list[tuple[int, float, float]]:
+    """Pixels, seconds an epoch and peak GiB, each size in a process of its own."""
+    rows = []
+    for scale in SCALES:
+        command = [sys.executable, "-m", "helpers.bench", str(scale)]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+        seconds, memory = map(float, done.stdout.split()[-2:])
+        rows.append((3600 * scale, seconds, memory))
+    return rows
+
+
+def main() -> None:
+    """Measure all and write the table and the plot."""
+    product = matrix_product_rate()
+    step, rate = training_step_rate()
+    torch_step = torch_step_seconds()
+    reached, epochs = seconds_to_paper_mse()
+    rows = [
+        {"measure": f"time to the paper's toy error {PAPER_MSE}", "value": f"{reached:.0f} s ({epochs} epochs)"},
+        {"measure": "training step, toy, laptop profile", "value": f"{1e3 * step:.0f} ms, {rate:.0f} GFLOP/s"},
+        {"measure": "share of the matrix-product rate", "value": f"{rate / product:.2f} of {product:.0f} GFLOP/s"},
+        {"measure": "the same layers in PyTorch",
+         "value": "not installed" if torch_step is None else f"{torch_step / step:.2f} times this step"},
+        {"measure": "movie frame", "value": f"{movie_seconds_per_frame():.3f} s"},
+    ]
+    cost = cost_of_pixels()
+    rows += [{"measure": f"{pixels} pixels, BEPS", "value": f"{seconds:.1f} s an epoch, {memory:.1f} GiB"}
+             for pixels, seconds, memory in cost]
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    table = as_markdown(rows)
+    with atomic(FOLDER / "bench.md") as temporary:
+        temporary.write_text(table + "\n", encoding="utf-8")
+    with atomic(FOLDER / "bench.png") as temporary:
+        plot_cost(*map(np.array, zip(*cost, strict=True))).savefig(temporary, dpi=200)
+    print(table)
+
+
+if __name__ == "__main__":
+    one_epoch(int(sys.argv[1])) if len(sys.argv) > 1 else main()
