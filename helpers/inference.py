@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import logging
+
 import keras
 import numpy as np
 
 from helpers.models import kl_divergence
+
+# TensorFlow warns of a new trace for each size of a last batch; three are expected here.
+logging.getLogger("tensorflow").setLevel(logging.ERROR)
 
 ACTIVE_KL_NAT = 0.1
 PREDICTION_BATCH = 1000
@@ -48,13 +53,26 @@ def active_channels(kl: np.ndarray) -> list[int]:
     return [int(k) for k in np.argsort(kl)[::-1] if kl[k] > ACTIVE_KL_NAT]
 
 
-def close_channels(model: keras.Model, spectra: np.ndarray, wanted: int) -> None:
-    """Close all channels but the `wanted` ones with the largest KL on `spectra`."""
-    kept = np.argsort(mean_kl(model, spectra))[::-1][:wanted]
-    latents = model.get_layer("latents")
-    mask = np.zeros(latents.open.shape, "float32")
-    mask[kept] = 1.0
-    latents.open.assign(mask)
+def open_channels(model: keras.Model) -> np.ndarray:
+    """Indices of the latents that are not closed."""
+    return np.flatnonzero(keras.ops.convert_to_numpy(model.get_layer("latents").open))
+
+
+def close_least_needed(model: keras.Model, spectra: np.ndarray, wanted: int) -> None:
+    """Close channels one by one until `wanted` are open, always the one missed least.
+
+    A channel is missed by as much as the error on `spectra` (n, steps, channels) grows when
+    its posterior mean is replaced by the prior's mean.
+    """
+    while len(still_open := open_channels(model)) > wanted:
+        means = encode(model, spectra)[0]
+        without = np.repeat(means[None], len(still_open), axis=0)
+        without[np.arange(len(still_open)), :, still_open] = 0.0
+        decoded = decode(model, without.reshape(-1, means.shape[1]))
+        errors = np.square(decoded.reshape(len(still_open), *spectra.shape) - spectra)
+        least = still_open[np.argmin(errors.reshape(len(still_open), -1).mean(axis=1))]
+        latents = model.get_layer("latents")
+        latents.open.assign(keras.ops.convert_to_numpy(latents.open) * (np.arange(means.shape[1]) != least))
 
 
 def decode(model: keras.Model, latents: np.ndarray) -> np.ndarray:

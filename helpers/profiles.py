@@ -58,11 +58,11 @@ class Training:
         Epochs with β = λ = 0 before the schedule starts.
     schedule : str
         "staircase" (paper): the first β, then `beta_step` more every `step_epochs`.
-        "annealing": from `peak` to `end` times the first β, geometrically, with the last
+        "annealing": from the first β to `end` times it, geometrically, with the last
         fifth of the epochs held at the end value.
-    close_at : float or None
-        Share of the epochs after which only the `wanted_active` channels with the largest
-        KL stay open, so that β can fall further without waking others; None: never.
+    closing : (float, float) or None
+        Shares of the epochs between which channels are closed one by one, always the one
+        that is missed least, until `wanted_active` are left; None: never.
     first_share : float
         The first β makes β·KL this share of the loss measured at the end of priming.
     snapshots : int
@@ -80,18 +80,12 @@ class Training:
     schedule: str = "annealing"
     cosine: bool = True
     clip_norm: float | None = 1.0
-    peak: float = 1.0
-    end: float = 0.01
+    end: float = 0.4
     beta_step: float = 0.0
     step_epochs: int = 1
-    close_at: float | None = 0.4
+    closing: tuple[float, float] | None = (0.2, 0.5)
     first_share: float = 0.6
     snapshots: int = 24
-
-    @property
-    def closing_epoch(self) -> int | None:
-        """Epoch at whose start channels are closed."""
-        return None if self.close_at is None else round(self.close_at * self.epochs)
 
 
 @dataclass(frozen=True)
@@ -158,11 +152,13 @@ PROFILES: dict[str, Profile] = {
             painting_side=64,
             toy_network=Network(units=32, blocks=1),
             toy_training=Training(
-                epochs=48, batch=250, learning_rate=4e-3, priming=2, wanted_active=3
+                epochs=48, batch=250, learning_rate=4e-3, priming=5, wanted_active=3,
+                closing=(0.15, 0.5),
             ),
             beps_network=Network(units=32, blocks=0, linear_path=True),
             beps_training=Training(
-                epochs=72, batch=240, learning_rate=4e-3, priming=2, wanted_active=5, end=0.02
+                epochs=72, batch=240, learning_rate=4e-3, priming=2, wanted_active=5,
+                end=0.02, closing=(0.1, 0.4),
             ),
             heldout_every=5,
             dictionary_iterations=100,
@@ -180,7 +176,7 @@ PROFILES: dict[str, Profile] = {
             ),
             toy_training=Training(
                 epochs=6500, batch=300, learning_rate=3e-5, priming=2000, wanted_active=3,
-                schedule="staircase", cosine=False, clip_norm=None, close_at=None,
+                schedule="staircase", cosine=False, clip_norm=None, closing=None,
                 beta_step=5e-3 / 16, step_epochs=100, snapshots=46,
             ),
             beps_network=Network(
@@ -188,7 +184,7 @@ PROFILES: dict[str, Profile] = {
             ),
             beps_training=Training(
                 epochs=20_000, batch=300, learning_rate=3e-5, priming=1000, wanted_active=5,
-                schedule="staircase", cosine=False, clip_norm=None, close_at=None,
+                schedule="staircase", cosine=False, clip_norm=None, closing=None,
                 beta_step=2.5e-3 / 16, step_epochs=1000, snapshots=40,
             ),
             heldout_every=0,

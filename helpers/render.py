@@ -42,7 +42,7 @@ def render(source: dict, executed: dict, name: str, private: list[str]) -> dict:
         raise ValueError(f"{name} differs from its executed copy: expected the source that ran; "
                          "run `make figures` and render again.")
     count = 0
-    for cell, ran in zip(source["cells"], cells):
+    for cell, ran in zip(source["cells"], cells, strict=True):
         if cell["cell_type"] == "code":
             count += bool(_source(cell).strip())
             cell["execution_count"] = count if _source(cell).strip() else None

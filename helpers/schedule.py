@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 import numpy as np
 
-from helpers.inference import close_channels, embedding_size, l1_layers
+from helpers.inference import close_least_needed, embedding_size, l1_layers
 from helpers.profiles import Training
 
 
@@ -18,7 +18,16 @@ def scheduled_beta(training: Training, epoch: int, first_beta: float) -> float:
         return first_beta + steps * training.beta_step
     held_from = 0.8 * training.epochs
     progress = (epoch - training.priming) / max(held_from - training.priming, 1)
-    return first_beta * training.peak * (training.end / training.peak) ** min(progress, 1.0)
+    return first_beta * training.end ** min(progress, 1.0)
+
+
+def channels_left(training: Training, epoch: int, latents: int) -> int:
+    """How many channels stay open: all, then ever fewer, and at last the wanted number."""
+    if training.closing is None:
+        return latents
+    first, last = (share * training.epochs for share in training.closing)
+    progress = np.clip((epoch - first) / max(last - first, 1), 0, 1)
+    return latents - int(np.floor(progress * (latents - training.wanted_active)))
 
 
 def linked_lambda(beta: float, latents: int) -> float:
@@ -53,8 +62,8 @@ class ScheduledRegularisation(keras.callbacks.Callback):
         latents.noise.state.assign(np.array([self.seed, epoch], "uint32"))
         for layer in l1_layers(self.model):
             layer.weight.assign(linked_lambda(self.beta, embedding_size(self.model)))
-        if epoch == self.training.closing_epoch:
-            close_channels(self.model, self.probe, self.training.wanted_active)
+        wanted = channels_left(self.training, epoch, embedding_size(self.model))
+        close_least_needed(self.model, self.probe[::4], wanted)
 
     def on_train_batch_end(self, batch, logs=None):
         if not np.isfinite(logs["loss"]):

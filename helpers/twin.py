@@ -110,7 +110,7 @@ def bridge(channel: np.ndarray, failed: np.ndarray) -> np.ndarray:
     """
     step = np.arange(N_STEPS)
     bridged = channel.copy()
-    for loop, bad in zip(bridged.reshape(-1, N_STEPS), failed.reshape(-1, N_STEPS)):
+    for loop, bad in zip(bridged.reshape(-1, N_STEPS), failed.reshape(-1, N_STEPS), strict=True):
         loop[bad] = np.interp(step[bad], step[~bad], loop[~bad])
     return bridged
 

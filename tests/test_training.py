@@ -10,7 +10,7 @@ from helpers import toy
 from helpers.checkpoints import Checkpoints, configuration_hash
 from helpers.paths import ROOT
 from helpers.profiles import Network, Training, get_profile
-from helpers.schedule import first_beta, linked_lambda, scheduled_beta
+from helpers.schedule import channels_left, first_beta, linked_lambda, scheduled_beta
 from helpers.training import shuffled_batches, train
 from helpers.watching import KeepSnapshots, Snapshots
 
@@ -42,6 +42,14 @@ def test_annealing_falls_from_the_first_beta_to_its_end_and_stays():
     beta = np.array([scheduled_beta(training, epoch, 0.5) for epoch in range(100)])
     assert (beta[:4] == 0).all() and beta[4] == pytest.approx(0.5)
     assert (np.diff(beta[4:81]) < 0).all() and beta[80:] == pytest.approx(0.005)
+
+
+def test_channels_are_closed_one_by_one_between_two_epochs():
+    training = replace(TRAINING, epochs=100, closing=(0.2, 0.5), wanted_active=3)
+    left = [channels_left(training, epoch, 16) for epoch in range(100)]
+    assert left[20] == 16 and left[49] == 4 and set(left[50:]) == {3}
+    assert set(np.diff(left)) == {0, -1}
+    assert channels_left(get_profile("paper").toy_training, 6499, 16) == 16
 
 
 def test_lambda_is_linked_to_the_papers_beta():
@@ -95,7 +103,7 @@ def test_training_keeps_what_the_figures_need(finished):
     assert np.array(finished.snapshots.embeddings).shape == (6, 9, 4)
     beta = finished.history["beta"]
     assert beta[:2].tolist() == [0, 0] and beta[2] == finished.first_beta > 0
-    assert (np.array(finished.snapshots.kl[2:]) > 0).sum(axis=1).max() <= TRAINING.wanted_active
+    assert (np.array(finished.snapshots.kl[3:]) > 0).sum(axis=1).max() == TRAINING.wanted_active
     assert (np.diff(finished.history["seconds"]) > 0).all()
     assert finished.seconds_to(1e9) == finished.history["seconds"][0] and np.isnan(finished.seconds_to(0))
     final = finished.model.get_weights()
