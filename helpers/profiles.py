@@ -37,6 +37,14 @@ class Network:
     drive_input: bool = True
     linear_path: bool = False
 
+    def __post_init__(self):
+        if self.interleave and self.drive_input:
+            raise ValueError("a network cannot have both `interleave` and `drive_input`: expected one, "
+                             "as interleaved channels have no common step; switch one off")
+        if min(self.units, self.latents) < 1 or self.blocks < 0:
+            raise ValueError(f"a network of {self.units} units, {self.blocks} blocks and {self.latents} "
+                             "latents cannot be built: expected at least 1, 0 and 1; correct the profile")
+
 
 @dataclass(frozen=True)
 class Training:

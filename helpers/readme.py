@@ -38,7 +38,8 @@ def findings(metrics: dict) -> str:
     return (
         f"- Toy, whole colour gamut: the β-VAE's error is **{number(metrics['toy.vae.mse_gamut'])}** with "
         f"{metrics['toy.vae.active']} active channels; the best linear model of that size has "
-        f"{number(metrics['toy.pca3.mse_gamut'])}, the paper's β-VAE {number(metrics['paper.toy.vae.mse_gamut'])}.\n"
+        f"{number(metrics['toy.pca3.mse_gamut'])}, the paper's β-VAE "
+        f"{number(metrics['paper.toy.vae.mse_gamut'])}.\n"
         f"- The same channels follow single colours only in part: mean |Spearman| "
         f"{metrics['toy.vae.spearman']:.2f}, where 1 would be a channel per colour.\n"
         f"- Measured loops, blocks of pixels never seen: **{heldout:.2f}** times the error of the best linear "

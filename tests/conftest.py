@@ -101,7 +101,8 @@ class Tree:
         settings = {"profile": "smoke", "data": "twin"} | dict(a.split("=", 1) for a in given)
         return self.run(sys.executable, "-m", "snakemake", "--cores", "2", "--nolock",
                         *set(arguments) - set(given), "--rerun-incomplete",
-                        "--quiet", "host", "reason", "--config", *(f"{key}={value}" for key, value in settings.items()),
+                        "--quiet", "host", "reason", "--config",
+                        *(f"{key}={value}" for key, value in settings.items()),
                         **environment)
 
     def planned(self, *arguments: str) -> set[str]:

@@ -8,6 +8,7 @@ import pytest
 
 from helpers import toy
 from helpers.checkpoints import Checkpoints, configuration_hash
+from helpers.inference import open_channels
 from helpers.paths import ROOT
 from helpers.profiles import Network, Training, get_profile
 from helpers.schedule import channels_left, first_beta, linked_lambda, scheduled_beta
@@ -182,6 +183,27 @@ def test_learning_lowers_the_error(tmp_path):
     training = replace(TRAINING, epochs=30, learning_rate=2e-2, end=1e-3)
     history = run(tmp_path, training=training, x=x).history
     assert history["mse"][-1] < 0.6 * history["mse"][0]
+
+
+@pytest.mark.parametrize("benchmark", ["toy", "beps"])
+def test_the_papers_recipe_trains_at_a_small_size(tmp_path, benchmark):
+    """The paper's layers, staircase and constant learning rate, with fewer units and epochs."""
+    profile = get_profile("paper")
+    network = replace(getattr(profile, f"{benchmark}_network"), units=4, blocks=1)
+    training = replace(getattr(profile, f"{benchmark}_training"), epochs=5, batch=32, priming=2, step_epochs=2,
+                       learning_rate=1e-3, snapshots=5)
+    x = np.repeat(toy_spectra(), 1 if benchmark == "toy" else 2, axis=2)
+    result = train(network, training, x, DRIVE, watched=x[:4], validation=x[:9], seed=0, title=benchmark,
+                   folder=tmp_path)
+    beta = result.history["beta"]
+    assert beta[1] == 0 < beta[2] == beta[3] and beta[4] - beta[3] == pytest.approx(training.beta_step)
+    assert np.isfinite(result.history["loss"]).all() and len(open_channels(result.model)) == 16
+
+
+@pytest.mark.parametrize("settings", [{"interleave": True}, {"units": 0}, {"latents": 0}, {"blocks": -1}])
+def test_an_impossible_network_is_refused(settings):
+    with pytest.raises(ValueError, match="expected"):
+        replace(NETWORK, **settings)
 
 
 @pytest.mark.parametrize(("spoil", "message"), [
