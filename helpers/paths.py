@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import uuid
 from collections.abc import Iterator
@@ -79,9 +80,11 @@ def atomic(path: Path | str) -> Iterator[Path]:
         yield temporary
         os.replace(temporary, path)
     except OSError as error:
+        full = error.errno == errno.ENOSPC  # HDF5 says it in many lines
+        reason = os.strerror(errno.ENOSPC) if full else error.strerror or error
         raise OSError(
             error.errno,
-            f"could not write {path} ({error.strerror or error}): expected free space and a "
+            f"could not write {path} ({reason}): expected free space and a "
             "writable folder; free some space or choose another `build` folder and run again",
         ) from error
     finally:
