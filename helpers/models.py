@@ -29,7 +29,6 @@ class GaussianLatents(layers.Layer):
         super().__init__(**keras_options)
         self.seed = seed
         self.noise = keras.random.SeedGenerator(seed)
-        self.kl = keras.metrics.Mean(name="kl")
 
     def build(self, input_shapes):
         self.beta = self.add_weight(
@@ -38,14 +37,17 @@ class GaussianLatents(layers.Layer):
         self.open = self.add_weight(
             shape=input_shapes[0][1:], initializer="ones", trainable=False, name="open"
         )
+        # Sum of KL over the batches of an epoch, and their number. Not a Keras metric: with
+        # JAX a layer can only change its own weights.
+        self.kl_sum = self.add_weight(shape=(2,), initializer="zeros", trainable=False, name="kl_sum")
 
     def call(self, inputs, training=False):
         mean, log_variance = inputs[0] * self.open, inputs[1] * self.open
         kl = ops.mean(ops.sum(kl_divergence(mean, log_variance), axis=-1))
         self.add_loss(self.beta * kl)
-        self.kl.update_state(kl)
         if not training:
             return mean
+        self.kl_sum.assign_add(ops.stack([kl, ops.ones_like(kl)]))
         noise = keras.random.normal(ops.shape(mean), seed=self.noise)
         return mean + ops.exp(0.5 * log_variance) * noise * self.open
 

@@ -59,6 +59,7 @@ class ScheduledRegularisation(keras.callbacks.Callback):
         latents = self.model.get_layer("latents")
         self.beta = scheduled_beta(self.training, epoch, self.first_beta)
         latents.beta.assign(self.beta)
+        latents.kl_sum.assign(np.zeros(2))
         latents.noise.state.assign(np.array([self.seed, epoch], "uint32"))
         for layer in l1_layers(self.model):
             layer.weight.assign(linked_lambda(self.beta, embedding_size(self.model)))
@@ -74,8 +75,9 @@ class ScheduledRegularisation(keras.callbacks.Callback):
             )
 
     def on_epoch_end(self, epoch, logs=None):
+        total, batches = keras.ops.convert_to_numpy(self.model.get_layer("latents").kl_sum)
+        logs.update(kl=float(total / batches), beta=self.beta)
         self.last = logs
-        logs["beta"] = self.beta
 
     def restore(self, first_beta: float, history: dict[str, list[float]]) -> None:
         """Go on from where `history` ends."""
