@@ -1,0 +1,271 @@
+"""Physical features of switching loops: what an experimenter reads off a loop, for every pixel.
+
+The falling branch leads from the largest to the smallest voltage and switches under negative
+bias; the rising branch leads back, through the first step again, and switches under positive
+bias. Names end in the unit: ``_V``, ``_kHz``, and ``_arb`` for the piezoresponse's arb. u.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+SLOPE_STEPS = 5  # voltage steps to which the line is fitted that gives the slope of a branch
+UNITS = {
+    "coercive_negative_V": "V",
+    "coercive_positive_V": "V",
+    "imprint_V": "V",
+    "remanent_positive_arb": "arb. u.",
+    "remanent_negative_arb": "arb. u.",
+    "loop_area_arb_V": "arb. u. V",
+    "concavity_negative": "",
+    "concavity_positive": "",
+    "softening_negative_kHz": "kHz",
+    "softening_positive_kHz": "kHz",
+    "softening_at_negative_V": "V",
+    "softening_at_positive_V": "V",
+    "hardening_negative_kHz": "kHz",
+    "hardening_positive_kHz": "kHz",
+}
+
+
+def loop_features(piezoresponse: np.ndarray, resonance_kHz: np.ndarray,
+                  voltage_V: np.ndarray) -> dict[str, np.ndarray]:
+    """Physical features of each loop; NaN where a loop does not have the feature.
+
+    Parameters
+    ----------
+    piezoresponse : ndarray, shape (pixels, steps)
+        Arb. u., with the sign of the polarisation.
+    resonance_kHz : ndarray, shape (pixels, steps)
+        Contact resonance.
+    voltage_V : ndarray, shape (steps,)
+        One cycle in the order applied, started anywhere; the last step leads to the first.
+
+    Returns
+    -------
+    dict of str to ndarray, shape (pixels,)
+        The keys of `UNITS`:
+
+        - `coercive_*_V`: where the falling (negative) and the rising branch (positive) cross
+          zero piezoresponse; see `crossing_V`. NaN if a branch ends on the side it began on.
+        - `imprint_V`: mean of the two coercive voltages.
+        - `remanent_*_arb`: piezoresponse at 0 V on the falling branch, after positive
+          saturation, and on the rising branch. NaN if the sweep does not include 0 V.
+        - `loop_area_arb_V`: work of switching; see `loop_area`.
+        - `concavity_*`: intermediate concavity of the falling and of the rising branch, the mark
+          of switching in two steps; see `intermediate_concavity`.
+        - `softening_*_kHz`, `softening_at_*_V`, `hardening_*_kHz`: dip of the resonance under
+          either polarity, its voltage, and the largest rise; see `softening_and_hardening`.
+
+        All features of piezoresponse or of resonance are NaN in a pixel where that channel
+        holds a NaN or an infinite value.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit together or `voltage_V` is not one cycle.
+
+    Notes
+    -----
+    Coercive voltages, remanence, imprint and work of switching are defined as in
+    switching-spectroscopy PFM (Jesse, Baddorf and Kalinin, Appl. Phys. Lett. 88, 062908, 2006):
+    on the loop as measured. A vertical offset of the loop therefore moves its coercive
+    voltages; for those of the centred loop, subtract the mean of the two remanent values first.
+    """
+    voltage_V, start = _closed_cycle(voltage_V)
+    loops = _closed_loops("piezoresponse", piezoresponse, start)
+    curves = _closed_loops("resonance_kHz", resonance_kHz, start)
+    if len(loops) != len(curves):
+        raise ValueError(f"piezoresponse has {len(loops)} pixels and resonance_kHz {len(curves)}: "
+                         "expected both channels of the same pixels; select the same rows")
+    turn = voltage_V.argmin()
+    falling, rising = slice(0, turn + 1), slice(turn, None)
+    features = {}
+    for polarity, branch in (("negative", falling), ("positive", rising)):
+        part = loops[:, branch], voltage_V[branch]
+        features[f"coercive_{polarity}_V"] = crossing_V(*part)
+        features[f"concavity_{polarity}"] = intermediate_concavity(*part)
+        opposite = "positive" if polarity == "negative" else "negative"
+        features[f"remanent_{opposite}_arb"] = _at(0.0, *part)
+    features["imprint_V"] = (features["coercive_negative_V"] + features["coercive_positive_V"]) / 2
+    features["loop_area_arb_V"] = loop_area(loops, voltage_V)
+    _hide(features, loops)
+    dips = {}
+    for polarity, there, back in (("negative", falling, rising), ("positive", rising, falling)):
+        softening, at_V, hardening = softening_and_hardening(
+            curves[:, there], voltage_V[there], curves[:, back], voltage_V[back])
+        dips[f"softening_{polarity}_kHz"], dips[f"softening_at_{polarity}_V"] = softening, at_V
+        dips[f"hardening_{polarity}_kHz"] = hardening
+    _hide(dips, curves)
+    features |= dips
+    return {name: features[name] for name in UNITS}
+
+
+def count_missing(features: dict[str, np.ndarray]) -> dict[str, int]:
+    """Number of pixels without each feature, for those that any pixel lacks."""
+    counts = {name: int(np.isnan(values).sum()) for name, values in features.items()}
+    return {name: count for name, count in counts.items() if count}
+
+
+def crossing_V(branch: np.ndarray, voltage_V: np.ndarray) -> np.ndarray:
+    """Voltage at which a branch changes sign, interpolated linearly.
+
+    Noise may make a branch cross three times or more; the voltages then count with alternating
+    sign, which keeps the total length of voltage over which the branch is positive.
+
+    Parameters
+    ----------
+    branch : ndarray, shape (pixels, steps)
+    voltage_V : ndarray, shape (steps,)
+        Rising or falling.
+
+    Returns
+    -------
+    ndarray, shape (pixels,)
+        V; NaN if the branch ends on the side of zero on which it began.
+    """
+    left, right = branch[:, :-1], branch[:, 1:]
+    crossed = (left > 0) != (right > 0)
+    share = np.divide(left, left - right, out=np.zeros_like(left), where=crossed)
+    direction = np.where(crossed, np.sign(right - left), 0)
+    found_V = (direction * (voltage_V[:-1] + share * np.diff(voltage_V))).sum(axis=1)
+    net = direction.sum(axis=1)
+    return np.divide(found_V, net, out=np.full(len(branch), np.nan), where=net != 0)
+
+
+def loop_area(loops: np.ndarray, voltage_V: np.ndarray) -> np.ndarray:
+    """Area inside closed loops by the shoelace formula: the work of switching.
+
+    Parameters
+    ----------
+    loops : ndarray, shape (pixels, steps)
+        Arb. u.
+    voltage_V : ndarray, shape (steps,)
+        One cycle; the last step is joined to the first.
+
+    Returns
+    -------
+    ndarray, shape (pixels,)
+        Arb. u. V; positive for a loop that is run through anticlockwise, as that of a
+        ferroelectric is, and 0 for a branch traced back on itself.
+    """
+    following = np.roll(loops, -1, axis=1)
+    return (voltage_V * following - np.roll(voltage_V, -1) * loops).sum(axis=1) / 2
+
+
+def intermediate_concavity(branch: np.ndarray, voltage_V: np.ndarray) -> np.ndarray:
+    """How far the slope of a branch falls, and recovers, between two steps of switching.
+
+    A branch that switches in one step has one steepest place. Where switching halts in a third,
+    in-plane state, the branch bends the other way in between, and its slope has a valley
+    between two steeper places (paper, discussion of Fig. 5d-e; the intermediate concavities).
+
+    Parameters
+    ----------
+    branch : ndarray, shape (pixels, steps)
+    voltage_V : ndarray, shape (steps,)
+        Rising or falling.
+
+    Returns
+    -------
+    ndarray, shape (pixels,)
+        Depth of the deepest valley below the lower of the two maxima on its sides, as a part
+        of the steepest slope: 0 for one step, towards 1 for a halt between two equal steps.
+        NaN for a flat branch.
+
+    Notes
+    -----
+    Slopes are those of lines fitted to `SLOPE_STEPS` neighbouring points. Noise makes valleys
+    too: one-step loops with the noise of the measured scan have a median of about 0.1.
+    """
+    windows = np.lib.stride_tricks.sliding_window_view
+    arm_V = windows(voltage_V, SLOPE_STEPS)
+    arm_V = arm_V - arm_V.mean(axis=1, keepdims=True)
+    slope = np.einsum("psw,sw->ps", windows(branch, SLOPE_STEPS, axis=1), arm_V)
+    slope *= (np.sign(branch[:, -1:] - branch[:, :1]) * np.sign(voltage_V[-1] - voltage_V[0])
+              / np.square(arm_V).sum(axis=1))
+    before = np.maximum.accumulate(slope, axis=1)
+    after = np.maximum.accumulate(slope[:, ::-1], axis=1)[:, ::-1]
+    valley, steepest = (np.minimum(before, after) - slope).max(axis=1), slope.max(axis=1)
+    switches = (np.ptp(branch, axis=1) > 0) & (steepest > 0)
+    return np.divide(valley, steepest, out=np.full(len(branch), np.nan), where=switches)
+
+
+def softening_and_hardening(
+    there: np.ndarray, there_V: np.ndarray, back: np.ndarray, back_V: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Dip and rise of the resonance from 0 V to a tip of the sweep, where a branch switches.
+
+    The way back from the tip has no switching, but the same response to bias. The difference of
+    the two is 0 at the tip; at 0 V it is what the two remanent states differ by. Softening
+    and hardening are the extrema of that difference about the line between these two ends,
+    after a running median of three steps, which removes fits to a wrong peak.
+
+    Parameters
+    ----------
+    there, back : ndarray, shape (pixels, steps of the branch)
+        Resonance (kHz) on the branch that switches and on the other.
+    there_V, back_V : ndarray, shape (steps of the branch,)
+        `there_V` ends and `back_V` begins at the tip, or both branches follow one another the
+        other way round.
+
+    Returns
+    -------
+    softening, at_V, hardening : ndarray, shape (pixels,)
+        kHz (not negative), V (a step of the sweep; NaN without softening) and kHz (not
+        negative). All NaN if the branch does not lead from 0 V to its tip.
+    """
+    tip_V = there_V[-1]
+    polarity = np.sign(there_V[-1] - there_V[0])
+    beyond = polarity * there_V > 0
+    if polarity * tip_V <= 0 or polarity * there_V[0] > 0 or beyond.sum() < 2:
+        return tuple(np.full(len(there), np.nan) for _ in range(3))
+    grid_V = np.concatenate([[0.0], there_V[beyond]])
+    excess = _at(grid_V, there, there_V) - _at(grid_V, back, back_V)
+    excess -= excess[:, :1] * (1 - grid_V / tip_V)
+    change = np.median(np.lib.stride_tricks.sliding_window_view(excess, 3, axis=1), axis=-1)
+    softening, hardening = (np.maximum(x.max(axis=1), 0) for x in (-change, change))
+    at_V = np.where(softening > 0, grid_V[1:-1][change.argmin(axis=1)], np.nan)
+    return softening, at_V, hardening
+
+
+def _closed_cycle(voltage_V: np.ndarray) -> tuple[np.ndarray, int]:
+    """The cycle from its largest voltage back to it, and the step at which that lies."""
+    voltage_V = np.asarray(voltage_V, float)
+    slope = np.sign(np.diff(voltage_V, append=voltage_V[:1])) if voltage_V.ndim == 1 else np.zeros(1)
+    if (slope == 0).any() or np.count_nonzero(slope != np.roll(slope, 1)) != 2:
+        raise ValueError(f"voltage_V of shape {voltage_V.shape} is not one cycle: expected steps "
+                         "that rise and fall with one maximum and one minimum; choose one cycle "
+                         "and leave out repeated points")
+    start = int(voltage_V.argmax())
+    rolled = np.roll(voltage_V, -start)
+    if min(rolled.argmin(), len(rolled) - rolled.argmin()) < SLOPE_STEPS:
+        raise ValueError(f"a branch of voltage_V has fewer than {SLOPE_STEPS} steps: expected at "
+                         f"least {SLOPE_STEPS} each way; use a finer sweep")
+    return np.append(rolled, rolled[0]), start
+
+
+def _closed_loops(name: str, values: np.ndarray, start: int) -> np.ndarray:
+    """Loops that begin and end at the largest voltage, shape (pixels, steps + 1)."""
+    values = np.roll(np.asarray(values, float), -start, axis=-1)
+    return np.concatenate([values, values[:, :1]], axis=1)
+
+
+def _at(voltages_V: np.ndarray | float, branch: np.ndarray, voltage_V: np.ndarray) -> np.ndarray:
+    """A branch between its steps, by linear interpolation; NaN outside the sweep.
+
+    Shape (pixels,) for one voltage, (pixels, voltages) for several.
+    """
+    if voltage_V[0] > voltage_V[-1]:
+        branch, voltage_V = branch[:, ::-1], voltage_V[::-1]
+    left = np.clip(np.searchsorted(voltage_V, voltages_V, side="right") - 1, 0, len(voltage_V) - 2)
+    share = (voltages_V - voltage_V[left]) / (voltage_V[left + 1] - voltage_V[left])
+    share = np.where((share >= 0) & (share <= 1), share, np.nan)
+    return branch[:, left] + share * (branch[:, left + 1] - branch[:, left])
+
+
+def _hide(features: dict[str, np.ndarray], channel: np.ndarray) -> None:
+    """Put NaN in the pixels of which the channel is not finite."""
+    broken = ~np.isfinite(channel).all(axis=1)
+    for values in features.values():
+        values[broken] = np.nan
