@@ -6,6 +6,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter, gaussian_filter1d
 
 from helpers.domains import draw_truth
+from helpers.sho import sho_response
 from helpers.switching import N_STEPS, drive_voltage, noise_free
 
 PIEZORESPONSE_NOISE = 1.3e-6  # arb. u., standard deviation of the white part
@@ -17,6 +18,11 @@ PERSISTENCE_STEPS = 1.8  # width of the Gaussian that makes it persistent
 MISFIT_RISK = 3e-5  # of a fit to a wrong peak, where the response is 0.85e-4
 MISFIT_kHz = 4.0  # standard deviation of how far off that peak lies
 N_FAILED_FITS = 4  # oscillator fits a loop that fail, where the response is weakest
+BAND_kHz = (1295.0, 1351.0)
+N_BINS = 80
+QUALITY = 180.0
+INSTRUMENT_PHASE = 0.7  # rad, what cables and electronics add
+SPECTRUM_NOISE = 5e-5  # arb. u., standard deviation of either part of a bin: 0.35 % of the usual peak
 
 
 @dataclass(frozen=True)
@@ -152,3 +158,31 @@ def simulate(seed: int = 0, shape: tuple[int, int] = (60, 60)) -> Twin:
     failed = failed_fits(rng, uncertainty)
     channels = (bridge(channel, failed) for channel in (piezoresponse, resonance_kHz))
     return Twin(*channels, drive_voltage(), truth)
+
+
+def raw_spectra(piezoresponse: np.ndarray, resonance_kHz: np.ndarray, seed: int = 0,
+                noise: float = SPECTRUM_NOISE) -> tuple[np.ndarray, np.ndarray]:
+    """Band-excitation spectra whose oscillator fits give these loops.
+
+    Parameters
+    ----------
+    piezoresponse, resonance_kHz : ndarray, shape (...)
+        Arb. u. and kHz, for example of `Twin`; the resonance within `BAND_kHz`.
+    seed : int, optional
+    noise : float, optional
+        Standard deviation of the real and of the imaginary part of every bin (arb. u.).
+
+    Returns
+    -------
+    spectra : ndarray of complex64, shape (..., N_BINS)
+        A exp(iφ) = P exp(−i `INSTRUMENT_PHASE`), at the quality factor `QUALITY`.
+    frequency_kHz : ndarray, shape (N_BINS,)
+    """
+    frequency_kHz = np.linspace(*BAND_kHz, N_BINS)
+    quality = np.full(np.shape(piezoresponse), QUALITY)
+    spectra = sho_response(frequency_kHz, piezoresponse, -INSTRUMENT_PHASE, resonance_kHz, quality)
+    spectra = spectra.astype("complex64")
+    rng = np.random.default_rng((seed, 2))
+    white = rng.standard_normal((*spectra.shape, 2), dtype="float32")
+    spectra += np.float32(noise) * white.view("complex64")[..., 0]
+    return spectra, frequency_kHz
