@@ -57,8 +57,7 @@ def loop_features(piezoresponse: np.ndarray, resonance_kHz: np.ndarray,
         - `softening_*_kHz`, `softening_at_*_V`, `hardening_*_kHz`: dip of the resonance under
           either polarity, its voltage, and the largest rise; see `softening_and_hardening`.
 
-        All features of piezoresponse or of resonance are NaN in a pixel where that channel
-        holds a NaN or an infinite value.
+        A pixel with a NaN or infinite value in one channel has NaN for all features of it.
 
     Raises
     ------
@@ -73,31 +72,12 @@ def loop_features(piezoresponse: np.ndarray, resonance_kHz: np.ndarray,
     voltages; for those of the centred loop, subtract the mean of the two remanent values first.
     """
     voltage_V, start = _closed_cycle(voltage_V)
-    loops = _closed_loops("piezoresponse", piezoresponse, start)
-    curves = _closed_loops("resonance_kHz", resonance_kHz, start)
+    loops = _closed_loops("piezoresponse", piezoresponse, voltage_V, start)
+    curves = _closed_loops("resonance_kHz", resonance_kHz, voltage_V, start)
     if len(loops) != len(curves):
         raise ValueError(f"piezoresponse has {len(loops)} pixels and resonance_kHz {len(curves)}: "
                          "expected both channels of the same pixels; select the same rows")
-    turn = voltage_V.argmin()
-    falling, rising = slice(0, turn + 1), slice(turn, None)
-    features = {}
-    for polarity, branch in (("negative", falling), ("positive", rising)):
-        part = loops[:, branch], voltage_V[branch]
-        features[f"coercive_{polarity}_V"] = crossing_V(*part)
-        features[f"concavity_{polarity}"] = intermediate_concavity(*part)
-        opposite = "positive" if polarity == "negative" else "negative"
-        features[f"remanent_{opposite}_arb"] = _at(0.0, *part)
-    features["imprint_V"] = (features["coercive_negative_V"] + features["coercive_positive_V"]) / 2
-    features["loop_area_arb_V"] = loop_area(loops, voltage_V)
-    _hide(features, loops)
-    dips = {}
-    for polarity, there, back in (("negative", falling, rising), ("positive", rising, falling)):
-        softening, at_V, hardening = softening_and_hardening(
-            curves[:, there], voltage_V[there], curves[:, back], voltage_V[back])
-        dips[f"softening_{polarity}_kHz"], dips[f"softening_at_{polarity}_V"] = softening, at_V
-        dips[f"hardening_{polarity}_kHz"] = hardening
-    _hide(dips, curves)
-    features |= dips
+    features = _of_piezoresponse(loops, voltage_V) | _of_resonance(curves, voltage_V)
     return {name: features[name] for name in UNITS}
 
 
@@ -176,7 +156,10 @@ def intermediate_concavity(branch: np.ndarray, voltage_V: np.ndarray) -> np.ndar
     Notes
     -----
     Slopes are those of lines fitted to `SLOPE_STEPS` neighbouring points. Noise makes valleys
-    too: one-step loops with the noise of the measured scan have a median of about 0.1.
+    too, the deeper the weaker the switching: on the twin, one-step c loops reach about 0.1, and
+    one wide step as weak as a three-state loop reaches the value of a three-state loop. Single
+    noisy pixels therefore do not prove a concavity; means over a region, in which the noise
+    cancels, do.
     """
     windows = np.lib.stride_tricks.sliding_window_view
     arm_V = windows(voltage_V, SLOPE_STEPS)
@@ -206,8 +189,7 @@ def softening_and_hardening(
     there, back : ndarray, shape (pixels, steps of the branch)
         Resonance (kHz) on the branch that switches and on the other.
     there_V, back_V : ndarray, shape (steps of the branch,)
-        `there_V` ends and `back_V` begins at the tip, or both branches follow one another the
-        other way round.
+        Both monotone; `there_V` ends at the tip.
 
     Returns
     -------
@@ -215,18 +197,49 @@ def softening_and_hardening(
         kHz (not negative), V (a step of the sweep; NaN without softening) and kHz (not
         negative). All NaN if the branch does not lead from 0 V to its tip.
     """
-    tip_V = there_V[-1]
     polarity = np.sign(there_V[-1] - there_V[0])
     beyond = polarity * there_V > 0
-    if polarity * tip_V <= 0 or polarity * there_V[0] > 0 or beyond.sum() < 2:
+    if polarity * there_V[0] > 0 or beyond.sum() < 2:
         return tuple(np.full(len(there), np.nan) for _ in range(3))
     grid_V = np.concatenate([[0.0], there_V[beyond]])
     excess = _at(grid_V, there, there_V) - _at(grid_V, back, back_V)
-    excess -= excess[:, :1] * (1 - grid_V / tip_V)
+    excess -= excess[:, :1] * (1 - grid_V / there_V[-1])
     change = np.median(np.lib.stride_tricks.sliding_window_view(excess, 3, axis=1), axis=-1)
     softening, hardening = (np.maximum(x.max(axis=1), 0) for x in (-change, change))
     at_V = np.where(softening > 0, grid_V[1:-1][change.argmin(axis=1)], np.nan)
     return softening, at_V, hardening
+
+
+def _of_piezoresponse(loops: np.ndarray, voltage_V: np.ndarray) -> dict[str, np.ndarray]:
+    """Features of closed loops (pixels, steps + 1) that begin at the largest voltage."""
+    turn = voltage_V.argmin()
+    falling, rising = ((loops[:, part], voltage_V[part])
+                       for part in (slice(0, turn + 1), slice(turn, None)))
+    negative_V, positive_V = crossing_V(*falling), crossing_V(*rising)
+    return {
+        "coercive_negative_V": negative_V,
+        "coercive_positive_V": positive_V,
+        "imprint_V": (negative_V + positive_V) / 2,
+        "remanent_positive_arb": _at(0.0, *falling),
+        "remanent_negative_arb": _at(0.0, *rising),
+        "loop_area_arb_V": loop_area(loops, voltage_V),
+        "concavity_negative": intermediate_concavity(*falling),
+        "concavity_positive": intermediate_concavity(*rising),
+    }
+
+
+def _of_resonance(curves: np.ndarray, voltage_V: np.ndarray) -> dict[str, np.ndarray]:
+    """As `_of_piezoresponse`, for the resonance."""
+    turn = voltage_V.argmin()
+    falling, rising = ((curves[:, part], voltage_V[part])
+                       for part in (slice(0, turn + 1), slice(turn, None)))
+    features = {}
+    for polarity, there, back in (("negative", falling, rising), ("positive", rising, falling)):
+        softening, at_V, hardening = softening_and_hardening(*there, *back)
+        features[f"softening_{polarity}_kHz"] = softening
+        features[f"softening_at_{polarity}_V"] = at_V
+        features[f"hardening_{polarity}_kHz"] = hardening
+    return features
 
 
 def _closed_cycle(voltage_V: np.ndarray) -> tuple[np.ndarray, int]:
@@ -245,9 +258,15 @@ def _closed_cycle(voltage_V: np.ndarray) -> tuple[np.ndarray, int]:
     return np.append(rolled, rolled[0]), start
 
 
-def _closed_loops(name: str, values: np.ndarray, start: int) -> np.ndarray:
-    """Loops that begin and end at the largest voltage, shape (pixels, steps + 1)."""
-    values = np.roll(np.asarray(values, float), -start, axis=-1)
+def _closed_loops(name: str, values: np.ndarray, voltage_V: np.ndarray, start: int) -> np.ndarray:
+    """Loops that begin and end at the largest voltage; all NaN in a pixel with a broken value."""
+    values = np.asarray(values, float)
+    if values.ndim != 2 or values.shape[1] != len(voltage_V) - 1:
+        raise ValueError(f"{name} has shape {values.shape}: expected (pixels, "
+                         f"{len(voltage_V) - 1}), a row for each pixel and a column for each "
+                         "voltage; reshape it")
+    values = np.where(np.isfinite(values).all(axis=1, keepdims=True), values, np.nan)
+    values = np.roll(values, -start, axis=1)
     return np.concatenate([values, values[:, :1]], axis=1)
 
 
@@ -262,10 +281,3 @@ def _at(voltages_V: np.ndarray | float, branch: np.ndarray, voltage_V: np.ndarra
     share = (voltages_V - voltage_V[left]) / (voltage_V[left + 1] - voltage_V[left])
     share = np.where((share >= 0) & (share <= 1), share, np.nan)
     return branch[:, left] + share * (branch[:, left + 1] - branch[:, left])
-
-
-def _hide(features: dict[str, np.ndarray], channel: np.ndarray) -> None:
-    """Put NaN in the pixels of which the channel is not finite."""
-    broken = ~np.isfinite(channel).all(axis=1)
-    for values in features.values():
-        values[broken] = np.nan

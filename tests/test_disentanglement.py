@@ -1,0 +1,228 @@
+"""Scores of codes whose values are known, and each score by a second formula."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from sklearn.ensemble import RandomForestRegressor
+from sklearn.feature_selection import mutual_info_regression
+from sklearn.linear_model import LinearRegression
+from sklearn.metrics import mutual_info_score
+
+from helpers.disentanglement import (
+    BINS,
+    dci,
+    disentanglement_and_completeness,
+    matched_r2,
+    mutual_information,
+    mutual_information_gap,
+    scores,
+    separated_predictability,
+    univariate_r2,
+)
+
+N = 5000
+BIAS = (BINS - 1) ** 2 / (2 * N) / np.log(BINS)  # of the MIG, from the classes being finite
+NAMES = {"mig", "dci", "dci_completeness", "dci_informativeness", "sap", "r2", "spearman"}
+
+
+@pytest.fixture(scope="module")
+def truth():
+    return np.random.default_rng(0).random((N, 3))
+
+
+def noise(channels, seed=1):
+    return np.random.default_rng(seed).standard_normal((N, channels))
+
+
+def gaussian_pair(degrees):
+    """Two independent Gaussian factors, and codes that are these factors turned."""
+    factors = noise(2)
+    factors -= factors.mean(axis=0)
+    # Whitened, so that the correlations below are exact in the sample.
+    factors = factors @ np.linalg.inv(np.linalg.cholesky(np.cov(factors.T))).T
+    cos, sin = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+    return factors @ np.array([[cos, -sin], [sin, cos]]), factors
+
+
+def gaussian_information(correlation):
+    return -np.log(1 - correlation**2) / 2
+
+
+def test_identity_has_every_score(truth):
+    found = scores(truth, truth)
+    assert found.keys() == NAMES
+    assert all(type(value) is float for value in found.values())
+    assert found["r2"] == pytest.approx(1) and found["spearman"] == pytest.approx(1)
+    assert found["mig"] == pytest.approx(1, abs=2 * BIAS)
+    assert found["sap"] == pytest.approx(1, abs=0.005)
+    assert min(found[name] for name in NAMES if name.startswith("dci")) > 0.99
+
+
+def test_channels_of_noise_beside_the_factors_change_nothing(truth):
+    found = scores(np.hstack([noise(5), truth]), truth)
+    assert min(found.values()) > 0.98
+
+
+def test_noise_has_no_score(truth):
+    found = scores(noise(6), truth)
+    assert found["mig"] == pytest.approx(0, abs=2 * BIAS)
+    for name in NAMES - {"mig", "dci_informativeness"}:
+        assert found[name] == pytest.approx(0, abs=0.05), name
+    assert -0.2 < found["dci_informativeness"] < 0.02
+
+
+def test_order_sign_and_scale_do_not_count(truth):
+    codes = truth @ np.array([[1, 0.3, 0], [0, 1, 0.2], [0.4, 0, 1]])
+    expected = scores(codes, truth)
+    found = scores(codes[:, [2, 0, 1]] * [-3, 0.1, -1] + 5, truth)
+    for name in ("sap", "r2", "spearman"):
+        assert found[name] == pytest.approx(expected[name], rel=1e-9), name
+    assert found["mig"] == pytest.approx(expected["mig"], abs=1e-3)
+    for name in ("dci", "dci_completeness", "dci_informativeness"):
+        assert found[name] == pytest.approx(expected[name], abs=0.02), name
+
+
+def test_twice_the_same_channels_have_no_gap(truth):
+    found = scores(np.hstack([truth, -truth]), truth)
+    assert found["sap"] == pytest.approx(0, abs=1e-12)
+    assert found["mig"] == pytest.approx(0, abs=1e-3)
+    assert found["r2"] == pytest.approx(1) and found["spearman"] == pytest.approx(1)
+    assert found["dci"] > 0.99 and found["dci_informativeness"] > 0.99
+    # Each factor is shared between two of six channels.
+    assert found["dci_completeness"] == pytest.approx(1 - np.log(2) / np.log(6), abs=0.06)
+
+
+@pytest.mark.parametrize("degrees", [0, 15, 30, 45])
+def test_turned_gaussian_factors_have_closed_forms(degrees):
+    codes, factors = gaussian_pair(degrees)
+    cos, sin = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+    assert separated_predictability(codes, factors) == pytest.approx(cos**2 - sin**2, abs=1e-9)
+    np.testing.assert_allclose(matched_r2(codes, factors), cos**2, atol=1e-9)
+    if degrees:
+        gap = gaussian_information(cos) - gaussian_information(sin)
+        found = mutual_information_gap(codes, factors)
+        assert found == pytest.approx(gap / np.log(BINS), abs=0.05)
+
+
+def test_codes_turned_by_45_degrees_are_informative_but_not_disentangled():
+    found = scores(*gaussian_pair(45))
+    assert found["mig"] < 0.02 and found["sap"] < 1e-9
+    assert found["dci"] < 0.02 and found["dci_completeness"] < 0.02
+    assert found["r2"] == pytest.approx(0.5)
+    # |Spearman| of a Gaussian pair is 6/pi arcsin(rho / 2).
+    assert found["spearman"] == pytest.approx(6 / np.pi * np.arcsin(np.sqrt(0.5) / 2), abs=0.02)
+    assert found["dci_informativeness"] > 0.9
+
+
+@pytest.mark.parametrize("correlation", [0.0, 0.3, 0.6, 0.85])
+def test_mutual_information_of_a_gaussian_pair(correlation):
+    factor, other = noise(2).T
+    code = correlation * factor + np.sqrt(1 - correlation**2) * other
+    found = mutual_information(code[:, None], factor[:, None]).item()
+    bias = (BINS - 1) ** 2 / (2 * N)
+    assert found - bias == pytest.approx(gaussian_information(correlation), abs=0.06)
+    neighbours = mutual_info_regression(code[:, None], factor, random_state=0).item()
+    assert found - bias == pytest.approx(neighbours, abs=0.06)
+
+
+def test_mutual_information_is_that_of_classes_of_equal_count(truth):
+    codes = truth**2 + 0.1 * noise(3)
+
+    def ranked(values):
+        return values.argsort().argsort() * BINS // N
+
+    expected = [[mutual_info_score(ranked(code), ranked(factor)) for factor in truth.T]
+                for code in codes.T]
+    np.testing.assert_allclose(mutual_information(codes, truth), expected, atol=2e-3)
+
+
+def test_mutual_information_is_blind_to_monotone_maps(truth):
+    codes = truth + 0.2 * noise(3)
+    bent = np.stack([np.exp(codes[:, 0]), codes[:, 1] ** 3, np.arctan(codes[:, 2])], axis=1)
+    np.testing.assert_allclose(mutual_information(bent, np.sqrt(truth)),
+                               mutual_information(codes, truth), atol=1e-3)
+
+
+def test_equal_values_share_a_class():
+    """A factor of two levels carries log 2, in a code that follows it and in one that does not."""
+    level = np.repeat([0.0, 1.0], N // 2)[:, None]
+    codes = np.hstack([3 - level, noise(1)])
+    found = mutual_information(codes, level)
+    np.testing.assert_allclose(found, [[np.log(2)], [0]], atol=0.01)
+    assert mutual_information_gap(codes, level) == pytest.approx(1, abs=0.01)
+
+
+def test_linear_r2_is_that_of_the_regression(truth):
+    codes = truth @ np.array([[1, 0.5, 0], [0, 1, 0.2], [0.4, 0, 1]]) + 0.3 * noise(3)
+    expected = [[LinearRegression().fit(code[:, None], factor).score(code[:, None], factor)
+                 for factor in truth.T] for code in codes.T]
+    np.testing.assert_allclose(univariate_r2(codes, truth), expected, atol=1e-12)
+
+
+def test_fewer_channels_than_factors(truth):
+    np.testing.assert_allclose(matched_r2(truth[:, 1:2], truth), [0, 1, 0], atol=1e-12)
+    found = scores(truth[:, 1:2], truth)
+    assert found["spearman"] == pytest.approx(1 / 3)
+    assert found["sap"] == pytest.approx(1 / 3, abs=0.01)
+    assert found["mig"] == pytest.approx(1 / 3, abs=0.02)
+
+
+@pytest.mark.filterwarnings("error")
+def test_closed_channels_have_no_score(truth):
+    found = scores(np.ones((N, 2)), truth)
+    assert found.pop("dci_informativeness") == pytest.approx(0, abs=0.01)
+    assert set(found.values()) == {0.0}
+    open_one = scores(np.hstack([np.zeros((N, 2)), truth]), truth)
+    assert open_one["dci_completeness"] > 0.99 and open_one["sap"] > 0.99
+
+
+@pytest.mark.parametrize("importances, expected", [
+    (np.eye(3), (1, 1)), (np.ones((4, 3)), (0, 0)), (np.zeros((2, 2)), (0, 0)),
+    (np.eye(4)[:, :3], (1, 1)), (np.repeat(np.eye(2), 2, axis=0), (1, 0.5)),
+    (np.repeat(np.eye(2), 2, axis=1), (0.5, 1)), (np.ones((1, 1)), (1, 1)),
+    ([[1, 0], [0, 0], [0, 0]], (1, 0.5)),
+])
+def test_dci_of_known_importances(importances, expected):
+    found = disentanglement_and_completeness(np.array(importances, float))
+    assert found == pytest.approx(expected, abs=1e-12)
+
+
+@given(arrays(float, (4, 3), elements=st.floats(0.01, 1)))
+def test_dci_against_the_formula_of_the_paper(importances):
+    rows = importances / importances.sum(axis=1, keepdims=True)
+    columns = importances / importances.sum(axis=0)
+    weights = importances.sum(axis=1) / importances.sum()
+    one_channel = 1 + (rows * np.log(rows) / np.log(3)).sum(axis=1)
+    one_factor = 1 + (columns * np.log(columns) / np.log(4)).sum(axis=0)
+    expected = (weights @ one_channel, one_factor.mean())
+    assert disentanglement_and_completeness(importances) == pytest.approx(expected, abs=1e-9)
+
+
+def test_informativeness_agrees_with_scores_out_of_bag(truth):
+    codes = truth + 0.2 * noise(3)
+    forest = RandomForestRegressor(60, min_samples_leaf=10, oob_score=True, random_state=5)
+    expected = [forest.fit(codes, factor).oob_score_ for factor in truth.T]
+    assert dci(codes, truth, seed=0)[2] == pytest.approx(np.mean(expected), abs=0.03)
+
+
+@settings(max_examples=5, deadline=None)
+@given(st.integers(0, 1000))
+def test_a_seed_is_a_result(seed):
+    truth = np.random.default_rng(seed).random((400, 2))
+    codes = truth @ np.array([[1, 0.5], [-0.2, 1]])
+    assert scores(codes, truth, seed) == scores(codes, truth, seed)
+    assert scores(codes, truth, seed)["dci"] == pytest.approx(scores(codes, truth)["dci"], abs=0.2)
+
+
+@pytest.mark.parametrize("codes, factors, message", [
+    (np.ones(4), np.ones((4, 1)), r"embeddings have shape \(4,\)"),
+    (np.ones((4, 2)), np.ones((5, 1)), r"truth \(5, 1\): expected \(n, channels\)"),
+    (np.full((4, 2), np.nan), np.ones((4, 1)), "embeddings hold 8 NaN"),
+    (np.ones((4, 2)), np.full((4, 1), np.inf), "truth hold 4 NaN"),
+    (np.eye(4), np.column_stack([np.arange(4), np.ones(4)]), "factor 1 of truth is constant"),
+])
+def test_bad_input_is_named(codes, factors, message):
+    with pytest.raises(ValueError, match=message):
+        scores(codes, factors)

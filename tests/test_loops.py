@@ -1,0 +1,325 @@
+"""Features of loops against closed forms, symmetries, the twin's truth and the measured scan."""
+
+import os
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from helpers.data import load_scan, simulated_scan
+from helpers.domains import MECHANISMS, draw_truth
+from helpers.loops import (
+    UNITS,
+    count_missing,
+    crossing_V,
+    intermediate_concavity,
+    loop_area,
+    loop_features,
+    softening_and_hardening,
+)
+from helpers.switching import noise_free
+
+TIP_V = 16.0
+SCAN = simulated_scan(seed=3, shape=(4, 5))
+LOOPS, CURVES = SCAN.piezoresponse.reshape(-1, 96), SCAN.resonance_kHz.reshape(-1, 96)
+FEATURES = loop_features(LOOPS, CURVES, SCAN.voltage_V)
+OF_RESONANCE = [name for name in UNITS if name.startswith(("softening", "hardening"))]
+OF_PIEZORESPONSE = [name for name in UNITS if name not in OF_RESONANCE]
+
+
+def sweep_V(steps=96):
+    """Triangle from +16 V to -16 V and back to one step below +16 V."""
+    return TIP_V * (4 * np.abs(np.arange(steps) / steps - 0.5) - 1)
+
+
+def tanh_loops(negative_V, positive_V, width_V=2.0, amplitude=1.0, offset=0.0, steps=96):
+    """Two tanh branches in which either step lies at a known voltage; shape (n, steps)."""
+    voltage_V = sweep_V(steps)
+    parameters = np.broadcast_arrays(negative_V, positive_V, width_V, amplitude, offset)
+    low, high, width, size, shift = (np.atleast_1d(x)[:, None] for x in parameters)
+    step_V = np.where(np.arange(steps) <= steps // 2, low, high)
+    return size * np.tanh((voltage_V - step_V) / width) + shift
+
+
+def flat_curves(loops):
+    return np.full(loops.shape, 1320.0)
+
+
+def pure(mechanism):
+    """Noise-free loops of 12 x 12 pixels that all switch by one mechanism, and their truth."""
+    truth = draw_truth(seed=1, shape=(12, 12))
+    truth |= {name: np.full((12, 12), float(name == mechanism)) for name in MECHANISMS}
+    loops = [channel.reshape(-1, 96) for channel in noise_free(truth)]
+    return *loops, {name: values.ravel() for name, values in truth.items()}
+
+
+coercive = st.floats(1.0, 10.0)
+
+
+@given(coercive, coercive, st.floats(1.0, 3.0), st.floats(0.1, 5), st.floats(-0.6, 0.6))
+def test_closed_forms_of_tanh_loops(low, high, width_V, amplitude, shift):
+    offset = shift * amplitude
+    loops = tanh_loops(-low, high, width_V, amplitude, offset)
+    found = loop_features(loops, flat_curves(loops), sweep_V())
+    moved_V = width_V * np.arctanh(shift)
+    assert found["coercive_negative_V"] == pytest.approx(-low - moved_V, abs=0.1)
+    assert found["coercive_positive_V"] == pytest.approx(high - moved_V, abs=0.1)
+    assert found["imprint_V"] == pytest.approx((high - low) / 2 - moved_V, abs=0.1)
+    remanent = amplitude * np.tanh(np.array([low, -high]) / width_V) + offset
+    assert found["remanent_positive_arb"] == pytest.approx(remanent[0])
+    assert found["remanent_negative_arb"] == pytest.approx(remanent[1])
+    assert found["concavity_negative"] == pytest.approx(0, abs=1e-9)
+    assert found["concavity_positive"] == pytest.approx(0, abs=1e-9)
+
+
+def test_area_of_tanh_loops_is_the_integral():
+    low, high, width, amplitude = -5.0, 7.0, 1.5, 2.0
+    # The branch of step voltage s has the integral w log[cosh((16 - s)/w) / cosh((16 + s)/w)].
+    falling, rising = (width * np.log(np.cosh((TIP_V - step) / width)
+                                      / np.cosh((TIP_V + step) / width)) for step in (low, high))
+    integral = amplitude * (falling - rising)
+    for steps, error in ((96, 2e-3), (960, 2e-5)):
+        loops = tanh_loops(low, high, width, amplitude, 0.3, steps)
+        assert loop_area(loops, sweep_V(steps)) == pytest.approx(integral, rel=error)
+
+
+@given(arrays(float, (3, 12), elements=st.floats(-1, 1)))
+def test_area_is_the_difference_of_the_branches_by_the_trapezium_rule(loops):
+    voltage_V = sweep_V(12)
+    closed = np.concatenate([loops, loops[:, :1]], axis=1)
+    # Both integrals run towards +16 V and -16 V, so their sum is falling less rising.
+    around = np.trapezoid(closed, np.append(voltage_V, voltage_V[0]), axis=1)
+    assert loop_area(loops, voltage_V) == pytest.approx(-around, abs=1e-9)
+
+
+def test_area_of_a_square_and_of_no_loop():
+    square = np.array([[1.0, 1, 0, 0], [0, 0, 1, 1]])
+    assert loop_area(square, np.array([1.0, 0, 0, 1])).tolist() == [1, -1]
+    assert loop_area(tanh_loops(0, 0), sweep_V()) == pytest.approx(0, abs=1e-12)
+
+
+def test_crossing_is_interpolated_and_counts_repeats_with_alternating_sign():
+    branches = np.array([[3.0, 1, -1, -3, -3, -3], [1, -1, 1, -1, -1, -1], [1, -1, 1, 1, 1, 1],
+                         [2, 0, -2, -2, -2, -2], [-2, 0, 2, 2, 2, 2], [1, 0, 1, 1, 1, 1]])
+    found = crossing_V(branches, np.arange(6.0))
+    assert found == pytest.approx([1.5, 0.5 - 1.5 + 2.5, np.nan, 1, 1, np.nan], nan_ok=True)
+
+
+def brute_concavity(branch, voltage_V):
+    """From the definition: the worst of all triples of slopes by `numpy.polyfit`."""
+    slope = [np.polyfit(voltage_V[i:i + 5], branch[i:i + 5], 1)[0] for i in range(len(branch) - 4)]
+    slope = np.array(slope) * np.sign((branch[-1] - branch[0]) * (voltage_V[-1] - voltage_V[0]))
+    valleys = [min(left, right) - middle for left, middle, right in combinations(slope, 3)]
+    return max(0, *valleys) / slope.max() if slope.max() > 1e-9 else np.nan
+
+
+@settings(max_examples=40, deadline=None)
+@given(arrays(float, 11, elements=st.integers(-9, 9)), st.booleans())
+def test_concavity_against_its_definition(branch, falling):
+    voltage_V = np.cumsum(np.linspace(0.5, 1.5, 11)) * (-1 if falling else 1)
+    expected = brute_concavity(branch, voltage_V)
+    if branch[0] != branch[-1]:
+        found = intermediate_concavity(branch[None], voltage_V)
+        assert found == pytest.approx([expected], abs=1e-9, nan_ok=True)
+
+
+def test_concavity_of_straight_pieces():
+    voltage_V = np.arange(25.0)
+    pieces = np.array([[2.0, 0.5, 2, 0], [2, 0.5, 1, 0], [2, 0, 2, 0], [2, 1, 0.5, 0],
+                       [0, 2, 2, 0], [1, -1, 3, 0]])
+    branches = np.cumsum(np.repeat(pieces, 6, axis=1), axis=1)
+    branches = np.concatenate([np.zeros((6, 1)), branches], axis=1)
+    expected = [0.75, 0.25, 1, 0, 0, 2 / 3]
+    assert intermediate_concavity(branches, voltage_V) == pytest.approx(expected, abs=1e-12)
+    assert intermediate_concavity(-branches, voltage_V) == pytest.approx(expected, abs=1e-12)
+
+
+def resonance(dip_kHz, at_V, width_V=3.0):
+    """Bow and difference of the states, with a Gaussian dip on the branch of either polarity."""
+    voltage_V = sweep_V()
+    falling = np.arange(96) <= 48
+    here = np.where(falling, voltage_V < 0, voltage_V > 0)
+    dip = dip_kHz * np.exp(-((np.abs(voltage_V) - at_V) / width_V) ** 2 / 2)
+    state = 0.8 * (1 - np.abs(voltage_V) / TIP_V) * np.where(falling, 1, -1)
+    return (1320 - np.abs(voltage_V) + state - here * dip)[None]
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_softening_and_hardening_of_a_known_dip(sign):
+    loops = tanh_loops(-8, 8)
+    found = loop_features(loops, resonance(sign * 1.5, 8.0), sweep_V())
+    for polarity, at_V in (("negative", -8.0), ("positive", 8.0)):
+        peak, none = ("softening", "hardening")[::sign]
+        assert found[f"{peak}_{polarity}_kHz"] == pytest.approx(1.5, rel=0.05)
+        assert found[f"{none}_{polarity}_kHz"] == pytest.approx(0, abs=0.05)
+        if sign == 1:
+            assert found[f"softening_at_{polarity}_V"] == pytest.approx(at_V, abs=0.7)
+
+
+def test_one_misfit_does_not_make_softening():
+    curves = resonance(1.5, 8.0)
+    curves[0, [40, 90]] -= 8.0
+    found = loop_features(tanh_loops(-8, 8), curves, sweep_V())
+    assert found["softening_negative_kHz"] == pytest.approx(1.5, rel=0.05)
+    assert found["softening_positive_kHz"] == pytest.approx(1.5, rel=0.05)
+
+
+def compare(found, expected, names, **tolerance):
+    for name in names:
+        np.testing.assert_allclose(found[name], expected[name], err_msg=name, **tolerance)
+
+
+@given(st.integers(0, 95))
+def test_the_cycle_may_begin_anywhere(start):
+    rolled = [np.roll(x, start, axis=-1) for x in (LOOPS, CURVES, SCAN.voltage_V)]
+    compare(loop_features(*rolled), FEATURES, UNITS, rtol=0, atol=0)
+
+
+@given(st.floats(0.01, 100), st.booleans())
+def test_scaling_and_sign_of_the_piezoresponse(scale, flip):
+    scale = -scale if flip else scale
+    found = loop_features(scale * LOOPS, CURVES, SCAN.voltage_V)
+    proportional = ("remanent_positive_arb", "remanent_negative_arb", "loop_area_arb_V")
+    expected = {name: values * (scale if name in proportional else 1)
+                for name, values in FEATURES.items()}
+    compare(found, expected, UNITS, rtol=1e-8, atol=1e-12)
+
+
+@given(st.floats(-6, 6))
+def test_a_bias_moves_coercive_voltages_and_imprint_alone(bias_V):
+    found = loop_features(LOOPS, CURVES, SCAN.voltage_V + bias_V)
+    moved = ("coercive_negative_V", "coercive_positive_V", "imprint_V")
+    compare(found, {name: FEATURES[name] + bias_V for name in moved}, moved, atol=1e-9)
+    same = ("loop_area_arb_V", "concavity_negative", "concavity_positive")
+    compare(found, FEATURES, same, rtol=1e-6, atol=1e-12)
+
+
+def test_reversing_the_voltage_swaps_the_polarities():
+    found = loop_features(LOOPS, CURVES, -SCAN.voltage_V)
+    for name, values in FEATURES.items():
+        other = name.replace("negative", "?").replace("positive", "negative").replace("?", "positive")
+        sign = -1 if name.endswith("_V") else 1
+        np.testing.assert_allclose(found[other], sign * values, rtol=1e-9, atol=1e-12, err_msg=name)
+
+
+@given(st.floats(0.1, 10), st.floats(-1000, 1000))
+def test_scale_and_origin_of_the_resonance(scale, origin_kHz):
+    found = loop_features(LOOPS, scale * CURVES + origin_kHz, SCAN.voltage_V)
+    expected = {name: FEATURES[name] * (scale if name.endswith("_kHz") else 1)
+                for name in OF_RESONANCE}
+    compare(found, expected, OF_RESONANCE, rtol=1e-7, atol=1e-9)
+    compare(found, FEATURES, OF_PIEZORESPONSE, rtol=0, atol=0)
+
+
+def test_a_pixel_does_not_depend_on_the_others():
+    one = loop_features(LOOPS[7:8], CURVES[7:8], SCAN.voltage_V)
+    compare(one, {name: values[7:8] for name, values in FEATURES.items()}, UNITS, rtol=1e-12)
+    assert all(len(v) == 0 for v in loop_features(LOOPS[:0], CURVES[:0], SCAN.voltage_V).values())
+
+
+@pytest.mark.filterwarnings("error")
+def test_what_does_not_exist_is_nan_and_counted():
+    loops = np.concatenate([tanh_loops(-8, 8, offset=3.0), np.zeros((1, 96)),
+                            np.full((1, 96), 0.1), tanh_loops(-8, 8), tanh_loops(-8, 8)])
+    curves = np.repeat(resonance(1.5, 8.0), 5, axis=0)
+    curves[3] = 1320.1
+    loops[4, 5], curves[4, 7] = np.nan, np.inf
+    found = loop_features(loops, curves, sweep_V())
+    assert found.keys() == UNITS.keys()
+    for name in ("coercive_negative_V", "coercive_positive_V", "imprint_V"):
+        assert np.isnan(found[name]).tolist() == [True, True, True, False, True]
+    for name in ("concavity_negative", "concavity_positive"):
+        assert np.isnan(found[name]).tolist() == [False, True, True, False, True]
+    assert found["loop_area_arb_V"][1:3].tolist() == pytest.approx([0, 0], abs=1e-12)
+    assert found["softening_positive_kHz"][3] == found["hardening_negative_kHz"][3] == 0
+    assert np.isnan(found["softening_at_positive_V"]).tolist() == [False] * 3 + [True] * 2
+    assert all(np.isnan(values[4]) for values in found.values())
+    counts = count_missing(found)
+    assert counts["coercive_negative_V"] == 4 and counts["remanent_positive_arb"] == 1
+    assert count_missing({"a": np.zeros(3)}) == {}
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_polarity_that_was_not_swept_has_no_features():
+    loops = tanh_loops(-8, 8)
+    found = loop_features(loops, resonance(1.5, 8.0), sweep_V() + TIP_V + 1)
+    assert all(np.isnan(found[name]) for name in UNITS if name.startswith(
+        ("remanent", "softening", "hardening")))
+    assert found["coercive_negative_V"] == pytest.approx(-8 + TIP_V + 1, abs=0.05)
+    branch_V = np.linspace(-1, -9, 13)
+    empty = softening_and_hardening(np.zeros((2, 13)), branch_V, np.zeros((2, 13)), branch_V[::-1])
+    assert np.isnan(empty).all()
+
+
+@pytest.mark.parametrize("change, message", [
+    (lambda p, r, v: (p, r, np.tile(v[::2], 2)), "not one cycle"),
+    (lambda p, r, v: (p, r, np.append(v[:-1], 16.0)), "not one cycle"),
+    (lambda p, r, v: (p, r, np.where(v > 15.9, np.nan, v)), "not one cycle"),
+    (lambda p, r, v: (p, r, v[None]), "not one cycle"),
+    (lambda p, r, v: (p[:, ::12], r[:, ::12], v[::12]), "fewer than 5 steps"),
+    (lambda p, r, v: (p[:, :-1], r, v), r"piezoresponse has shape \(20, 95\)"),
+    (lambda p, r, v: (p, r[0], v), r"resonance_kHz has shape \(96,\)"),
+    (lambda p, r, v: (p, r[1:], v), "20 pixels and resonance_kHz 19"),
+])
+def test_bad_input_is_named(change, message):
+    with pytest.raises(ValueError, match=message):
+        loop_features(*change(LOOPS, CURVES, SCAN.voltage_V))
+
+
+def test_coercive_voltages_of_the_twin_are_its_truth():
+    loops, curves, truth = pure("c")
+    found = loop_features(loops - truth["offset"][:, None], curves, SCAN.voltage_V)
+    coercive_V = (found["coercive_positive_V"] - found["coercive_negative_V"]) / 2
+    assert found["imprint_V"] == pytest.approx(truth["imprint_V"], abs=0.15)
+    # The linear response moves both crossings outwards.
+    assert coercive_V == pytest.approx(truth["coercive_V"], abs=0.4)
+    assert np.corrcoef(coercive_V, truth["coercive_V"])[0, 1] > 0.98
+    softening_V = found["softening_at_negative_V"] - found["coercive_negative_V"]
+    assert np.median(np.abs(softening_V)) < 1
+    ratio = found["softening_negative_kHz"] / truth["softening_kHz"]
+    assert np.median(ratio) == pytest.approx(1, abs=0.15)
+
+
+def test_mechanisms_of_the_twin_have_the_marks_of_the_paper():
+    found = {name: loop_features(*pure(name)[:2], SCAN.voltage_V) for name in MECHANISMS}
+    median = {name: {key: np.median(values) for key, values in features.items()}
+              for name, features in found.items()}
+    for polarity in ("negative", "positive"):
+        concavity, hardening = f"concavity_{polarity}", f"hardening_{polarity}_kHz"
+        assert (found["three_state"][concavity] > 0).all()
+        assert median["three_state"][concavity] > 0.15
+        assert (found["c"][concavity] == 0).all()
+        assert (found["a"][concavity] < 0.1).all()
+        assert median["three_state"][hardening] > 0.5
+        assert median["c"][hardening] < 0.2
+    wall = median["charged_wall"]
+    assert wall["hardening_positive_kHz"] > 1
+    assert wall["hardening_negative_kHz"] < 0.2
+    areas = [median[name]["loop_area_arb_V"] for name in ("c", "a", "three_state")]
+    assert areas[0] > areas[1] > areas[2] > 0
+
+
+def test_measured_loops_are_plausible():
+    path = Path(os.environ.get("BEPS_DATA", ""))
+    if not path.is_file():
+        pytest.skip("set BEPS_DATA to the file of measured loops to run this test")
+    scan = load_scan(path)
+    found = loop_features(scan.piezoresponse.reshape(-1, 96), scan.resonance_kHz.reshape(-1, 96),
+                          scan.voltage_V)
+    missing = count_missing(found)
+    assert missing["imprint_V"] < 5 and missing["softening_at_positive_V"] < 500
+    low, middle, high = (dict(zip(found, row, strict=True)) for row in np.nanpercentile(
+        list(found.values()), [5, 50, 95], axis=1))
+    assert -10 < low["coercive_negative_V"] and high["coercive_negative_V"] < -2
+    assert 5 < low["coercive_positive_V"] and high["coercive_positive_V"] < 12
+    assert low["remanent_positive_arb"] > 0 > high["remanent_negative_arb"]
+    assert low["loop_area_arb_V"] > 0
+    assert 0.5 < middle["softening_positive_kHz"] < middle["softening_negative_kHz"] < 2
+    # The paper sees hardening under positive bias in the a1/a2 bands, where loops are narrow.
+    narrow = found["loop_area_arb_V"] < np.median(found["loop_area_arb_V"])
+    hardening = found["hardening_positive_kHz"]
+    assert np.median(hardening[narrow]) > 1.5 * np.median(hardening[~narrow])
