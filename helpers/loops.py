@@ -157,9 +157,8 @@ def intermediate_concavity(branch: np.ndarray, voltage_V: np.ndarray) -> np.ndar
     -----
     Slopes are those of lines fitted to `SLOPE_STEPS` neighbouring points. Noise makes valleys
     too, the deeper the weaker the switching: on the twin, one-step c loops reach about 0.1, and
-    one wide step as weak as a three-state loop reaches the value of a three-state loop. Single
-    noisy pixels therefore do not prove a concavity; means over a region, in which the noise
-    cancels, do.
+    one wide step as weak as a three-state loop reaches the value of a three-state loop. Compare
+    a noisy loop with one-step loops of the same noise and steepest slope, never with 0.
     """
     windows = np.lib.stride_tricks.sliding_window_view
     arm_V = windows(voltage_V, SLOPE_STEPS)
