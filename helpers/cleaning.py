@@ -77,7 +77,7 @@ class Report:
                 f"the drive, {lost or 'no'} pixel{'s' * (lost != 1)} beyond repair and masked.")
 
 
-def clean(channels: Mapping[str, np.ndarray], voltage_V: np.ndarray, rules: Cleaning = Cleaning()
+def clean(channels: Mapping[str, np.ndarray], voltage_V: np.ndarray, rules: Cleaning | None = None
           ) -> tuple[dict[str, np.ndarray], Report]:
     """Flag, interpolate and mask; the arrays given stay as they are.
 
@@ -102,6 +102,7 @@ def clean(channels: Mapping[str, np.ndarray], voltage_V: np.ndarray, rules: Clea
         If `rules` name a channel that is not there or a range that is empty, or every pixel is
         beyond repair.
     """
+    rules = rules or Cleaning()
     _check_rules(rules, channels)
     closed = _closes(voltage_V)
     flags = {name: _flags(name, cube, rules, closed) for name, cube in channels.items()}

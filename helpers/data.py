@@ -1,11 +1,13 @@
 """Measured or simulated BEPS loops as one checked object.
 
 The measured loops belong to doi:10.5281/zenodo.6321172 (CC-BY-4.0).
+``python -m helpers.data inspect FILE`` says what a file holds and what of it would be used.
 """
 
 from __future__ import annotations
 
 import hashlib
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,18 +16,27 @@ import numpy as np
 from sklearn.preprocessing import StandardScaler
 
 from helpers import twin
+from helpers.cleaning import Cleaning, Report, clean
+from helpers.formats import (
+    EXPECTED,
+    PUBLISHED_DOIS,
+    PUBLISHED_LAG_STEPS,
+    Choice,
+    DataError,
+    Loops,
+    listing,
+    read,
+    resonance_lag_steps,
+    sha256_of,
+)
 from helpers.paths import atomic
 
-PUBLISHED_DOIS = ("10.5281/zenodo.1482091", "10.5281/zenodo.6321172")
-PUBLISHED_LAG_STEPS = 24
-EXPECTED = (
-    "an HDF5 file with `piezoresponse` and `resonance` (rows, columns, steps) "
-    "and `voltage` (steps,)"
-)
-
-
-class DataError(ValueError):
-    """A data file that cannot be used; the message names file, expectation and remedy."""
+__all__ = [
+    "EXPECTED", "PUBLISHED_DOIS", "PUBLISHED_LAG_STEPS", "Choice", "Cleaning", "DataError", "Scan",
+    "drive_waveform", "heldout_blocks", "in_physical_units", "inspect", "load_scan",
+    "resonance_lag_steps", "save_scan", "simulated_scan", "stack_channels", "standardised",
+    "unstack_channels",
+]
 
 
 @dataclass(frozen=True)
@@ -36,35 +47,64 @@ class Scan:
     ----------
     piezoresponse : ndarray, shape (rows, columns, steps)
         A cos(φ + θ), in arb. u.
-    resonance_kHz : ndarray, shape (rows, columns, steps)
+    resonance_kHz : ndarray, shape (rows, columns, steps), or None
+        None where the file has the piezoresponse alone.
     voltage_V : ndarray, shape (steps,)
         In the order applied: a triangular sweep.
     source : str
         "measured" or "twin".
     path, sha256 : str
         Where the loops came from and the hash of that file (of the arrays for the twin).
+    size_um : float
+        Width of the scan; NaN where the file does not tell.
     truth : dict of str to ndarray (rows, columns)
         What the twin was made of; empty for measured loops.
+    unusable : ndarray of bool, shape (rows, columns), optional
+        Pixels beyond repair; their loops are placeholders, kept out of every fit, and marked in
+        maps. None where there are none.
+    topography : ndarray, shape (any, any), optional
+        In the unit of the file, on a grid of its own.
+    notes : tuple of str
+        What was chosen, assumed and changed on reading.
+    cleaning : Report, optional
+        Which points were flagged and interpolated (helpers.cleaning).
     """
 
     piezoresponse: np.ndarray
-    resonance_kHz: np.ndarray
+    resonance_kHz: np.ndarray | None
     voltage_V: np.ndarray
     source: str
     path: str
     sha256: str
     size_um: float
     truth: dict[str, np.ndarray]
+    unusable: np.ndarray | None = None
+    topography: np.ndarray | None = None
+    notes: tuple[str, ...] = ()
+    cleaning: Report | None = None
 
     @property
     def shape(self) -> tuple[int, int]:
         return self.piezoresponse.shape[:2]
 
     @property
+    def channels(self) -> dict[str, np.ndarray]:
+        """Channels there are, each (rows, columns, steps), by attribute name."""
+        both = {"piezoresponse": self.piezoresponse, "resonance_kHz": self.resonance_kHz}
+        return {name: cube for name, cube in both.items() if cube is not None}
+
+    @property
     def spectra(self) -> np.ndarray:
-        """Both channels of each pixel, shape (rows * columns, steps, 2), physical units."""
-        cube = np.stack([self.piezoresponse, self.resonance_kHz], axis=-1)
+        """All channels of each pixel, shape (rows * columns, steps, channels), physical units."""
+        cube = np.stack(list(self.channels.values()), axis=-1)
         return cube.reshape(-1, *cube.shape[2:])
+
+    @property
+    def usable(self) -> np.ndarray:
+        """Pixels that hold measured loops, shape (rows * columns,) of bool."""
+        if self.unusable is None:
+            return np.ones(self.shape[0] * self.shape[1], bool)
+        return ~self.unusable.ravel()
 
 
 def simulated_scan(seed: int, shape: tuple[int, int] = (60, 60)) -> Scan:
@@ -75,96 +115,118 @@ def simulated_scan(seed: int, shape: tuple[int, int] = (60, 60)) -> Scan:
                 f"simulated twin, seed {seed}", digest.hexdigest(), 2.0, made.truth)
 
 
-def load_scan(path: Path | str) -> Scan:
-    """Read and check loops stored in HDF5 (layout: `EXPECTED`).
+def load_scan(path: Path | str, choice: Choice | None = None, cleaning: Cleaning | None = None) -> Scan:
+    """Read, clean and check loops in any format that helpers.formats knows.
+
+    Parameters
+    ----------
+    path : Path or str
+        Opened read-only; the format is recognised by content.
+    choice : Choice, optional
+        Cycle, field and other axes of a file that holds several.
+    cleaning : Cleaning, optional
+        What is repaired; by default NaN and infinite values alone. `notes` says what was done.
 
     Raises
     ------
     DataError
-        If the file is missing, is not HDF5, lacks a dataset, or holds values that
-        cannot be loops.
+        If the file is missing, of no known format, or holds values that cannot be loops.
     """
     path = Path(path)
     if not path.is_file():
         raise DataError(f"{path} is not a file: expected {EXPECTED}; check the path, "
                         "or use DATA=twin for simulated loops")
+    loops = read(path, choice)
+    _check_shapes(loops, path)
+    _check_drive(loops.voltage_V, path)
+    channels = {"piezoresponse": loops.piezoresponse}
+    if loops.resonance_kHz is not None:
+        channels["resonance_kHz"] = loops.resonance_kHz
     try:
-        with h5py.File(path, "r") as file:
-            scan = _read(file, path)
-    except OSError as error:
-        raise DataError(f"{path} cannot be read as HDF5 ({error}): expected {EXPECTED}; "
-                        "fetch the file again or convert it") from error
-    _check(scan, path)
-    return scan
+        channels, report = clean(channels, loops.voltage_V, cleaning)
+    except ValueError as error:
+        raise DataError(f"{path}: {error}") from error
+    for name, values in channels.items():
+        _check_values(name.removesuffix("_kHz"), values, path)
+    origin = {"kind": "measured", "path": str(path)} | loops.origin
+    return Scan(
+        channels["piezoresponse"], channels.get("resonance_kHz"), loops.voltage_V,
+        "twin" if loops.truth or origin["kind"] == "twin" else "measured", origin["path"],
+        origin.get("sha256") or sha256_of(path), loops.size_um, loops.truth,
+        report.unusable if report.unusable.any() else None, loops.topography,
+        (*loops.notes, *(f"the file has no {name}" for name in loops.missing), str(report)), report)
 
 
-def _read(file: h5py.File, path: Path) -> Scan:
-    missing = {"piezoresponse", "resonance", "voltage"} - set(file)
-    if missing:
-        raise DataError(f"{path} has no dataset {', '.join(sorted(missing))} "
-                        f"(it has {', '.join(sorted(file)) or 'none'}): expected {EXPECTED}; "
-                        "rename or add it")
-    arrays = []
-    for name in ("piezoresponse", "resonance", "voltage"):
-        if not isinstance(file[name], h5py.Dataset) or file[name].dtype.kind not in "fiu":
-            raise DataError(f"{path}: `{name}` is not an array of real numbers: "
-                            f"expected {EXPECTED}; store it as floats")
-        arrays.append(np.asarray(file[name], "float64"))
-    arrays[1] = np.roll(arrays[1], -resonance_lag_steps(file), axis=-1)
-    truth = {name: values[:] for name, values in file.get("truth", {}).items()}
-    source = "twin" if truth or file.attrs.get("kind") == "twin" else "measured"
-    origin = str(file.attrs.get("path", path))
-    sha256 = file.attrs.get("sha256") or hashlib.sha256(path.read_bytes()).hexdigest()
-    size_um = float(file.attrs.get("scan_size_um", 2.0))
-    return Scan(*arrays, source, origin, str(sha256), size_um, truth)
-
-
-def resonance_lag_steps(file: h5py.File) -> int:
-    """Steps by which the stored resonance lags behind the stored voltage.
-
-    The published release keeps the resonance in the order of acquisition, from 0 V upwards,
-    but piezoresponse and voltage from +16 V downwards, a quarter of the cycle later. Three
-    traces in the data show it: the resonance jumps where its stored cycle closes, as a drift
-    between first and last step does; its softening meets the switching of the piezoresponse
-    only after the shift; and so do the points that were interpolated in both channels.
-    A file says otherwise with the attribute ``resonance_lag_steps``.
-    """
-    if "resonance_lag_steps" in file.attrs:
-        return int(file.attrs["resonance_lag_steps"])
-    published = any(doi in str(file.attrs.get("source", "")) for doi in PUBLISHED_DOIS)
-    return PUBLISHED_LAG_STEPS if published else 0
-
-
-def _check(scan: Scan, path: Path) -> None:
-    loops, steps = scan.piezoresponse, scan.voltage_V.shape
-    if loops.ndim != 3 or loops.shape != scan.resonance_kHz.shape or loops.shape[2:] != steps:
+def _check_shapes(loops: Loops, path: Path) -> None:
+    shapes = [np.shape(loops.piezoresponse), np.shape(loops.voltage_V)]
+    if loops.resonance_kHz is not None:
+        shapes.insert(1, np.shape(loops.resonance_kHz))
+    cube, steps = shapes[0], shapes[-1]
+    if len(cube) != 3 or 0 in cube or cube[2:] != steps or shapes[1] not in (cube, steps):
         raise DataError(
-            f"{path}: shapes {loops.shape}, {scan.resonance_kHz.shape} and {steps} do not "
+            f"{path}: shapes {', '.join(map(str, shapes[:-1]))} and {steps} do not "
             f"fit together: expected {EXPECTED}; put rows and columns first, steps last")
-    for name, values in (("piezoresponse", loops), ("resonance", scan.resonance_kHz),
-                         ("voltage", scan.voltage_V)):
-        if not np.isfinite(values).all():
-            count = int((~np.isfinite(values)).sum())
-            raise DataError(f"{path}: `{name}` holds {count} NaN or infinite values: "
-                            "expected finite numbers; interpolate or remove them first")
-        if np.ptp(values) == 0:
-            raise DataError(f"{path}: `{name}` is constant at {values.flat[0]}: expected a "
-                            "measured channel; check that the right dataset was stored")
-    slope = np.sign(np.diff(scan.voltage_V))
+
+
+def _check_values(name: str, values: np.ndarray, path: Path) -> None:
+    if not np.isfinite(values).all():
+        count = int((~np.isfinite(values)).sum())
+        raise DataError(f"{path}: `{name}` holds {count} NaN or infinite values: "
+                        "expected finite numbers; interpolate or remove them first")
+    if np.ptp(values) == 0:
+        raise DataError(f"{path}: `{name}` is constant at {values.flat[0]}: expected a "
+                        "measured channel; check that the right dataset was stored")
+
+
+def _check_drive(voltage_V: np.ndarray, path: Path) -> None:
+    _check_values("voltage", voltage_V, path)
+    slope = np.sign(np.diff(voltage_V))
     if (slope == 0).any() or np.count_nonzero(np.diff(slope)) > 2:
         raise DataError(f"{path}: `voltage` is not one triangular sweep: expected steps that "
                         "rise or fall with at most two turning points; choose one cycle")
 
 
+def inspect(path: Path | str) -> str:
+    """What a file holds, what of it `load_scan` would use, and what is missing.
+
+    Parameters
+    ----------
+    path : Path or str
+
+    Returns
+    -------
+    str
+        Several lines; the last begins with "Not usable" where `load_scan` would refuse.
+    """
+    path = Path(path)
+    lines = [f"{path}"]
+    try:
+        if path.is_file():
+            lines += ["Holds", *(f"  {line}" for line in listing(path))]
+        scan = load_scan(path)
+    except (DataError, OSError, ValueError) as error:
+        return "\n".join([*lines, f"Not usable: {error}"])
+    rows, columns = scan.shape
+    values = scan.channels | {"voltage_V": scan.voltage_V}
+    lines += ["Used", f"  {rows} × {columns} pixels, {len(scan.voltage_V)} steps"]
+    lines += [f"  {name}: {part.min():.4g} … {part.max():.4g}" for name, part in values.items()]
+    lines += [f"  {note}" for note in scan.notes]
+    return "\n".join(lines)
+
+
 def save_scan(scan: Scan, path: Path) -> None:
     """Write a scan, its origin and its truth to HDF5, whole or not at all."""
     with atomic(path) as temporary, h5py.File(temporary, "w") as file:
-        arrays = (("piezoresponse", scan.piezoresponse, "arb. u."),
-                  ("resonance", scan.resonance_kHz, "kHz"), ("voltage", scan.voltage_V, "V"))
+        arrays = (("piezoresponse", scan.piezoresponse, "arb. u."), ("resonance", scan.resonance_kHz, "kHz"),
+                  ("voltage", scan.voltage_V, "V"), ("topography", scan.topography, ""))
         for name, values, units in arrays:
-            file.create_dataset(name, data=values).attrs["units"] = units
+            if values is not None:
+                file.create_dataset(name, data=values).attrs["units"] = units
         for name, values in scan.truth.items():
             file.create_dataset(f"truth/{name}", data=values)
+        if scan.unusable is not None:
+            file.create_dataset("unusable", data=scan.unusable)
+        file.attrs["notes"] = list(scan.notes)
         file.attrs.update(kind=scan.source, path=scan.path, sha256=scan.sha256,
                           scan_size_um=scan.size_um, resonance_lag_steps=0)
 
@@ -174,19 +236,20 @@ def standardised(scan: Scan) -> tuple[np.ndarray, StandardScaler]:
 
     Returns
     -------
-    ndarray, shape (rows * columns, steps, 2)
+    ndarray, shape (rows * columns, steps, channels)
         In standard deviations.
     StandardScaler
-        Fitted on (values, 2); its inverse leads back to arb. u. and kHz.
+        Fitted on (values, channels) of the usable pixels; its inverse leads back to arb. u. and kHz.
     """
     spectra = scan.spectra
-    scaler = StandardScaler().fit(spectra.reshape(-1, 2))
-    return scaler.transform(spectra.reshape(-1, 2)).reshape(spectra.shape), scaler
+    channels = spectra.shape[-1]
+    scaler = StandardScaler().fit(spectra[scan.usable].reshape(-1, channels))
+    return scaler.transform(spectra.reshape(-1, channels)).reshape(spectra.shape), scaler
 
 
 def in_physical_units(scaled: np.ndarray, scaler: StandardScaler) -> np.ndarray:
-    """Undo `standardised` for spectra of any shape (..., 2)."""
-    return scaler.inverse_transform(scaled.reshape(-1, 2)).reshape(scaled.shape)
+    """Undo `standardised` for spectra of any shape (..., channels)."""
+    return scaler.inverse_transform(scaled.reshape(-1, scaled.shape[-1])).reshape(scaled.shape)
 
 
 def stack_channels(spectra: np.ndarray) -> np.ndarray:
@@ -207,7 +270,8 @@ def drive_waveform(voltage_V: np.ndarray) -> np.ndarray:
 
     Voltage alone does not tell the way down from the way up; the quadrature does.
     """
-    phase = 2 * np.pi * np.arange(len(voltage_V)) / len(voltage_V)
+    # Counted from the largest voltage, where a drive that begins elsewhere has its quadrature 0.
+    phase = 2 * np.pi * (np.arange(len(voltage_V)) - np.argmax(voltage_V)) / len(voltage_V)
     return np.stack([voltage_V / np.abs(voltage_V).max(), np.sin(phase)], axis=1)
 
 
@@ -233,3 +297,11 @@ def heldout_blocks(shape: tuple[int, int], every: int, side: int | None = None) 
     side = side or max(1, shape[0] // 10)
     row, column = (index // side for index in np.indices(shape))
     return ((column + 3 * row) % every == 0).ravel()
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 3 or sys.argv[1] != "inspect":
+        sys.exit("usage: python -m helpers.data inspect FILE")
+    report = inspect(sys.argv[2])
+    print(report)
+    sys.exit("Not usable: " in report.rpartition("\n")[2])
