@@ -2,19 +2,42 @@
 
 from __future__ import annotations
 
-import threading
+import json
+import math
+import os
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import gdown
 import pooch
-import requests
 
+from helpers.archives import is_archive, plain_name, unpacked
 from helpers.data import EXPECTED, DataError, Scan, load_scan, simulated_scan
+from helpers.download import (
+    REMEDY,
+    NotData,
+    Remote,
+    ask,
+    check_content,
+    download,
+    first_bytes,
+    patiently,
+    plainly,
+)
 from helpers.paths import ROOT, atomic
 
 ZENODO_DOI = "10.5281/zenodo.6321172"
-ZENODO_RECORD = "https://zenodo.org/api/records/6321172"
-NETWORK_PATIENCE_S = 8
+ZENODO = "https://zenodo.org"
+DRIVE = "https://drive.google.com"
+NETWORK_PATIENCE_S = 8  # of `auto`
+ASKED_PATIENCE_S = 120  # of a source asked for by name
+AUTO_BYTES = 2 * 2**30
+ASKED_BYTES = 256 * 2**30
+LOOPS_BYTES = 2 * 60 * 60 * 96 * 8  # both channels of the paper's scan
+LIKELY = {".h5": 0, ".hdf5": 0, ".mat": 0, ".npy": 1, ".npz": 1,
+          ".zip": 2, ".tar": 2, ".gz": 2, ".tgz": 2, ".bz2": 2, ".xz": 2}
+GDOWN_ERROR = getattr(gdown.exceptions, "DownloadError", gdown.exceptions.FileURLRetrievalError)
 
 
 def find_scan(data: str = "auto", seed: int = 0, twin_shape: tuple[int, int] = (60, 60),
@@ -25,7 +48,7 @@ def find_scan(data: str = "auto", seed: int = 0, twin_shape: tuple[int, int] = (
     ----------
     data : str
         ``twin``, ``zenodo``, ``drive:<id>``, the path of a file, or ``auto``: a file in
-        `folder`, else the Zenodo record, else the twin, whichever comes first.
+        `folder`, else the Zenodo record (at most AUTO_BYTES of it), else the twin.
     seed, twin_shape : int, (int, int)
         Seed, rows and columns of the twin.
     folder : Path
@@ -39,7 +62,7 @@ def find_scan(data: str = "auto", seed: int = 0, twin_shape: tuple[int, int] = (
     if data == "twin":
         return simulated_scan(seed, twin_shape)
     if data == "zenodo":
-        return _from_zenodo(folder)
+        return _from_zenodo(folder, ASKED_BYTES, ASKED_PATIENCE_S)
     if data.startswith("drive:"):
         return _from_drive(data.removeprefix("drive:"), folder)
     if data != "auto":
@@ -48,52 +71,128 @@ def find_scan(data: str = "auto", seed: int = 0, twin_shape: tuple[int, int] = (
     if own:
         return load_scan(own[0])
     try:
-        return _from_zenodo(folder)
+        return _from_zenodo(folder, AUTO_BYTES, NETWORK_PATIENCE_S)
     except DataError as error:
         print(f"{error}. The simulated twin is used instead.")
         return simulated_scan(seed, twin_shape)
 
 
-def _reachable(url: str) -> bool:
-    """Whether `url` answers within NETWORK_PATIENCE_S, name resolution included."""
-    answered = threading.Event()
-
-    def ask():
-        try:
-            if requests.get(url, timeout=NETWORK_PATIENCE_S).ok:
-                answered.set()
-        except requests.RequestException:
-            pass
-
-    asking = threading.Thread(target=ask, daemon=True)
-    asking.start()
-    asking.join(NETWORK_PATIENCE_S)
-    return answered.is_set()
-
-
-def _from_zenodo(folder: Path) -> Scan:
-    if not _reachable(ZENODO_RECORD):
-        raise DataError(f"doi:{ZENODO_DOI} did not answer within {NETWORK_PATIENCE_S} s: expected "
-                        f"a network connection; put the file into {folder} or use DATA=<path>")
-    record = pooch.create(path=folder / "downloads", base_url=f"doi:{ZENODO_DOI}/", retry_if_failed=2)
-    record.load_registry_from_doi()
-    for name in record.registry:
-        if name.endswith((".h5", ".hdf5")):
-            return load_scan(record.fetch(name, progressbar=True))
-    raise DataError(f"doi:{ZENODO_DOI} lists no HDF5 file (it has {', '.join(record.registry)}): "
-                    f"expected {EXPECTED}; download and convert the loops, then use DATA=<path>")
+def _from_zenodo(folder: Path, limit: int, patience_s: float) -> Scan:
+    name = ZENODO_DOI.rpartition("/")[2]
+    cache = folder / "downloads" / name
+    refused: list[str] = []
+    return _first_scan(_record_contents(cache, limit, patience_s, refused),
+                       cache.with_name(f"{name}.json"), f"doi:{ZENODO_DOI}", refused)
 
 
 def _from_drive(identifier: str, folder: Path) -> Scan:
-    path = folder / "downloads" / f"drive_{identifier}.h5"
-    if path.is_file():
-        return load_scan(path)
-    if not _reachable("https://drive.google.com"):
-        raise DataError(f"Google Drive did not answer within {NETWORK_PATIENCE_S} s: expected a "
-                        f"network connection; put the file into {folder} or use DATA=<path>")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic(path) as temporary:
-        if gdown.download(id=identifier, output=str(temporary)) is None:
-            raise DataError(f"drive:{identifier} gave no file: expected a file shared with anyone "
-                            "who has the link; check the id, or download it and use DATA=<path>")
-    return load_scan(path)
+    if not re.fullmatch(r"[\w-]+", identifier):
+        raise DataError(f"drive:{identifier} is not an id: expected letters, digits, - and _; take "
+                        "what stands between /d/ and /view in the shared link")
+    path = folder / "downloads" / f"drive_{identifier}"
+    refused: list[str] = []
+    return _first_scan(_drive_contents(identifier, path, refused),
+                       path.with_name(f"{path.name}.json"), f"drive:{identifier}", refused)
+
+
+def _first_scan(paths: Iterator[Path], note: Path, source: str, refused: list[str]) -> Scan:
+    """The loops in the file chosen before (`note` keeps its sha256), else in the first usable one."""
+    try:
+        known = json.loads(note.read_text())
+        path = note.parent / known["file"]
+        if pooch.file_hash(path) == known["sha256"]:
+            return load_scan(path)
+        print(f"{path} has changed since it was fetched from {source} and is fetched again.")
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    for path in paths:
+        try:
+            scan = load_scan(path)
+        except DataError as error:
+            refused.append(str(error))
+        else:
+            text = {"file": path.relative_to(note.parent).as_posix(), "sha256": pooch.file_hash(path)}
+            with plainly(note.name), atomic(note) as temporary:
+                temporary.write_text(json.dumps(text))
+            return scan
+    reasons = "; ".join(text.partition(": expected")[0] for text in refused[:5]) or "it is empty"
+    more = f"; and {len(refused) - 5} more" if len(refused) > 5 else ""
+    raise DataError(f"{source} holds no loops ({reasons}{more}): expected {EXPECTED}; "
+                    "convert the loops and use DATA=<path>")
+
+
+def _record_contents(cache: Path, limit: int, patience_s: float, refused: list[str]) -> Iterator[Path]:
+    """Files of the record and of its archives, the likeliest first, fetched one by one."""
+    for remote in sorted(_record_files(patience_s), key=lambda f: _unlikeliness(f.name, f.size)):
+        if remote.size > limit:
+            refused.append(f"{remote.name} would exceed {limit / 2**30:.3g} GiB, DATA=zenodo fetches it")
+            continue
+        limit -= remote.size
+        try:
+            path = download(remote, cache / remote.name)
+        except NotData as error:
+            refused.append(str(error))
+        else:
+            yield from _contents(path, limit, refused)
+
+
+def _record_files(patience_s: float) -> list[Remote]:
+    """The record's own list; Zenodo's record number is the last part of its DOI."""
+    source = f"doi:{ZENODO_DOI}"
+    address = f"{ZENODO}/api/records/{ZENODO_DOI.rpartition('.')[2]}"
+    with plainly(source):
+        answer = patiently(lambda: ask(address), patience_s)
+    try:
+        files = [Remote(plain_name(file["key"]), file["links"]["self"], int(file["size"]),
+                        file["checksum"]) for file in answer.json()["files"]]
+        if all(re.match("https?://", file.url) and re.fullmatch("md5:[0-9a-f]{32}", file.checksum)
+               for file in files):
+            return [file for file in files if file.size > 0]
+    except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RecursionError):
+        pass
+    raise DataError(f"{source} answered with something other than a list of files with checksums: "
+                    f"expected a record of Zenodo; {REMEDY}")
+
+
+def _drive_contents(identifier: str, path: Path, refused: list[str]) -> Iterator[Path]:
+    """The shared file, or the members of a shared archive."""
+    source, address = f"drive:{identifier}", f"{DRIVE}/uc?id={identifier}"
+    incoming = path.with_name(f"{path.name}.incoming")
+
+    def arrived() -> int:  # gdown's partial file bears a suffix
+        return sum(p.stat().st_size for p in path.parent.glob(f"{incoming.name}*"))
+
+    def fetch() -> None:
+        gdown.download(url=address, output=str(incoming), use_cookies=False, resume=True)
+
+    with plainly(source):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        incoming.unlink(missing_ok=True)
+        patiently(lambda: ask(address, stream=True), ASKED_PATIENCE_S).close()
+        try:
+            patiently(fetch, ASKED_PATIENCE_S, arrived)
+            check_content(first_bytes(incoming), source)
+            os.replace(incoming, path)
+        except GDOWN_ERROR as error:
+            raise DataError(f"{source} gave no file ({' '.join(str(error).split())}): expected a file "
+                            f"shared with anyone who has the link; {REMEDY}") from error
+        finally:
+            incoming.unlink(missing_ok=True)
+    yield from _contents(path, ASKED_BYTES, refused)
+
+
+def _contents(path: Path, limit: int, refused: list[str]) -> Iterator[Path]:
+    """`path` itself, or the members of an archive."""
+    try:
+        with plainly(path.name):
+            if is_archive(path):
+                yield from unpacked(path, limit, _unlikeliness)
+            else:
+                yield path
+    except NotData as error:
+        refused.append(str(error))
+
+
+def _unlikeliness(name: str, size: int) -> tuple[int, float]:
+    """Sorts files by how likely they hold the loops: suffix, then size."""
+    return LIKELY.get(Path(name).suffix.lower(), 3), abs(math.log(max(size, 1)) - math.log(LOOPS_BYTES))

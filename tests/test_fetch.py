@@ -1,19 +1,99 @@
-import threading
+import hashlib
+import io
+import json
+import os
+import socket
+import tarfile
 import time
+import zipfile
+from pathlib import Path
 
 import pytest
-import requests
+import urllib3
+from fake_servers import (
+    QUOTA_PAGE,
+    RECORD,
+    always,
+    circle,
+    cut,
+    deaf_to_range,
+    instead,
+    serving,
+    silent,
+    status,
+    trickle,
+)
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from helpers import fetch
+from helpers import archives, download, fetch
 from helpers.data import DataError, save_scan, simulated_scan
+
+SHAPE = (20, 20)
+ANY_FOLDER = settings(max_examples=60, deadline=None,
+                      suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+@pytest.fixture(scope="module")
+def loops(tmp_path_factory) -> bytes:
+    path = tmp_path_factory.mktemp("loops") / "loops.h5"
+    save_scan(simulated_scan(3, SHAPE), path)
+    return path.read_bytes()
+
+
+@pytest.fixture
+def server(monkeypatch):
+    with serving() as server:
+        point_at(server.address, monkeypatch)
+        yield server
 
 
 @pytest.fixture
 def offline(monkeypatch):
-    def refuse(*args, **kwargs):
-        raise requests.ConnectionError("no network")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    point_at(f"http://127.0.0.1:{port}", monkeypatch)
 
-    monkeypatch.setattr(requests, "get", refuse)
+
+def point_at(address, monkeypatch):
+    monkeypatch.setattr(fetch, "ZENODO", address)
+    monkeypatch.setattr(fetch, "DRIVE", address)
+    monkeypatch.setattr(fetch, "ASKED_PATIENCE_S", 4)
+    monkeypatch.setattr(download, "STALL_PATIENCE_S", 1)
+    monkeypatch.setattr(download, "TIMEOUT_S", (1, 0.5))
+    monkeypatch.setattr(download, "RETRIES", download.RETRIES.new(backoff_factor=0.01))
+
+
+def zipped(members: dict[str, bytes]) -> bytes:
+    with zipfile.ZipFile(memory := io.BytesIO(), "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, body in members.items():
+            archive.writestr(name, body)
+    return memory.getvalue()
+
+
+def tarred(members: dict[str, bytes], *links: tuple[str, str], mode: str = "w:gz") -> bytes:
+    with tarfile.open(fileobj=(memory := io.BytesIO()), mode=mode) as archive:
+        for name, target in links:
+            info = tarfile.TarInfo(name)
+            info.type, info.linkname = tarfile.SYMTYPE, target
+            archive.addfile(info)
+        for name, body in members.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(body)
+            archive.addfile(info, io.BytesIO(body))
+    return memory.getvalue()
+
+
+def files_below(folder: Path) -> set[str]:
+    return {p.relative_to(folder).as_posix() for p in folder.rglob("*") if not p.is_dir()}
+
+
+def start_of(asked: str | None) -> int:
+    return int(asked.removeprefix("bytes=").removesuffix("-")) if asked else 0
+
+
+# where `auto` looks
 
 
 def test_auto_without_a_network_says_so_and_takes_the_twin(offline, tmp_path, capsys):
@@ -22,26 +102,356 @@ def test_auto_without_a_network_says_so_and_takes_the_twin(offline, tmp_path, ca
     assert "did not answer" in capsys.readouterr().out
 
 
-def test_auto_takes_the_readers_own_file_first(tmp_path):
+def test_auto_takes_the_readers_own_file_first(server, tmp_path):
     save_scan(simulated_scan(3, (5, 7)), tmp_path / "mine.h5")
     assert fetch.find_scan("auto", folder=tmp_path).shape == (5, 7)
+    assert server.asked == []
 
 
 @pytest.mark.parametrize("data", ["zenodo", "drive:abc"])
 def test_a_source_that_does_not_answer_is_an_error_with_a_remedy(offline, data, tmp_path):
-    with pytest.raises(DataError, match="did not answer .* use DATA=<path>"):
+    with pytest.raises(DataError, match="did not answer.* use DATA=<path>"):
         fetch.find_scan(data, folder=tmp_path)
 
 
-def test_a_silent_network_costs_at_most_ten_seconds(monkeypatch, tmp_path):
-    released = threading.Event()
-
-    def stay_silent(*args, **kwargs):
-        released.wait(60)
-        raise requests.Timeout("released")
-
-    monkeypatch.setattr(requests, "get", stay_silent)
-    began = time.monotonic()
+def test_a_silent_network_is_given_up_within_its_patience(server, tmp_path, monkeypatch, capsys):
+    assert fetch.NETWORK_PATIENCE_S < 10
+    monkeypatch.setattr(fetch, "NETWORK_PATIENCE_S", 0.5)
+    monkeypatch.setattr(download, "TIMEOUT_S", (60, 60))
+    server.fail(RECORD, always(silent))
     assert fetch.find_scan("auto", twin_shape=(6, 6), folder=tmp_path).source == "twin"
-    assert time.monotonic() - began < 10
-    released.set()
+    assert "did not answer within 0.5 s" in capsys.readouterr().out
+
+
+def test_a_wait_that_the_server_asks_for_is_no_reason_to_exceed_the_patience(server, tmp_path,
+                                                                            monkeypatch):
+    monkeypatch.setattr(fetch, "NETWORK_PATIENCE_S", 0.5)
+    server.fail(RECORD, always(status(429, Retry_After="3600")))
+    assert fetch.find_scan("auto", twin_shape=(6, 6), folder=tmp_path).source == "twin"
+
+
+# what is chosen from the record
+
+
+@pytest.mark.parametrize("data", ["auto", "zenodo"])
+def test_the_file_is_chosen_by_content(server, loops, data, tmp_path):
+    server.record({"README.md": b"# Data\n" * 50, "paper.h5": b"%PDF-1.5\n" + bytes(9000),
+                   "fit.mat": b"MATLAB 5.0 MAT-file" + bytes(900), "página 1 of (2)": loops})
+    scan = fetch.find_scan(data, folder=tmp_path)
+    assert scan.shape == SHAPE and scan.path == "simulated twin, seed 3"
+    assert all("ferroelectric-vae-companion" in agent and "pooch/" in agent
+               for *_, agent in server.asked)
+
+
+def test_what_was_chosen_is_used_again_without_a_network(server, loops, tmp_path, monkeypatch):
+    server.record({"a.h5": b"\x89HDF\r\n\x1a\n" + bytes(900), "b.h5": loops})
+    fetch.find_scan("zenodo", folder=tmp_path)
+    note = json.loads((tmp_path / "downloads/zenodo.6321172.json").read_text())
+    assert note == {"file": "zenodo.6321172/b.h5", "sha256": hashlib.sha256(loops).hexdigest()}
+    asked = len(server.asked)
+    assert fetch.find_scan("auto", folder=tmp_path).shape == SHAPE
+    assert len(server.asked) == asked
+
+
+def test_a_file_changed_on_the_disk_is_fetched_again(server, loops, tmp_path, capsys):
+    server.record({"b.h5": loops})
+    fetch.find_scan("zenodo", folder=tmp_path)
+    stored = tmp_path / "downloads/zenodo.6321172/b.h5"
+    stored.write_bytes(loops[:-1])
+    fetch.find_scan("zenodo", folder=tmp_path)
+    assert stored.read_bytes() == loops and "has changed" in capsys.readouterr().out
+
+
+def test_a_verified_file_is_not_fetched_twice(server, loops, tmp_path):
+    server.record({"b.h5": loops})
+    fetch.find_scan("zenodo", folder=tmp_path)
+    (tmp_path / "downloads/zenodo.6321172.json").unlink()
+    fetch.find_scan("zenodo", folder=tmp_path)
+    assert len(server.ranges("b.h5")) == 1
+
+
+def test_auto_leaves_what_is_too_large_and_says_what_fetches_it(server, loops, tmp_path, capsys):
+    server.record({"raw.h5": loops}, {"raw.h5": fetch.AUTO_BYTES + 1})
+    assert fetch.find_scan("auto", twin_shape=(6, 6), folder=tmp_path).source == "twin"
+    assert "raw.h5 would exceed 2 GiB, DATA=zenodo fetches it" in capsys.readouterr().out
+    assert server.ranges("raw.h5") == []
+
+
+def test_the_limit_of_auto_holds_for_all_files_together(server, loops, tmp_path, monkeypatch):
+    monkeypatch.setattr(fetch, "AUTO_BYTES", len(loops) + 2000)
+    other = b"\x89HDF\r\n\x1a\n" + bytes(1500)
+    server.record({"a.h5": other, "b.h5": loops + b"1", "c.h5": loops})
+    fetch.find_scan("auto", twin_shape=(6, 6), folder=tmp_path)
+    fetched = [n for n in "abc" if server.ranges(f"{n}.h5")]
+    assert len(fetched) == 1
+
+
+def test_nothing_usable_is_said_with_the_reasons(server, tmp_path):
+    server.record({"a.txt": b"text", "b.npy": b"\x93NUMPY" + bytes(99)})
+    with pytest.raises(DataError, match=r"holds no loops \(.*b.npy.*a.txt holds neither arrays"):
+        fetch.find_scan("zenodo", folder=tmp_path)
+
+
+def test_keys_with_paths_stay_in_the_folder(server, loops, tmp_path):
+    server.record({"../../../escaped.h5": loops})
+    fetch.find_scan("zenodo", folder=tmp_path / "data")
+    assert files_below(tmp_path) == {"data/downloads/zenodo.6321172.json",
+                                     "data/downloads/zenodo.6321172/escaped.h5"}
+
+
+# retries and resumption
+
+
+def test_retry_after_is_honoured(server, loops, tmp_path):
+    server.record({"b.h5": loops})
+    server.fail(RECORD, status(429, Retry_After="1"), status(503))
+    began = time.monotonic()
+    fetch.find_scan("zenodo", folder=tmp_path)
+    assert time.monotonic() - began >= 1
+    assert [path for path, *_ in server.asked].count(RECORD) == 3
+
+
+def test_a_broken_download_is_continued(server, loops, tmp_path):
+    server.record({"b.h5": loops})
+    server.fail("b.h5", cut(70_000), status(502), cut(80_000))
+    fetch.find_scan("zenodo", folder=tmp_path)
+    first, second, third, fourth = map(start_of, server.ranges("b.h5"))
+    lost = download.CHUNK_BYTES
+    assert first == 0 and 70_000 - lost < second == third <= 70_000
+    assert second + 80_000 - lost < fourth <= second + 80_000
+    assert (tmp_path / "downloads/zenodo.6321172/b.h5").read_bytes() == loops
+
+
+def test_what_a_failed_run_brought_is_continued_by_the_next(server, loops, tmp_path):
+    server.record({"b.h5": loops})
+    server.fail("b.h5", cut(70_000), always(cut(0)))
+    with pytest.raises(DataError, match="b.h5 broke off"):
+        fetch.find_scan("zenodo", folder=tmp_path)
+    server.faults.clear()
+    fetch.find_scan("zenodo", folder=tmp_path)
+    assert 70_000 - download.CHUNK_BYTES < start_of(server.ranges("b.h5")[-1]) <= 70_000
+
+
+def test_a_server_without_ranges_sends_the_whole_again(server, loops, tmp_path):
+    server.record({"b.h5": loops})
+    server.fail("b.h5", cut(70_000), deaf_to_range)
+    fetch.find_scan("zenodo", folder=tmp_path)
+    assert (tmp_path / "downloads/zenodo.6321172/b.h5").read_bytes() == loops
+
+
+@pytest.mark.parametrize("left", [b"\x89HDF of another release", b"x" * 10**6])
+def test_a_stale_part_heals_itself(server, loops, left, tmp_path):
+    server.record({"b.h5": loops})
+    part = tmp_path / "downloads/zenodo.6321172/b.h5.part"
+    part.parent.mkdir(parents=True)
+    part.write_bytes(left)
+    fetch.find_scan("zenodo", folder=tmp_path)
+    assert not part.exists()
+
+
+# faults: one sentence each, and what is there stays
+
+
+FAULTS = {
+    "HTML instead of data": (always(instead(QUOTA_PAGE)), "b.h5 (came as a web page|is longer)"),
+    "wrong checksum": (lambda h, body: h.give(body[:-9] + b"corrupted"), "wrong checksum: expected md5:"),
+    "truncated": (always(lambda h, body: h.give(body[:5000])), "b.h5 broke off every time"),
+    "cut off": (always(cut(0)), "b.h5 broke off every time"),
+    "too long": (lambda h, body: h.give(body + b"more"), "b.h5 is longer than announced"),
+    "redirect loop": (always(circle), "b.h5 redirects in a circle"),
+    "slow": (always(trickle), "b.h5 did not answer within 1 s"),
+    "silent": (always(silent), "b.h5 did not answer"),
+    "gone": (status(404), "b.h5 answered 404 Not Found"),
+    "closed": (status(403), "b.h5 answered 403 Forbidden"),
+    "overloaded": (always(status(503)), "b.h5 answered 503 Service Unavailable"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_each_fault_is_one_sentence_and_keeps_the_good_file(server, loops, fault, tmp_path):
+    kept = tmp_path / "downloads/zenodo.6321172/b.h5"
+    kept.parent.mkdir(parents=True)
+    kept.write_bytes(b"an earlier release that the record no longer lists")
+    server.record({"b.h5": loops})
+    server.fail("b.h5", FAULTS[fault][0])
+    with pytest.raises(DataError, match=FAULTS[fault][1]) as error:
+        fetch.find_scan("zenodo", folder=tmp_path)
+    text = str(error.value)
+    assert "\n" not in text and "expected" in text and text.count(";") <= 3
+    assert kept.read_bytes() == b"an earlier release that the record no longer lists"
+    assert files_below(kept.parent) <= {"b.h5", "b.h5.part"}
+
+
+def test_a_file_that_cannot_fit_is_not_begun(server, loops, tmp_path):
+    server.record({"b.h5": loops}, {"b.h5": 10**15})
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(DataError, match="b.h5 does not fit on"):
+        patch.setattr(fetch, "ASKED_BYTES", 10**16)
+        fetch.find_scan("zenodo", folder=tmp_path)
+    assert server.ranges("b.h5") == []
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no full device here")
+def test_a_full_disk_is_said(server, loops, tmp_path):
+    server.record({"b.h5": loops})
+    part = tmp_path / "downloads/zenodo.6321172/b.h5.part"
+    part.parent.mkdir(parents=True)
+    part.symlink_to("/dev/full")
+    with pytest.raises(DataError, match=r"b.h5 could not be stored \(No space left on device\)"):
+        fetch.find_scan("zenodo", folder=tmp_path)
+    assert files_below(part.parent) == set()
+
+
+def test_a_read_only_folder_is_said(server, loops, tmp_path):
+    (tmp_path / "downloads").write_text("in the way")
+    server.record({"b.h5": loops})
+    for data in ("zenodo", "drive:abc"):
+        server.files["/uc"] = loops
+        with pytest.raises(DataError, match="could not be stored .* folder"):
+            fetch.find_scan(data, folder=tmp_path)
+
+
+@pytest.mark.parametrize("answer", [
+    QUOTA_PAGE, b"", b"[]", b"null", b"\xff\xfe", b'{"files": null}', b'{"files": [{"key": "a"}]}',
+    b'{"files": [{"key": "a", "size": "many", "checksum": "md5:0", "links": {"self": "x"}}]}',
+    b'{"files": [{"key": "a", "size": 1, "checksum": "", "links": {"self": "file:///etc/passwd"}}]}',
+])
+def test_an_answer_that_is_no_record_is_an_error(server, answer, tmp_path):
+    server.files[RECORD] = answer
+    with pytest.raises(DataError, match="something other than a list of files"):
+        fetch.find_scan("zenodo", folder=tmp_path)
+
+
+values = st.recursive(st.none() | st.integers() | st.floats() | st.text(max_size=8),
+                      lambda inner: st.lists(inner, max_size=3)
+                      | st.dictionaries(st.sampled_from(["key", "size", "links", "self", "checksum"]),
+                                        inner, max_size=5), max_leaves=8)
+
+
+@ANY_FOLDER
+@given(files=values | st.lists(st.fixed_dictionaries(
+    {"key": values | st.text(), "size": values | st.integers(1, 10**400), "checksum": st.just("md5:" + "0" * 32),
+     "links": st.fixed_dictionaries({"self": values | st.just("http://[")})}), max_size=3))
+def test_no_answer_of_the_record_gets_further_than_a_message(server, files, tmp_path):
+    server.files[RECORD] = json.dumps({"files": files}).encode()
+    with pytest.raises(DataError) as error:
+        fetch.find_scan("zenodo", folder=tmp_path)
+    assert "expected" in str(error.value)
+
+
+# Drive
+
+
+def test_a_drive_file_is_fetched_once_and_its_hash_recorded(server, loops, tmp_path, monkeypatch):
+    server.files["/uc"] = loops
+    assert fetch.find_scan("drive:1a-B_2", folder=tmp_path).shape == SHAPE
+    note = json.loads((tmp_path / "downloads/drive_1a-B_2.json").read_text())
+    assert note == {"file": "drive_1a-B_2", "sha256": hashlib.sha256(loops).hexdigest()}
+    asked = len(server.asked)
+    assert fetch.find_scan("drive:1a-B_2", folder=tmp_path).shape == SHAPE
+    assert len(server.asked) == asked
+
+
+@pytest.mark.parametrize("fault, sentence", [
+    (always(instead(QUOTA_PAGE)), "drive:abc came as a web page"),
+    (always(status(404)), "drive:abc answered 404"),
+    (always(status(500)), "drive:abc answered 500"),
+    (always(circle), "drive:abc redirects in a circle"),
+    (always(silent), "drive:abc did not answer"),
+    (always(trickle), "drive:abc did not answer within"),
+    (always(cut(5000)), "drive:abc (gave no file|broke off)"),
+    (always(instead(b"plain text")), "drive:abc holds neither arrays nor an archive"),
+    (always(instead(b"\x89HDF\r\n\x1a\n" + bytes(99))), "drive:abc holds no loops"),
+])
+def test_each_fault_of_drive_is_one_sentence(server, loops, fault, sentence, tmp_path, monkeypatch):
+    monkeypatch.setattr(fetch, "ASKED_PATIENCE_S", 1.5)
+    server.files["/uc"] = loops
+    server.fail("/uc", fault)
+    with pytest.raises(DataError, match=sentence) as error:
+        fetch.find_scan("drive:abc", folder=tmp_path)
+    assert "\n" not in str(error.value) and "expected" in str(error.value)
+    assert not (tmp_path / "downloads/drive_abc.json").exists()
+
+
+def test_a_busy_drive_is_asked_again(server, loops, tmp_path):
+    server.files["/uc"] = loops
+    server.fail("/uc", status(503), status(429, Retry_After="1"))
+    assert fetch.find_scan("drive:abc", folder=tmp_path).shape == SHAPE
+
+
+@pytest.mark.parametrize("identifier", ["", "../../etc/passwd", "a b", "x?y"])
+def test_what_is_no_drive_id_is_refused(identifier, tmp_path):
+    with pytest.raises(DataError, match="is not an id"):
+        fetch.find_scan(f"drive:{identifier}", folder=tmp_path)
+
+
+# archives
+
+
+HOSTILE = ["../../escaped.h5", "/tmp/escaped.h5", "..\\..\\escaped.h5", "C:\\escaped.h5", "a/../../b.h5"]
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+@pytest.mark.parametrize("pack", [zipped, tarred])
+def test_members_never_leave_their_folder(server, loops, pack, name, tmp_path):
+    data = tmp_path / "a/b"
+    server.record({"all.bin": pack({"notes.txt": b"notes", name: loops})})
+    assert fetch.find_scan("zenodo", folder=data).shape == SHAPE
+    stored = files_below(tmp_path)
+    assert all(p.startswith("a/b/downloads/zenodo.6321172") for p in stored) and len(stored) == 3
+    assert fetch.find_scan("auto", folder=data).shape == SHAPE
+
+
+def test_links_and_nested_archives_are_passed_over(server, loops, tmp_path):
+    target = tmp_path / "outside.h5"
+    target.write_bytes(loops)
+    inner = zipped({"loops.h5": loops})
+    server.record({"all.tgz": tarred({"inner.zip": inner}, ("link.h5", str(target)), ("up", ".."))})
+    with pytest.raises(DataError, match="holds no loops"):
+        fetch.find_scan("zenodo", folder=tmp_path / "data")
+    assert files_below(tmp_path / "data") == {"downloads/zenodo.6321172/all.tgz"}
+
+
+@pytest.mark.parametrize("pack", [zipped, tarred])
+def test_absurd_sizes_are_refused_before_anything_is_written(server, pack, tmp_path, monkeypatch):
+    monkeypatch.setattr(fetch, "ASKED_BYTES", 10**6)
+    server.record({"bomb": pack({"zeros.h5": b"\x89HDF\r\n\x1a\n" + bytes(10**6)})})
+    with pytest.raises(DataError, match="bomb would unpack to more than 0.00"):
+        fetch.find_scan("zenodo", folder=tmp_path)
+    assert files_below(tmp_path) == {"downloads/zenodo.6321172/bomb"}
+
+
+def test_too_many_members_are_refused(server, tmp_path, monkeypatch):
+    monkeypatch.setattr(archives, "MOST_MEMBERS", 10)
+    server.record({"many": zipped({f"{n}.h5": b"x" for n in range(11)})})
+    with pytest.raises(DataError, match="or 10 files"):
+        fetch.find_scan("zenodo", folder=tmp_path)
+
+
+def test_a_drive_archive_is_unpacked_too(server, loops, tmp_path):
+    server.files["/uc"] = zipped({"scan/loops.h5": loops})
+    assert fetch.find_scan("drive:abc", folder=tmp_path).shape == SHAPE
+    assert json.loads((tmp_path / "downloads/drive_abc.json").read_text())["file"] == (
+        "drive_abc.members/loops.h5")
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(pack=st.sampled_from([zipped, tarred, lambda m: tarred(m, mode="w"),
+                             lambda m: tarred(m, mode="w:xz"), lambda m: tarred(m, mode="w:bz2")]),
+       name=st.text(min_size=1, max_size=40).filter(lambda t: t.isprintable()), data=st.data())
+def test_damaged_archives_end_in_a_message_and_in_their_folder(tmp_path, pack, name, data):
+    body = bytearray(pack({name: b"\x93NUMPY" + bytes(3000), "b.mat": b"MATLAB 5.0" + bytes(90)}))
+    folder = tmp_path / "inside"
+    folder.mkdir(exist_ok=True)
+    for _ in range(data.draw(st.integers(0, 3))):
+        body[data.draw(st.integers(0, len(body) - 1))] = data.draw(st.integers(0, 255))
+    (folder / "archive").write_bytes(body[:data.draw(st.integers(1, len(body)))])
+    try:
+        for path in archives.unpacked(folder / "archive", 10**6, lambda name, size: (name, size)):
+            assert path.parent == folder / "archive.members" and path.is_file()
+    except DataError as error:
+        assert "expected" in str(error)
+    assert files_below(tmp_path) == {"inside/archive"}
+
+
+def test_the_retries_are_those_of_urllib3():
+    assert isinstance(download.RETRIES, urllib3.Retry) and download.RETRIES.respect_retry_after_header
