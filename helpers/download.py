@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import re
 import shutil
@@ -28,6 +27,7 @@ RETRIES = Retry(total=4, connect=1, read=1, backoff_factor=1, raise_on_status=Fa
 TIMEOUT_S = (10, 30)  # to connect, between two pieces
 STALL_PATIENCE_S = 120
 STALLED_ATTEMPTS = 3
+BROKEN_OFF = (requests.exceptions.ChunkedEncodingError, requests.ConnectionError)
 CHUNK_BYTES = 2**14  # the most that a broken connection costs
 HEAD_BYTES = 4096
 REMEDY = "run again later, or put the file into `data/` or use DATA=<path>"
@@ -172,6 +172,8 @@ def download(remote: Remote, path: Path) -> Path:
     part = path.with_name(f"{path.name}.part")
 
     def resume(url: str, output: str, _: object) -> None:  # pooch's downloader protocol
+        if _size(part) > remote.size:
+            part.unlink()
         free = shutil.disk_usage(path.parent).free + _size(part)
         if remote.size > free:
             raise DataError(f"{remote.name} does not fit on the disk: expected {gigabytes(remote.size)} "
@@ -201,21 +203,16 @@ def _complete(remote: Remote, part: Path) -> None:
     stalled = 0
     with tqdm(total=remote.size, desc=remote.name, unit="B", unit_scale=True) as bar:
         while (have := _size(part)) != remote.size:
-            if have > remote.size:
-                part.unlink()
-                continue
             try:
                 _continue(remote, part, have, bar)
                 if _size(part) < remote.size:
                     raise requests.exceptions.ChunkedEncodingError("ended early")
-            except (requests.exceptions.ChunkedEncodingError, requests.ConnectionError):
+            except requests.RequestException as error:
                 stalled = 0 if _size(part) > have else stalled + 1
-                if stalled == STALLED_ATTEMPTS:
+                if not isinstance(error, BROKEN_OFF) or stalled == STALLED_ATTEMPTS:
                     raise
-            except (DataError, OSError) as error:
-                refused = getattr(getattr(error, "response", None), "status_code", None) == 416
-                if refused or isinstance(error, DataError) or error.errno == errno.ENOSPC:
-                    part.unlink(missing_ok=True)
+            except (DataError, OSError):
+                part.unlink(missing_ok=True)
                 raise
 
 

@@ -37,7 +37,6 @@ ASKED_BYTES = 256 * 2**30
 LOOPS_BYTES = 2 * 60 * 60 * 96 * 8  # both channels of the paper's scan
 LIKELY = {".h5": 0, ".hdf5": 0, ".mat": 0, ".npy": 1, ".npz": 1,
           ".zip": 2, ".tar": 2, ".gz": 2, ".tgz": 2, ".bz2": 2, ".xz": 2}
-GDOWN_ERROR = getattr(gdown.exceptions, "DownloadError", gdown.exceptions.FileURLRetrievalError)
 
 
 def find_scan(data: str = "auto", seed: int = 0, twin_shape: tuple[int, int] = (60, 60),
@@ -173,7 +172,9 @@ def _drive_contents(identifier: str, path: Path, refused: list[str]) -> Iterator
             patiently(fetch, ASKED_PATIENCE_S, arrived)
             check_content(first_bytes(incoming), source)
             os.replace(incoming, path)
-        except GDOWN_ERROR as error:
+        except (DataError, OSError):
+            raise
+        except Exception as error:
             raise DataError(f"{source} gave no file ({' '.join(str(error).split())}): expected a file "
                             f"shared with anyone who has the link; {REMEDY}") from error
         finally:

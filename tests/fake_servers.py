@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import ssl
 import threading
 from collections.abc import Callable
 from contextlib import contextmanager
@@ -12,6 +13,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import quote, unquote, urlsplit
 
 RECORD = "/api/records/6321172"
+CONFIRM_PAGE = (b'<!DOCTYPE html><html><body><form id="download-form" method="get" '
+                b'action="https://drive.usercontent.google.com/download">'
+                b'<input type="hidden" name="id" value="abc"/>'
+                b'<input type="hidden" name="export" value="download"/>'
+                b'<input type="hidden" name="confirm" value="t"/></form></body></html>')
 QUOTA_PAGE = (b"<!DOCTYPE html><html><head><title>Google Drive - Quota exceeded</title></head><body>"
               b'<p class="uc-error-caption">Sorry, you can\'t view or download this file at this time.'
               b'</p><p class="uc-error-subcaption">Too many users have viewed or downloaded this file '
@@ -30,20 +36,28 @@ class Handler(BaseHTTPRequestHandler):
         waiting = self.server.faults.get(key, [])
         body = self.server.files.get(key)
         if waiting:
-            fault = waiting.pop(0) if len(waiting) > 1 or not getattr(waiting[0], "lasts", False) else waiting[0]
-            fault(self, body)
+            lasts = getattr(waiting[0], "lasts", False)
+            (waiting[0] if lasts else waiting.pop(0))(self, body)
         elif body is None:
             self.give(b'{"status": 404, "message": "The record does not exist."}', 404)
         else:
             found = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
             self.give(body, start=int(found[1]) if found else 0)
 
+    def do_CONNECT(self):
+        """Be the proxy and, behind it, every https host at once."""
+        self.send_response(200)
+        self.end_headers()
+        self.connection = self.server.tls.wrap_socket(self.connection, server_side=True)
+        self.rfile, self.wfile = (self.connection.makefile(mode) for mode in ("rb", "wb"))
+        self.close_connection = False
+
     def give(self, body: bytes, status: int = 200, start: int = 0, sent: int | None = None, **headers):
         """Answer with `body` from `start`; of what is announced only `sent` bytes may come."""
         self.send_response(206 if start else status)
         if start:
             self.send_header("Content-Range", f"bytes {start}-{len(body) - 1}/{len(body)}")
-        for name, value in headers.items():
+        for name, value in ({"Content_Type": "application/octet-stream"} | headers).items():
             self.send_header(name.replace("_", "-"), value)
         self.send_header("Content-Length", str(len(body) - start))
         self.end_headers()
@@ -68,6 +82,7 @@ class Server(ThreadingHTTPServer):
         self.faults: dict[str, list[Callable]] = {}
         self.asked: list[tuple[str, str | None, str]] = []
         self.closing = threading.Event()
+        self.tls: ssl.SSLContext | None = None
 
     def handle_error(self, *_):
         """A client that hangs up is part of the tests."""
@@ -134,6 +149,16 @@ def cut(sent: int) -> Callable:
 def instead(other: bytes) -> Callable:
     """Other bytes, as if they were the file."""
     return lambda handler, _: handler.give(other)
+
+
+def page(text: bytes) -> Callable:
+    """A page of Drive, at every request."""
+    return always(lambda handler, _: handler.give(text, Content_Type="text/html; charset=utf-8"))
+
+
+def shared(handler, body: bytes) -> None:
+    """The file as Drive sends it."""
+    handler.give(body, Content_Disposition='attachment; filename="loops.h5"')
 
 
 def deaf_to_range(handler, body: bytes) -> None:

@@ -2,15 +2,20 @@ import hashlib
 import io
 import json
 import os
+import shutil
 import socket
+import ssl
+import subprocess
 import tarfile
 import time
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 import urllib3
 from fake_servers import (
+    CONFIRM_PAGE,
     QUOTA_PAGE,
     RECORD,
     always,
@@ -18,7 +23,9 @@ from fake_servers import (
     cut,
     deaf_to_range,
     instead,
+    page,
     serving,
+    shared,
     silent,
     status,
     trickle,
@@ -141,6 +148,16 @@ def test_the_file_is_chosen_by_content(server, loops, data, tmp_path):
     assert scan.shape == SHAPE and scan.path == "simulated twin, seed 3"
     assert all("ferroelectric-vae-companion" in agent and "pooch/" in agent
                for *_, agent in server.asked)
+
+
+def test_an_npz_is_data_and_not_an_archive(server, tmp_path):
+    scan = simulated_scan(3, (6, 6))
+    np.savez(memory := io.BytesIO(), piezoresponse=scan.piezoresponse, resonance=scan.resonance_kHz,
+             voltage=scan.voltage_V)
+    server.record({"loops.npz": memory.getvalue()})
+    found = fetch.find_scan("zenodo", folder=tmp_path)
+    assert np.array_equal(found.piezoresponse, scan.piezoresponse) and found.source == "measured"
+    assert found.path == str(tmp_path / "downloads/zenodo.6321172/loops.npz")
 
 
 def test_what_was_chosen_is_used_again_without_a_network(server, loops, tmp_path, monkeypatch):
@@ -376,6 +393,56 @@ def test_a_busy_drive_is_asked_again(server, loops, tmp_path):
     server.files["/uc"] = loops
     server.fail("/uc", status(503), status(429, Retry_After="1"))
     assert fetch.find_scan("drive:abc", folder=tmp_path).shape == SHAPE
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory) -> Path:
+    """Key and self-signed certificate of Drive's hosts."""
+    if not shutil.which("openssl"):
+        pytest.skip("no openssl here")
+    path = tmp_path_factory.mktemp("tls") / "drive.pem"
+    hosts = "DNS:drive.google.com,DNS:docs.google.com,DNS:drive.usercontent.google.com"
+    subprocess.run(["openssl", "req", "-x509", "-nodes", "-newkey", "rsa:2048", "-days", "1",
+                    "-subj", "/CN=drive.google.com", "-addext", f"subjectAltName={hosts}",
+                    "-keyout", path, "-out", path.with_suffix(".crt")], check=True, capture_output=True)
+    return path
+
+
+@pytest.fixture
+def drive(server, certificate, monkeypatch):
+    """The server behind Drive's own addresses, so that gdown goes all its ways."""
+    server.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.tls.load_cert_chain(certificate.with_suffix(".crt"), certificate)
+    monkeypatch.setattr(fetch, "DRIVE", "https://drive.google.com")
+    for name in ("HTTPS_PROXY", "https_proxy"):
+        monkeypatch.setenv(name, server.address)
+    for name in ("NO_PROXY", "no_proxy", "ALL_PROXY", "all_proxy", "CURL_CA_BUNDLE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate.with_suffix(".crt")))
+    return server
+
+
+def test_the_question_before_a_large_drive_file_is_answered(drive, loops, tmp_path):
+    drive.files["/download"] = loops
+    drive.fail("/uc", page(CONFIRM_PAGE))
+    drive.fail("/download", shared)
+    assert fetch.find_scan("drive:abc", folder=tmp_path).shape == SHAPE
+    assert (tmp_path / "downloads/drive_abc").read_bytes() == loops
+
+
+@pytest.mark.parametrize("fault, sentence", [
+    (page(QUOTA_PAGE), "drive:abc gave no file .*Too many users"),
+    (page(b"<html><title>Sign in</title></html>"), "drive:abc gave no file"),
+    (page(b""), "drive:abc gave no file"),
+    (always(circle), "drive:abc redirects in a circle"),
+    (always(lambda h, body: h.give(CONFIRM_PAGE.replace(b"/download", b"/gone"), Content_Type="text/html")),
+     "drive:abc (answered 404|holds neither)"),
+])
+def test_a_page_of_drive_is_one_sentence(drive, fault, sentence, tmp_path):
+    drive.fail("/uc", fault)
+    with pytest.raises(DataError, match=sentence) as error:
+        fetch.find_scan("drive:abc", folder=tmp_path)
+    assert "\n" not in str(error.value) and "expected" in str(error.value)
 
 
 @pytest.mark.parametrize("identifier", ["", "../../etc/passwd", "a b", "x?y"])
