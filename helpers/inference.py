@@ -58,21 +58,10 @@ def open_channels(model: keras.Model) -> np.ndarray:
     return np.flatnonzero(keras.ops.convert_to_numpy(model.get_layer("latents").open))
 
 
-def close_least_needed(model: keras.Model, spectra: np.ndarray, wanted: int) -> None:
-    """Close channels one by one until `wanted` are open, always the one missed least.
-
-    A channel is missed by as much as the error on `spectra` (n, steps, channels) grows when
-    its posterior mean is replaced by the prior's mean.
-    """
-    while len(still_open := open_channels(model)) > wanted:
-        means = encode(model, spectra)[0]
-        without = np.repeat(means[None], len(still_open), axis=0)
-        without[np.arange(len(still_open)), :, still_open] = 0.0
-        decoded = decode(model, without.reshape(-1, means.shape[1]))
-        errors = np.square(decoded.reshape(len(still_open), *spectra.shape) - spectra)
-        least = still_open[np.argmin(errors.reshape(len(still_open), -1).mean(axis=1))]
-        latents = model.get_layer("latents")
-        latents.open.assign(keras.ops.convert_to_numpy(latents.open) * (np.arange(means.shape[1]) != least))
+def keep_open(model: keras.Model, channels: np.ndarray) -> None:
+    """Close all latents but `channels`."""
+    state = np.isin(np.arange(embedding_size(model)), channels)
+    model.get_layer("latents").open.assign(state.astype("float32"))
 
 
 def decode(model: keras.Model, latents: np.ndarray) -> np.ndarray:

@@ -10,7 +10,6 @@ from pathlib import Path
 import keras
 import numpy as np
 from keras import layers, ops
-from sklearn.decomposition import PCA
 
 from helpers.profiles import Network
 
@@ -210,34 +209,3 @@ def load_beta_vae(path: Path, network: Network, drive: np.ndarray, channels: int
         raise ValueError(f"{path} does not hold the weights of this network ({error}): expected "
                          "those of the same profile; run notebook 3 again") from error
     return model
-
-
-def start_from_pca(model: keras.Model, spectra: np.ndarray, channels: int) -> None:
-    """Start a network with linear paths at the optimum of the linear β-VAE.
-
-    That optimum is known in closed form (Lucas et al., NeurIPS 2019): a latent per
-    principal component whose variance a step exceeds β/2, with posterior variance
-    σ² = β / (2 × variance a step), and no signal in the others. β is taken so that σ² = ½ in
-    component `channels`. The recurrent paths start at zero: whatever is gained on top of
-    the linear reconstruction is what they add.
-
-    Parameters
-    ----------
-    spectra : ndarray, shape (n, steps, measured channels)
-        Standardised training spectra; at least as many as latents.
-    channels : int
-        Number of latents that should begin with a signal.
-    """
-    encoder, decoder = model.get_layer("encoder"), model.get_layer("decoder")
-    latents = decoder.input_shape[-1]
-    pca = PCA(latents, random_state=0).fit(spectra.reshape(len(spectra), -1))
-    noise = np.minimum(0.5 * pca.explained_variance_[channels - 1] / pca.explained_variance_, 1.0)
-    scale, signal = np.sqrt(pca.explained_variance_), np.sqrt(1.0 - noise)
-    to_latents = pca.components_.T * signal / scale
-    encoder.get_layer("linear_path").set_weights([to_latents, -pca.mean_ @ to_latents])
-    decoder.get_layer("linear_path").set_weights(
-        [pca.components_ * (scale * signal)[:, None], pca.mean_])
-    for layer in (encoder.get_layer("mean"), decoder.get_layer("spectra")):
-        layer.set_weights([np.zeros_like(weights) for weights in layer.get_weights()])
-    log_variance = encoder.get_layer("log_variance")
-    log_variance.set_weights([0.1 * log_variance.get_weights()[0], np.log(noise)])

@@ -68,30 +68,26 @@ class Training:
         "staircase" (paper): the first β, then `beta_step` more every `step_epochs`.
         "annealing": from the first β to `end` times it, geometrically, with the last
         fifth of the epochs held at the end value.
-    closing : (float, float) or None
-        Shares of the epochs between which channels are closed one by one, always the one
-        that is missed least, until `wanted_active` are left; None: never.
+    start : str
+        "random" (paper). "isomap" or "pca": at these coordinates of the spectra, with the
+        channels that they need open and all others closed (see `helpers.coordinates`).
     first_share : float
         The first β makes β·KL this share of the loss measured at the end of priming.
     snapshots : int
         Points of the training at which embeddings and weights are kept.
-    wanted_active : int
-        Active channels that the chosen snapshot should have: 3 colours, or the 5 atoms
-        of the dictionary.
     """
 
     epochs: int
     batch: int
     learning_rate: float
     priming: int
-    wanted_active: int
+    start: str = "random"
     schedule: str = "annealing"
     cosine: bool = True
     clip_norm: float | None = 1.0
     end: float = 0.4
     beta_step: float = 0.0
     step_epochs: int = 1
-    closing: tuple[float, float] | None = (0.2, 0.5)
     first_share: float = 0.6
     snapshots: int = 24
 
@@ -140,11 +136,11 @@ PROFILES: dict[str, Profile] = {
             painting_side=24,
             toy_network=Network(units=8, blocks=1),
             toy_training=Training(
-                epochs=26, batch=200, learning_rate=2e-2, priming=2, wanted_active=3
+                epochs=20, batch=200, learning_rate=2e-2, priming=1, start="isomap"
             ),
             beps_network=Network(units=8, blocks=0, linear_path=True),
             beps_training=Training(
-                epochs=26, batch=200, learning_rate=2e-2, priming=2, wanted_active=5
+                epochs=26, batch=200, learning_rate=2e-2, priming=2, start="pca"
             ),
             heldout_every=5,
             dictionary_iterations=20,
@@ -160,13 +156,11 @@ PROFILES: dict[str, Profile] = {
             painting_side=64,
             toy_network=Network(units=32, blocks=1),
             toy_training=Training(
-                epochs=48, batch=250, learning_rate=4e-3, priming=5, wanted_active=3,
-                closing=(0.15, 0.5),
+                epochs=30, batch=250, learning_rate=4e-3, priming=1, start="isomap", end=0.1,
             ),
             beps_network=Network(units=32, blocks=0, linear_path=True),
             beps_training=Training(
-                epochs=72, batch=240, learning_rate=4e-3, priming=2, wanted_active=5,
-                end=0.02, closing=(0.1, 0.4),
+                epochs=72, batch=240, learning_rate=4e-3, priming=2, start="pca", end=0.02,
             ),
             heldout_every=5,
             dictionary_iterations=100,
@@ -183,16 +177,16 @@ PROFILES: dict[str, Profile] = {
                 units=128, blocks=3, normalise=True, paper_embedding=True, drive_input=False
             ),
             toy_training=Training(
-                epochs=6500, batch=300, learning_rate=3e-5, priming=2000, wanted_active=3,
-                schedule="staircase", cosine=False, clip_norm=None, closing=None,
+                epochs=6500, batch=300, learning_rate=3e-5, priming=2000,
+                schedule="staircase", cosine=False, clip_norm=None,
                 beta_step=5e-3 / 16, step_epochs=100, snapshots=46,
             ),
             beps_network=Network(
                 units=128, blocks=3, interleave=True, paper_embedding=True, drive_input=False
             ),
             beps_training=Training(
-                epochs=20_000, batch=300, learning_rate=3e-5, priming=1000, wanted_active=5,
-                schedule="staircase", cosine=False, clip_norm=None, closing=None,
+                epochs=20_000, batch=300, learning_rate=3e-5, priming=1000,
+                schedule="staircase", cosine=False, clip_norm=None,
                 beta_step=2.5e-3 / 16, step_epochs=1000, snapshots=40,
             ),
             heldout_every=0,

@@ -1,11 +1,11 @@
-"""β, λ, latent noise and open channels through a training (paper, section 2)."""
+"""β, λ and latent noise through a training (paper, section 2)."""
 
 from __future__ import annotations
 
 import keras
 import numpy as np
 
-from helpers.inference import close_least_needed, embedding_size, l1_layers
+from helpers.inference import embedding_size, l1_layers
 from helpers.profiles import Training
 
 
@@ -19,15 +19,6 @@ def scheduled_beta(training: Training, epoch: int, first_beta: float) -> float:
     held_from = 0.8 * training.epochs
     progress = (epoch - training.priming) / max(held_from - training.priming, 1)
     return first_beta * training.end ** min(progress, 1.0)
-
-
-def channels_left(training: Training, epoch: int, latents: int) -> int:
-    """How many channels stay open: all, then ever fewer, and at last the wanted number."""
-    if training.closing is None:
-        return latents
-    first, last = (share * training.epochs for share in training.closing)
-    progress = np.clip((epoch - first) / max(last - first, 1), 0, 1)
-    return latents - int(np.floor(progress * (latents - training.wanted_active)))
 
 
 def linked_lambda(beta: float, latents: int) -> float:
@@ -44,11 +35,11 @@ def first_beta(mse: float, kl: float, share: float = 0.6) -> float:
 
 
 class ScheduledRegularisation(keras.callbacks.Callback):
-    """Set β, λ and the latent noise at the start of every epoch, and close idle channels."""
+    """Set β, λ and the latent noise at the start of every epoch."""
 
-    def __init__(self, training: Training, probe: np.ndarray, seed: int):
+    def __init__(self, training: Training, seed: int):
         super().__init__()
-        self.training, self.probe, self.seed, self.first_beta = training, probe, seed, 0.0
+        self.training, self.seed, self.first_beta = training, seed, 0.0
         self.last = {"mse": 1.0, "kl": 1.0}
 
     def on_epoch_begin(self, epoch, logs=None):
@@ -63,8 +54,6 @@ class ScheduledRegularisation(keras.callbacks.Callback):
         latents.noise.state.assign(np.array([self.seed, epoch], "uint32"))
         for layer in l1_layers(self.model):
             layer.weight.assign(linked_lambda(self.beta, embedding_size(self.model)))
-        wanted = channels_left(self.training, epoch, embedding_size(self.model))
-        close_least_needed(self.model, self.probe[::4], wanted)
 
     def on_train_batch_end(self, batch, logs=None):
         if not np.isfinite(logs["loss"]):

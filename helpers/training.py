@@ -12,10 +12,12 @@ import keras
 import numpy as np
 
 from helpers.checkpoints import Checkpoints, configuration_hash
-from helpers.inference import PREDICTION_BATCH
-from helpers.models import build_beta_vae, start_from_pca
+from helpers.coordinates import elbow, find_coordinates
+from helpers.inference import PREDICTION_BATCH, embedding_size
+from helpers.models import build_beta_vae
 from helpers.profiles import Network, Training
 from helpers.schedule import ScheduledRegularisation
+from helpers.start import start_from_isomap, start_from_pca
 from helpers.watching import KeepCheckpoint, KeepSnapshots, ProgressBar, Snapshots
 
 PROBE_SPECTRA = 2000
@@ -23,14 +25,28 @@ PROBE_SPECTRA = 2000
 
 @dataclass
 class Trained:
-    """A trained model, its history per epoch, its snapshots and which of them is shown."""
+    """A trained model, its history per epoch and its snapshots.
+
+    `coordinate_errors` has shape (candidates,): the error with 1, 2, … coordinates of the
+    spectra, from which the number of channels is found (see `helpers.coordinates`).
+    """
 
     model: keras.Model
     history: dict[str, np.ndarray]
     snapshots: Snapshots
-    chosen: int
+    coordinate_errors: np.ndarray
     first_beta: float
     checkpoints: Checkpoints
+
+    @property
+    def found(self) -> int:
+        """Number of channels that the spectra need."""
+        return elbow(self.coordinate_errors)
+
+    @property
+    def chosen(self) -> int:
+        """Index of the snapshot that is shown (see `Snapshots.choose`)."""
+        return self.snapshots.choose(self.found)
 
     @property
     def seconds(self) -> float:
@@ -50,20 +66,21 @@ class Trained:
     def arrays(self) -> dict[str, np.ndarray]:
         """History as ``history_…`` and snapshots as ``snapshot_…``, ready to be stored."""
         history = {f"history_{name}": values for name, values in self.history.items()}
-        return {**history, **self.snapshots.arrays(), "first_beta": np.array(self.first_beta)}
+        return {**history, **self.snapshots.arrays(), "first_beta": np.array(self.first_beta),
+                "coordinate_errors": self.coordinate_errors, "chosen": np.array(self.chosen)}
 
 
-def shuffled_batches(spectra: np.ndarray, batch: int, seed: int,
+def shuffled_batches(inputs: np.ndarray, targets: np.ndarray, batch: int, seed: int,
                      first_epoch: int = 0) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Batches without end, as input and target; the order is a function of (seed, epoch) alone.
+    """Batches without end; the order is a function of (seed, epoch) alone.
 
-    `spectra` has shape (n, steps, channels); every epoch visits each spectrum once.
+    `inputs` and `targets` have the same length; every epoch visits each entry once.
     """
     for epoch in itertools.count(first_epoch):
-        order = np.random.default_rng((seed, epoch)).permutation(len(spectra))
-        for start in range(0, len(spectra), batch):
-            chosen = spectra[order[start : start + batch]]
-            yield chosen, chosen
+        order = np.random.default_rng((seed, epoch)).permutation(len(inputs))
+        for start in range(0, len(inputs), batch):
+            chosen = order[start : start + batch]
+            yield inputs[chosen], targets[chosen]
 
 
 def train(network: Network, training: Training, spectra: np.ndarray, drive: np.ndarray, *,
@@ -105,24 +122,38 @@ def train(network: Network, training: Training, spectra: np.ndarray, drive: np.n
     name = f"{title}-{configuration_hash(network, training, seed, spectra, drive, watched)[:12]}"
     checkpoints = Checkpoints(folder / name)
     steps_per_epoch = -(-len(spectra) // training.batch)
-    model = _compiled(network, training, spectra, drive, seed, steps_per_epoch)
+    model = build_beta_vae(network, drive, spectra.shape[-1], seed)
+    model.compile(_optimizer(training, steps_per_epoch), "mse", metrics=["mse"])
     probe = spectra[:: -(-len(spectra) // PROBE_SPECTRA)]
-    schedule = ScheduledRegularisation(training, probe, seed)
+    schedule = ScheduledRegularisation(training, seed)
     snapshots = KeepSnapshots(training, probe, watched, checkpoints)
     keep = KeepCheckpoint(checkpoints, schedule, snapshots, started)
     done = keep.go_on(model)
+    if not done:
+        keep.coordinate_errors = _begin(model, training, spectra, seed)
     if done:
         print(f"{title}: {done} of {training.epochs} epochs are done already ({checkpoints.folder.name})")
     if done < training.epochs:
         model.fit(
-            shuffled_batches(spectra, training.batch, seed, done), steps_per_epoch=steps_per_epoch,
+            shuffled_batches(spectra, spectra, training.batch, seed, done), steps_per_epoch=steps_per_epoch,
             validation_data=(validation, validation), validation_batch_size=PREDICTION_BATCH,
             initial_epoch=done, epochs=training.epochs, shuffle=False, verbose=0,
             callbacks=[schedule, snapshots, keep, ProgressBar(training.epochs, title, done),
                        _stop_at(model, stop_at_mse)])
     history = {name: np.array(values) for name, values in keep.history.items()}
-    chosen = snapshots.kept.choose(training.wanted_active)
-    return Trained(model, history, snapshots.kept, chosen, schedule.first_beta, checkpoints)
+    return Trained(model, history, snapshots.kept, keep.coordinate_errors, schedule.first_beta, checkpoints)
+
+
+def _begin(model: keras.Model, training: Training, spectra: np.ndarray, seed: int) -> np.ndarray:
+    """Find how many channels are needed and start there; returns the error for each number."""
+    kind = "pca" if training.start == "pca" else "isomap"
+    coordinates = find_coordinates(spectra, embedding_size(model), kind)
+    if training.start == "pca":
+        start_from_pca(model, spectra, coordinates.kept)
+    elif training.start == "isomap":
+        start_from_isomap(model, spectra, coordinates, training,
+                          lambda x, y: shuffled_batches(x, y, training.batch, seed))
+    return coordinates.errors
 
 
 def _stop_at(model: keras.Model, mse: float | None) -> keras.callbacks.Callback:
@@ -142,15 +173,6 @@ def _check(spectra: np.ndarray, batch: int, title: str) -> None:
     if np.ptp(spectra, axis=0).max() == 0:
         raise ValueError(f"{title}: all spectra are the same: expected some that differ; "
                          "check that the right data were loaded")
-
-
-def _compiled(network: Network, training: Training, spectra: np.ndarray, drive: np.ndarray,
-              seed: int, steps_per_epoch: int) -> keras.Model:
-    model = build_beta_vae(network, drive, spectra.shape[-1], seed)
-    if network.linear_path:
-        start_from_pca(model, spectra, training.wanted_active)
-    model.compile(_optimizer(training, steps_per_epoch), "mse", metrics=["mse"])
-    return model
 
 
 def _optimizer(training: Training, steps_per_epoch: int) -> keras.optimizers.Optimizer:

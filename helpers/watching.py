@@ -34,13 +34,13 @@ class Snapshots:
         """Number of channels whose mean KL exceeds 0.1 nat, at each snapshot."""
         return (np.array(self.kl) > ACTIVE_KL_NAT).sum(axis=1)
 
-    def choose(self, wanted_active: int) -> int:
+    def choose(self, found: int) -> int:
         """Index of the snapshot that is shown.
 
         The rule: of the snapshots whose number of active channels is nearest to the
-        wanted number, the one with the lowest error on training spectra.
+        number found, the one with the lowest error on training spectra.
         """
-        distance = np.abs(self.active - wanted_active)
+        distance = np.abs(self.active - found)
         nearest = np.flatnonzero(distance == distance.min())
         return int(nearest[np.argmin(np.array(self.mse)[nearest])])
 
@@ -86,6 +86,7 @@ class KeepCheckpoint(keras.callbacks.Callback):
         self.checkpoints, self.schedule, self.snapshots = checkpoints, schedule, snapshots
         self.started = started
         self.history: dict[str, list[float]] = {}
+        self.coordinate_errors = np.array([])
 
     def on_epoch_end(self, epoch, logs=None):
         for name, value in {**logs, "seconds": time.perf_counter() - self.started}.items():
@@ -93,6 +94,7 @@ class KeepCheckpoint(keras.callbacks.Callback):
         self.checkpoints.save(epoch + 1, {
             "epochs_done": np.array(epoch + 1),
             "first_beta": np.array(self.schedule.first_beta),
+            "coordinate_errors": self.coordinate_errors,
             **{f"history_{name}": np.array(values) for name, values in self.history.items()},
             **self.snapshots.kept.arrays(),
             **numbered("variable", self.model.variables),
@@ -112,6 +114,7 @@ class KeepCheckpoint(keras.callbacks.Callback):
                         for name, values in state.items() if name.startswith("history_")}
         self.schedule.restore(float(state["first_beta"]), self.history)
         self.snapshots.kept.restore(state)
+        self.coordinate_errors = state["coordinate_errors"]
         self.started -= self.history["seconds"][-1]
         return int(state["epochs_done"])
 

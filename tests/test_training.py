@@ -11,12 +11,12 @@ from helpers.checkpoints import Checkpoints, configuration_hash
 from helpers.inference import open_channels
 from helpers.paths import ROOT
 from helpers.profiles import Network, Training, get_profile
-from helpers.schedule import channels_left, first_beta, linked_lambda, scheduled_beta
+from helpers.schedule import first_beta, linked_lambda, scheduled_beta
 from helpers.training import shuffled_batches, train
 from helpers.watching import KeepSnapshots, Snapshots
 
 NETWORK = Network(units=4, blocks=0, latents=4)
-TRAINING = Training(epochs=6, batch=32, learning_rate=1e-2, priming=2, wanted_active=2, snapshots=6)
+TRAINING = Training(epochs=6, batch=32, learning_rate=1e-2, priming=2, snapshots=6, start="isomap")
 DRIVE = toy.time_steps()[:, None]
 
 
@@ -45,14 +45,6 @@ def test_annealing_falls_from_the_first_beta_to_its_end_and_stays():
     assert (np.diff(beta[4:81]) < 0).all() and beta[80:] == pytest.approx(0.005)
 
 
-def test_channels_are_closed_one_by_one_between_two_epochs():
-    training = replace(TRAINING, epochs=100, closing=(0.2, 0.5), wanted_active=3)
-    left = [channels_left(training, epoch, 16) for epoch in range(100)]
-    assert left[20] == 16 and left[49] == 4 and set(left[50:]) == {3}
-    assert set(np.diff(left)) == {0, -1}
-    assert channels_left(get_profile("paper").toy_training, 6499, 16) == 16
-
-
 def test_lambda_is_linked_to_the_papers_beta():
     assert linked_lambda(0.0, 16) == 0
     assert linked_lambda(0.5 / 16, 16) == pytest.approx(1e-5 * 10**0.5)
@@ -61,9 +53,9 @@ def test_lambda_is_linked_to_the_papers_beta():
 
 def test_order_is_a_function_of_seed_and_epoch_and_visits_every_spectrum():
     x = np.arange(10.0).reshape(10, 1, 1)
-    batches = shuffled_batches(x, batch=4, seed=5)
+    batches = shuffled_batches(x, x, batch=4, seed=5)
     first, second = ([next(batches)[0] for _ in range(3)] for _ in range(2))
-    again = [next(from_second)[0] for from_second in [shuffled_batches(x, 4, 5, first_epoch=1)] for _ in range(3)]
+    again = [next(from_second)[0] for from_second in [shuffled_batches(x, x, 4, 5, first_epoch=1)] for _ in range(3)]
     assert [len(batch) for batch in second] == [4, 4, 2]
     np.testing.assert_array_equal(np.concatenate(second), np.concatenate(again))
     np.testing.assert_array_equal(np.sort(np.concatenate(second).ravel()), x.ravel())
@@ -81,7 +73,7 @@ def snapshots(active, mse):
     ([16, 8, 6], [0.1, 0.2, 0.3], 2),
 ])
 def test_snapshot_is_chosen_by_the_rule(active, mse, chosen):
-    assert snapshots(active, mse).choose(wanted_active=3) == chosen
+    assert snapshots(active, mse).choose(found=3) == chosen
 
 
 def run(folder, seed=1, training=TRAINING, x=None):
@@ -104,7 +96,7 @@ def test_training_keeps_what_the_figures_need(finished):
     assert np.array(finished.snapshots.embeddings).shape == (6, 9, 4)
     beta = finished.history["beta"]
     assert beta[:2].tolist() == [0, 0] and beta[2] == finished.first_beta > 0
-    assert (np.array(finished.snapshots.kl[3:]) > 0).sum(axis=1).max() == TRAINING.wanted_active
+    assert 1 <= finished.found <= 4 and finished.coordinate_errors.shape == (4,)
     assert (np.diff(finished.history["seconds"]) > 0).all()
     assert finished.seconds_to(1e9) == finished.history["seconds"][0] and np.isnan(finished.seconds_to(0))
     final = finished.model.get_weights()
