@@ -435,7 +435,8 @@ def _channels(path: Path, array: np.ndarray, choice: Choice, notes: list[str]) -
         array = array[..., None]
     elif array.ndim != 4:
         raise DataError(f"{path}: shape {array.shape} is not that of loops: expected (pixels, steps), "
-                        "(pixels, steps, channels), (rows, columns, steps) or (rows, columns, steps, channels); reshape it")
+                        "(pixels, steps, channels), (rows, columns, steps) or (rows, columns, steps, "
+                        "channels); reshape it")
     return list(np.moveaxis(array, -1, 0))
 
 
@@ -448,7 +449,8 @@ def _numpy_voltage(path: Path, stored: np.ndarray | None, channels: list[np.ndar
         return np.ravel(np.asarray(given, float)), 0
     if steps != N_STEPS:
         raise DataError(f"{path} has {steps} steps and no voltage: expected `voltage` ({steps},) beside the "
-                        f"loops; add it to an .npz, or give it as voltage_V (the paper's drive has {N_STEPS} steps)")
+                        "loops; add it to an .npz, or give it as voltage_V (the paper's drive has "
+                        f"{N_STEPS} steps)")
     notes.append("voltage taken to be the paper's drive, +16 V to −16 V and back")
     lag = 0
     if len(channels) > 1 and channels[1].shape == channels[0].shape:
@@ -543,7 +545,8 @@ def _select(path: Path, main: h5py.Dataset, choice: Choice) -> _Selection:
     labels = _words(indices, "labels") or _words(values, "labels")
     if len(labels) != len(indices) or "DC_Offset" not in labels:
         raise DataError(f"{path}: `{main.name}` has the axes {', '.join(labels) or 'none'}: expected "
-                        f"DC_Offset among {len(indices)} labels; this is not switching spectroscopy, or its labels are lost")
+                        f"DC_Offset among {len(indices)} labels; this is not switching spectroscopy, "
+                        "or its labels are lost")
     axes = dict(zip(labels, np.asarray(indices[:], int), strict=True))
     values = dict(zip(labels, np.asarray(values[:], float), strict=True))
     kept, notes = _chosen_columns(path, axes, values, choice)
@@ -593,7 +596,8 @@ def _chosen_columns(path: Path, axes: dict[str, np.ndarray], values: dict[str, n
         match = np.isclose(values[axis], value)
         if not (kept & match).any():
             raise DataError(f"{path} has no {axis} {wanted.get(axis, value)}: expected one of "
-                            f"{', '.join(f'{v:g}' for v in there)} (cycles are counted from 1); correct the choice")
+                            f"{', '.join(f'{v:g}' for v in there)} (cycles are counted from 1); "
+                            "correct the choice")
         kept &= match
     return kept, tuple(notes)
 
@@ -647,7 +651,8 @@ def _usid_loops(path: Path, file: h5py.File, name: str, fits: list[str], choice:
     main = file[name]
     selection, (shape, row, column, width) = _select(path, main, choice), _grid(path, main)
     if 0 in main.shape or main.size * 8 > MOST_BYTES:
-        raise DataError(f"{path}: `{name}` has shape {main.shape}: expected loops that fit into memory; store a part")
+        raise DataError(f"{path}: `{name}` has shape {main.shape}: expected loops that fit into memory; "
+                        "store a part")
     loops = _on_grid(main[:][:, selection.columns], shape, row, column)
     above = [fit for fit in fits if name.startswith(fit.rpartition("/")[0])]
     fit = next((fit for fit in above if file[fit].shape == main.shape), None)

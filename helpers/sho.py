@@ -128,7 +128,7 @@ def fit_sho(spectra: np.ndarray, frequency: np.ndarray,
                               starts))
     found = np.concatenate(parts) if parts else np.empty((0, len(fields(SHOFit))))
     found[:, [2, 7]] *= centre
-    return SHOFit(*np.moveaxis(found.reshape(*np.shape(spectra)[:-1], -1), -1, 0))
+    return SHOFit(*np.moveaxis(found.reshape(*np.shape(spectra)[:-1], found.shape[1]), -1, 0))
 
 
 def _templates(w: np.ndarray, qualities: list[float]) -> tuple[np.ndarray, np.ndarray]:
