@@ -148,24 +148,29 @@ def load_scan(path: Path | str, choice: Choice | None = None, cleaning: Cleaning
         raise DataError(f"{path}: {error}") from error
     for name, values in channels.items():
         _check_values(name.removesuffix("_kHz"), values, path)
+    unusable = report.unusable if loops.unusable is None else report.unusable | loops.unusable
     origin = {"kind": "measured", "path": str(path)} | loops.origin
+    notes = [*loops.notes, *(f"the file has no {name}" for name in loops.missing)]
+    if report.map.any() or not any(note.startswith("Cleaning") for note in notes):
+        notes.append(str(report))
     return Scan(
         channels["piezoresponse"], channels.get("resonance_kHz"), loops.voltage_V,
         "twin" if loops.truth or origin["kind"] == "twin" else "measured", origin["path"],
         origin.get("sha256") or sha256_of(path), loops.size_um, loops.truth,
-        report.unusable if report.unusable.any() else None, loops.topography,
-        (*loops.notes, *(f"the file has no {name}" for name in loops.missing), str(report)), report)
+        unusable if unusable.any() else None, loops.topography,
+        tuple(dict.fromkeys(notes)), report)
 
 
 def _check_shapes(loops: Loops, path: Path) -> None:
-    shapes = [np.shape(loops.piezoresponse), np.shape(loops.voltage_V)]
-    if loops.resonance_kHz is not None:
-        shapes.insert(1, np.shape(loops.resonance_kHz))
-    cube, steps = shapes[0], shapes[-1]
-    if len(cube) != 3 or 0 in cube or cube[2:] != steps or shapes[1] not in (cube, steps):
+    cube, steps = loops.piezoresponse.shape, np.shape(loops.voltage_V)
+    shapes = [cube] if loops.resonance_kHz is None else [cube, loops.resonance_kHz.shape]
+    if len(cube) != 3 or 0 in cube or cube[2:] != steps or shapes[-1] != cube:
         raise DataError(
-            f"{path}: shapes {', '.join(map(str, shapes[:-1]))} and {steps} do not "
+            f"{path}: shapes {', '.join(map(str, shapes))} and {steps} do not "
             f"fit together: expected {EXPECTED}; put rows and columns first, steps last")
+    if loops.unusable is not None and loops.unusable.shape != cube[:2]:
+        raise DataError(f"{path}: `unusable` has shape {loops.unusable.shape}: expected {cube[:2]}, as the "
+                        "rows and columns of the loops; correct or remove it")
 
 
 def _check_values(name: str, values: np.ndarray, path: Path) -> None:

@@ -87,6 +87,8 @@ class Loops:
     origin : dict of str to str
         ``source``, ``path`` and ``sha256`` where the file itself states them.
     truth : dict of str to ndarray (rows, columns)
+    unusable : ndarray of bool, shape (rows, columns), optional
+        Pixels that an earlier cleaning gave up.
     """
 
     piezoresponse: np.ndarray
@@ -98,6 +100,7 @@ class Loops:
     topography: np.ndarray | None = None
     origin: dict[str, str] = made_by(default_factory=dict)
     truth: dict[str, np.ndarray] = made_by(default_factory=dict)
+    unusable: np.ndarray | None = None
 
 
 def recognise(path: Path) -> str:
@@ -196,8 +199,11 @@ def _numbers(path: Path, name: str, array: h5py.Dataset | np.ndarray) -> np.ndar
 def _in_kHz(resonance: np.ndarray) -> tuple[np.ndarray, str]:
     """Contact resonances lie between 10 kHz and 10 MHz, so the size tells the unit."""
     finite = resonance[np.isfinite(resonance)]
-    if finite.size and np.median(finite) > 1e4:
+    typical = np.median(finite) if finite.size else np.nan
+    if typical > 1e4:
         return resonance / 1e3, "resonance converted from Hz to kHz"
+    if np.abs(typical) < 3:
+        return resonance, "resonance taken to be in standard deviations, not in kHz"
     return resonance, "resonance taken to be in kHz"
 
 
@@ -217,15 +223,17 @@ def _read_own(path: Path, choice: Choice) -> Loops:
         lag = resonance_lag_steps(file)
         if resonance is not None and resonance.ndim:
             resonance = np.roll(resonance, -lag, axis=-1)
-        notes = ["HDF5 of this repository"]
+        notes = [str(note) for note in file.attrs.get("notes", [])] or ["HDF5 of this repository"]
         if lag:
             notes.append(f"resonance moved ahead by {lag} steps to meet the voltage")
         topography = _numbers(path, "topography", file["topography"]) if "topography" in file else None
         truth = {name: values[:] for name, values in file.get("truth", {}).items()}
+        unusable = np.asarray(file["unusable"], bool) if "unusable" in file else None
         origin = {name: str(file.attrs[name]) for name in ("kind", "path", "sha256") if name in file.attrs}
         size_um = float(file.attrs.get("scan_size_um", 2.0))
     absent = [name for name, value in (("resonance", resonance), ("topography", topography)) if value is None]
-    return Loops(loops, voltage_V, resonance, tuple(notes), tuple(absent), size_um, topography, origin, truth)
+    return Loops(loops, voltage_V, resonance, tuple(notes), tuple(absent), size_um, topography, origin, truth,
+                 unusable)
 
 
 def resonance_lag_steps(file: h5py.File) -> int:
@@ -367,8 +375,10 @@ def _stored_rotation(angle: np.ndarray, loops: np.ndarray, amplitude: np.ndarray
     for theta in (angle, -angle, np.radians(angle), -np.radians(angle)):
         made = np.roll(piezoresponse(amplitude, phase, theta), -lag, axis=-1)
         both = np.isfinite(made) & np.isfinite(loops)
-        likeness = np.corrcoef(made[both], loops[both])[0, 1] if both.sum() > 2 else 0
-        if likeness > 0.95 and (best is None or likeness > best[0]):
+        if not both.any():
+            continue
+        likeness = 1 - np.var(made[both] - loops[both]) / np.var(loops[both])
+        if likeness > 0.9 and (best is None or likeness > best[0]):
             best = likeness, theta
     return best[1] if best else None
 
@@ -413,7 +423,7 @@ def _read_numpy(path: Path, choice: Choice) -> Loops:
     resonance = None
     if len(channels) > 1:
         resonance, unit = _in_kHz(np.roll(channels[1], -lag, axis=-1))
-        notes.append("resonance standardised" if abs(np.nanmedian(resonance)) < 3 else unit)
+        notes.append(unit)
     return Loops(channels[0], voltage_V, resonance, tuple(dict.fromkeys(notes)),
                  ("topography", "size of the scan") + (() if resonance is not None else ("resonance",)))
 
@@ -455,7 +465,7 @@ def _numpy_voltage(path: Path, stored: np.ndarray | None, channels: list[np.ndar
     lag = 0
     if len(channels) > 1 and channels[1].shape == channels[0].shape:
         # A drift makes a jump where the acquisition began and ended (see resonance_lag_steps).
-        jump = np.nanmean(np.abs(channels[1] - np.roll(channels[1], -1, axis=-1)), axis=(0, 1))
+        jump = np.nansum(np.abs(channels[1] - np.roll(channels[1], -1, axis=-1)), axis=(0, 1))
         lag = PUBLISHED_LAG_STEPS if int(np.argmax(jump)) == steps - 1 else 0
         notes.append(f"resonance moved ahead by {lag} steps, judged by where its drift jumps")
     return drive_voltage(), lag

@@ -68,7 +68,8 @@ def test_missing_points_are_bridged_counted_and_mapped(twin):
 
 def test_an_open_drive_repeats_its_ends():
     loop = np.array([np.nan, 1.0, 2, 3, np.nan])
-    np.testing.assert_array_equal(interpolated(loop[None], np.isnan(loop[None]), closed=False)[0], [1, 1, 2, 3, 3])
+    filled = interpolated(loop[None], np.isnan(loop[None]), closed=False)
+    np.testing.assert_array_equal(filled[0], [1, 1, 2, 3, 3])
 
 
 def test_values_out_of_range_are_found_where_they_are(twin):
@@ -137,7 +138,7 @@ def test_nothing_left_is_an_error(twin):
 
 
 @pytest.mark.parametrize(("rules", "message"), [
-    (Cleaning(valid_range={"amplitude": (0, 1)}), "names the channel amplitude: expected one of piezoresponse"),
+    (Cleaning(valid_range={"amplitude": (0, 1)}), "channel amplitude: expected one of piezoresponse"),
     (Cleaning(valid_range={"piezoresponse": (1, 0)}), "expected a smaller value before a larger"),
 ])
 def test_rules_that_cannot_hold_are_refused(twin, rules, message):

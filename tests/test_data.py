@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.decomposition import PCA
 
+from helpers.cleaning import OFF
 from helpers.data import (
     DataError,
     drive_waveform,
@@ -65,11 +66,12 @@ def nan_in(values):
 
 
 @pytest.mark.parametrize(("name", "change", "message"), [
-    ("piezoresponse", nan_in, "`piezoresponse` holds 1 NaN or infinite values"),
-    ("resonance", lambda x: x * np.inf, "`resonance` holds 11520 NaN or infinite values"),
+    ("resonance", lambda x: x * np.inf, "every pixel is beyond repair"),
+    ("voltage", nan_in, "`voltage` holds 1 NaN or infinite values"),
     ("resonance", np.ones_like, "`resonance` is constant at 1.0"),
     ("piezoresponse", lambda x: x[:, :, :-1], "do not fit together"),
     ("piezoresponse", lambda x: x[0], "do not fit together"),
+    ("resonance", lambda x: x[0, 0], "do not fit together"),
     ("voltage", lambda x: x[None], "do not fit together"),
     ("voltage", lambda x: np.where(x == x[5], x[4], x), "not one triangular sweep"),
     ("voltage", lambda x: np.random.default_rng(0).permutation(x), "not one triangular sweep"),
@@ -82,11 +84,50 @@ def test_what_cannot_be_loops_is_refused_by_name(stored, name, change, message):
     assert str(stored) in str(caught.value)
 
 
+def test_missing_points_are_repaired_and_said_and_pass_only_where_asked(scan, stored):
+    replace_dataset(stored, "piezoresponse", nan_in)
+    again = load_scan(stored)
+    assert again.notes[-1].startswith("Cleaning: 1 missing of piezoresponse, in 1 pixel;")
+    assert again.cleaning.map.sum() == 1 and again.unusable is None and again.usable.all()
+    expected = scan.piezoresponse.copy()
+    expected[0, 0, 3] = (expected[0, 0, 2] + expected[0, 0, 4]) / 2
+    np.testing.assert_allclose(again.piezoresponse, expected)
+    with pytest.raises(DataError, match="`piezoresponse` holds 1 NaN or infinite values"):
+        load_scan(stored, cleaning=OFF)
+
+
+def test_unusable_pixels_are_named_stored_and_kept_out_of_the_scaling(scan, stored, tmp_path):
+    def lose(values):
+        values[3, 4] = np.nan
+        return values
+
+    replace_dataset(stored, "piezoresponse", lose)
+    holed = load_scan(stored)
+    assert np.argwhere(holed.unusable).tolist() == [[3, 4]] and (~holed.usable).sum() == 1
+    _, scaler = standardised(holed)
+    kept = holed.usable
+    np.testing.assert_allclose(scaler.mean_, scan.spectra[kept].mean(axis=(0, 1)))
+    save_scan(holed, tmp_path / "again.h5")
+    np.testing.assert_array_equal(load_scan(tmp_path / "again.h5").unusable, holed.unusable)
+
+
 def test_a_missing_dataset_is_named(stored):
     with h5py.File(stored, "a") as file:
-        del file["resonance"]
-    with pytest.raises(DataError, match="has no dataset resonance .*rename or add it"):
+        del file["piezoresponse"]
+    with pytest.raises(DataError, match="has no dataset piezoresponse .*rename or add it"):
         load_scan(stored)
+
+
+def test_loops_without_a_resonance_are_one_channel(scan, stored, tmp_path):
+    with h5py.File(stored, "a") as file:
+        del file["resonance"]
+    single = load_scan(stored)
+    assert single.resonance_kHz is None and "the file has no resonance" in single.notes
+    np.testing.assert_array_equal(single.spectra, scan.spectra[..., :1])
+    spectra, scaler = standardised(single)
+    np.testing.assert_allclose(in_physical_units(spectra, scaler), single.spectra)
+    save_scan(single, tmp_path / "again.h5")
+    assert load_scan(tmp_path / "again.h5").resonance_kHz is None
 
 
 def test_a_missing_file_and_a_file_that_is_not_hdf5_are_refused(tmp_path):
@@ -122,8 +163,9 @@ def test_stacked_channels_lie_one_after_the_other(scan):
     np.testing.assert_array_equal(unstack_channels(stacked), spectra)
 
 
-def test_the_drive_tells_the_way_down_from_the_way_up(scan):
-    drive = drive_waveform(scan.voltage_V)
+@pytest.mark.parametrize("start", [0, 24, 48, 60, 72])
+def test_the_drive_tells_the_way_down_from_the_way_up(scan, start):
+    drive = drive_waveform(np.roll(scan.voltage_V, -start))
     distance = np.linalg.norm(drive[:, None] - drive[None], axis=-1) + 9 * np.eye(len(drive))
     assert np.abs(drive).max() <= 1 and distance.min() > 0.02
 

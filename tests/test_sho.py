@@ -152,7 +152,8 @@ def test_frequencies_that_do_not_fit_are_refused(frequency, message):
 def switching(rng, offset, spread):
     """A and φ (rad, wrapped) of 30 loops that switch along a line turned by `offset`."""
     voltage_V = 10 * np.sin(2 * np.pi * np.arange(40) / 40)
-    loops = np.tanh((voltage_V + 3 * np.cos(2 * np.pi * np.arange(40) / 40)) / 2) * rng.uniform(0.5, 1, (30, 1))
+    lag_V = 3 * np.cos(2 * np.pi * np.arange(40) / 40)
+    loops = np.tanh((voltage_V + lag_V) / 2) * rng.uniform(0.5, 1, (30, 1))
     response = (loops + 0.2) * np.exp(-1j * offset)
     response = response + spread * (rng.standard_normal((30, 40)) + 1j * rng.standard_normal((30, 40)))
     return loops, voltage_V, np.abs(response), np.angle(response)

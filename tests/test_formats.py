@@ -1,0 +1,435 @@
+"""Every format written with the library that defines it, or exactly as that does, and read back."""
+
+import io
+import pickle
+import subprocess
+import sys
+import zipfile
+
+import h5py
+import numpy as np
+import pytest
+import scipy.io
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from helpers import twin
+from helpers.data import Choice, DataError, inspect, load_scan
+from helpers.paths import ROOT
+from helpers.switching import drive_voltage
+
+SHAPE = (4, 7)
+SHO = ("Amplitude [V]", "Frequency [Hz]", "Quality Factor", "Phase [rad]", "R2 Criterion")
+
+
+@pytest.fixture(scope="module")
+def made():
+    return twin.simulate(seed=5, shape=SHAPE)
+
+
+def assert_loops(scan, piezoresponse, resonance_kHz, voltage_V, rtol=1e-12):
+    np.testing.assert_allclose(scan.voltage_V, voltage_V, atol=1e-5)
+    atol = rtol * np.ptp(piezoresponse)
+    np.testing.assert_allclose(scan.piezoresponse, piezoresponse, rtol=rtol, atol=atol)
+    np.testing.assert_allclose(scan.resonance_kHz, resonance_kHz, rtol=rtol)
+
+
+# MATLAB
+
+
+def matlab_variables(made, degrees=False):
+    """Loops and oscillators of two cycles as the group stored them: Out… in order of acquisition."""
+    acquired = {name: np.roll(cube, 24, axis=-1) for name, cube in (
+        ("P", made.piezoresponse), ("w", made.resonance_kHz))}
+    phase = np.where(acquired["P"] > 0, -0.7, np.pi - 0.7)
+    first = np.where(0.5 * acquired["P"] > 0, 0.3, np.pi + 0.3)
+    voltage = made.voltage_V[:, None]
+    return {
+        "Loopdata_mixed": made.piezoresponse, "Voltagedata_mixed": voltage,
+        "VoltageDC_mixed": np.hstack([np.roll(voltage, 24, axis=0)] * 2),
+        "OutA2_mixed": np.abs(acquired["P"]), "OutPhi2_mixed": np.degrees(phase) * 4 if degrees else phase,
+        "Outw2_mixed": acquired["w"] * 1e3, "OutQ2_mixed": np.full(acquired["P"].shape, 200.0),
+        "OutA1_mixed": 0.5 * np.abs(acquired["P"]), "OutPhi1_mixed": first,
+        "Outw1_mixed": acquired["w"] * 1e3 + 500,
+        "topo_mixed": np.arange(64.0).reshape(8, 8),
+    }
+
+
+def write_mat5(path, variables):
+    scipy.io.savemat(path, variables)
+
+
+def write_mat73(path, variables):
+    """As MATLAB: HDF5 behind 512 bytes of header, axes reversed, a class with every variable."""
+    with h5py.File(path, "w", userblock_size=512) as file:
+        for name, values in variables.items():
+            file.create_dataset(name, data=np.asarray(values).T).attrs["MATLAB_class"] = np.bytes_("double")
+    with path.open("r+b") as raw:
+        raw.write(b"MATLAB 7.3 MAT-file, Platform: GLNXA64".ljust(116) + bytes(8) + b"\x00\x02IM")
+
+
+@pytest.fixture(params=[write_mat5, write_mat73], ids=["v5", "v7.3"])
+def write(request):
+    return request.param
+
+
+def test_matlab_files_are_read_aligned_and_in_kHz(write, made, tmp_path):
+    write(tmp_path / "Data.txt", matlab_variables(made))
+    scan = load_scan(tmp_path / "Data.txt")
+    assert_loops(scan, made.piezoresponse, made.resonance_kHz, made.voltage_V)
+    np.testing.assert_array_equal(scan.topography, np.arange(64.0).reshape(8, 8))
+    assert scan.shape == SHAPE and scan.source == "measured"
+    assert "resonance moved ahead by 24 steps to meet the voltage" in scan.notes
+
+
+def test_the_first_cycle_is_made_from_its_oscillators(write, made, tmp_path):
+    write(tmp_path / "d.mat", matlab_variables(made))
+    scan = load_scan(tmp_path / "d.mat", Choice(cycle=1))
+    assert_loops(scan, 0.5 * made.piezoresponse, made.resonance_kHz + 0.5, made.voltage_V, rtol=1e-3)
+    assert any("optimum θ = -0.300 rad" in note for note in scan.notes)
+
+
+def test_a_stored_rotation_is_used_in_the_convention_that_gives_the_stored_loops(write, made, tmp_path):
+    for stored in (0.7, -0.7, np.degrees(0.7), np.degrees(-0.7)):
+        variables = matlab_variables(made) | {"optrotang": np.full(SHAPE, stored)}
+        variables["OutPhi1_mixed"] = variables["OutPhi2_mixed"]
+        write(tmp_path / "d.mat", variables)
+        scan = load_scan(tmp_path / "d.mat", Choice(cycle=1))
+        assert "P = A cos(φ + θ) with the θ of optrotang" in scan.notes
+        np.testing.assert_allclose(scan.piezoresponse, 0.5 * made.piezoresponse, rtol=1e-9, atol=1e-12)
+
+
+def test_phases_in_degrees_are_recognised(write, made, tmp_path):
+    variables = matlab_variables(made)
+    variables["OutPhi1_mixed"] = np.degrees(variables["OutPhi1_mixed"])
+    write(tmp_path / "d.mat", variables)
+    scan = load_scan(tmp_path / "d.mat", Choice(cycle=1))
+    np.testing.assert_allclose(scan.piezoresponse, 0.5 * made.piezoresponse, rtol=1e-3, atol=1e-8)
+
+
+def test_what_a_matlab_file_lacks_is_named(write, made, tmp_path):
+    variables = matlab_variables(made)
+    for absent, choice, message in (
+            ("Outw2_mixed", Choice(), None), ("OutPhi1_mixed", Choice(cycle=1), "no OutPhi1_mixed"),
+            ("OutA1_mixed", Choice(cycle=1), "no loops of cycle 1"),
+            ("topo_mixed", Choice(field="on"), "off-field")):
+        write(tmp_path / "d.mat", {name: v for name, v in variables.items() if name != absent})
+        if message:
+            with pytest.raises(DataError, match=message):
+                load_scan(tmp_path / "d.mat", choice)
+        else:
+            scan = load_scan(tmp_path / "d.mat", choice)
+            assert scan.resonance_kHz is None and "the file has no Outw2_mixed" in scan.notes
+            assert scan.spectra.shape == (28, 96, 1)
+
+
+# NumPy
+
+
+@pytest.mark.parametrize("layout", [
+    lambda P, w: np.stack([P, w], -1), lambda P, w: np.stack([P, w], -1).reshape(28, 96, 2)])
+def test_npy_cubes_and_lists_are_read(layout, made, tmp_path):
+    np.save(tmp_path / "x.npy", layout(made.piezoresponse, made.resonance_kHz))
+    scan = load_scan(tmp_path / "x.npy", Choice(grid=SHAPE))
+    np.testing.assert_array_equal(scan.piezoresponse, made.piezoresponse)
+    np.testing.assert_array_equal(scan.voltage_V, drive_voltage())
+    assert any("taken to be the paper's drive" in note for note in scan.notes)
+
+
+def test_the_order_of_acquisition_shows_in_an_npy_of_the_known_drive(made, tmp_path):
+    resonance = made.resonance_kHz + np.linspace(0, 4, 96)[(np.arange(96) + 24) % 96]  # a drift
+    for stored in (resonance, np.roll(resonance, 24, axis=-1)):
+        np.save(tmp_path / "x.npy", np.stack([made.piezoresponse, stored], -1))
+        np.testing.assert_allclose(load_scan(tmp_path / "x.npy").resonance_kHz, resonance)
+
+
+def test_npz_takes_names_and_its_own_voltage(made, tmp_path):
+    voltage_V = np.linspace(-3, 3, 40)
+    np.savez(tmp_path / "x.bin", Loops=made.piezoresponse[..., :40],
+             resonance=made.resonance_kHz[..., :40] * 1e3, voltage=voltage_V)
+    scan = load_scan(tmp_path / "x.bin.npz")
+    assert_loops(scan, made.piezoresponse[..., :40], made.resonance_kHz[..., :40], voltage_V)
+    np.savez_compressed(tmp_path / "y.npz", made.piezoresponse[..., :40], voltage_V)
+    scan = load_scan(tmp_path / "y.npz")
+    assert scan.resonance_kHz is None and scan.voltage_V[0] == -3
+
+
+def test_a_list_of_pixels_is_square_or_has_a_grid(tmp_path):
+    loops = np.random.default_rng(0).normal(size=(3000, 96))
+    np.save(tmp_path / "x.npy", loops)
+    with pytest.raises(DataError, match=r"3000 pixels, not 54 × 54.*give grid=\(rows, columns\)"):
+        load_scan(tmp_path / "x.npy")
+    assert load_scan(tmp_path / "x.npy", Choice(grid=(40, 75))).shape == (40, 75)
+    np.save(tmp_path / "x.npy", loops[:900])
+    assert "900 pixels taken as a square of 30 × 30" in load_scan(tmp_path / "x.npy").notes
+
+
+def test_other_step_counts_need_a_voltage(tmp_path):
+    np.save(tmp_path / "x.npy", np.random.default_rng(0).normal(size=(4, 5, 64)))
+    with pytest.raises(DataError, match="64 steps and no voltage"):
+        load_scan(tmp_path / "x.npy")
+    voltage_V = np.linspace(-1, 1, 64)
+    assert load_scan(tmp_path / "x.npy", Choice(voltage_V=voltage_V)).voltage_V[-1] == 1
+
+
+class Bomb:
+    def __reduce__(self):
+        return exec, ("raise SystemExit('unpickled')",)
+
+
+def test_nothing_is_ever_unpickled(tmp_path):
+    array = np.empty((3, 96), object)
+    array[:] = Bomb()
+    np.save(tmp_path / "x.npy", array, allow_pickle=True)
+    np.savez(tmp_path / "y.npz", loops=array)
+    (tmp_path / "z.npy").write_bytes(pickle.dumps(Bomb()))
+    with zipfile.ZipFile(tmp_path / "w.npz", "w") as archive:
+        archive.writestr("loops.npy", pickle.dumps(Bomb()))
+    for name in ("x.npy", "y.npz", "z.npy", "w.npz"):
+        with pytest.raises(DataError, match=name):
+            load_scan(tmp_path / name)
+
+
+def test_claims_of_size_are_checked_before_memory_is_taken(tmp_path):
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(
+        header, {"descr": "<f8", "fortran_order": False, "shape": (10**6, 10**6, 96)})
+    (tmp_path / "x.npy").write_bytes(header.getvalue())
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        for name in ("piezoresponse", "resonance"):
+            file.create_dataset(name, (10**5, 10**5, 96), chunks=(10, 10, 96))
+        file["voltage"] = drive_voltage()
+    for name in ("x.npy", "x.h5"):
+        with pytest.raises(DataError, match=name):
+            load_scan(tmp_path / name)
+
+
+# USID
+
+
+def write_main(group, name, values, position, spectroscopic):
+    """A main dataset and its ancillaries with the attributes that pyUSID 0.0.12 gives them.
+
+    `position` and `spectroscopic` map labels to (unit, values, indices), slowest first.
+    """
+    main = group.create_dataset(name, data=values)
+    main.attrs.update(quantity="Piezoresponse", units="V", pyUSID_version="0.0.12")
+    for kind, axes in (("Position", position), ("Spectroscopic", spectroscopic)):
+        for part, dtype in (("Indices", "uint32"), ("Values", "float32")):
+            column = 2 if part == "Indices" else 1
+            table = np.array([axis[column] for axis in axes.values()], dtype)
+            key = f"{kind}_{part}"
+            if key not in group:
+                made = group.create_dataset(key, data=table.T if kind == "Position" else table)
+                made.attrs["labels"] = np.array([label.encode() for label in axes])
+                made.attrs["units"] = np.array([axis[0].encode() for axis in axes.values()])
+            main.attrs[key] = group[key].ref
+    return main
+
+
+def axes_of(**lengths_and_values):
+    """Every combination of (unit, values), the first axis slowest."""
+    grids = np.meshgrid(*(np.arange(len(v)) for _, v in lengths_and_values.values()), indexing="ij")
+    return {label: (unit, np.asarray(values)[grid.ravel()], grid.ravel())
+            for (label, (unit, values)), grid in zip(lengths_and_values.items(), grids, strict=True)}
+
+
+@pytest.fixture(scope="module")
+def usid_parts():
+    """Loops (rows, columns, cycles, fields, steps), resonance and the drive from 0 V upwards."""
+    made = twin.simulate(seed=6, shape=SHAPE)
+    loops = np.roll(made.piezoresponse, 24, axis=-1)[:, :, None, None, ::4]
+    resonance = np.roll(made.resonance_kHz, 24, axis=-1)[:, :, None, None, ::4]
+    factor = np.array([[0.5, 0.6], [1.0, 1.2]])[..., None]  # by cycle and field
+    shift = np.array([[0.0, 1.0], [2.0, 3.0]])[..., None]
+    return loops * factor, resonance + shift, np.roll(drive_voltage(), 24)[::4]
+
+
+def write_usid(path, parts, keep=("raw", "fit", "loops"), positions=None):
+    loops, resonance_kHz, voltage_V = parts
+    steps = len(voltage_V)
+    flat = (28, 2 * 2 * steps)
+    space = axes_of(Y=("um", np.arange(4) * 0.5), X=("um", np.arange(7) * 0.5))
+    chosen = slice(None) if positions is None else positions
+    space = {label: (unit, v[chosen], i[chosen]) for label, (unit, v, i) in space.items()}
+    cycle_field = {"Cycle": ("", [0.0, 1.0]), "Field": ("", [0.0, 1.0]), "DC_Offset": ("V", voltage_V)}
+    fitted = axes_of(**cycle_field)
+    spectra, frequency_kHz = twin.raw_spectra(loops, resonance_kHz)
+    with h5py.File(path, "w") as file:
+        channel = file.create_group("Measurement_000/Channel_000")
+        if "raw" in keep:
+            raw_axes = axes_of(**cycle_field, Frequency=("Hz", frequency_kHz * 1e3))
+            write_main(channel, "Raw_Data", spectra.reshape(28, -1)[chosen], space, raw_axes)
+        group = channel.create_group("Raw_Data-SHO_Fit_000")
+        table = np.zeros(flat, [(name, float) for name in SHO])
+        table[SHO[0]] = np.abs(loops).reshape(flat)
+        table[SHO[1]] = resonance_kHz.reshape(flat) * 1e3
+        table[SHO[3]] = np.where(loops > 0, -0.4, np.pi - 0.4).reshape(flat)
+        if "fit" in keep:
+            write_main(group, "Guess", table[chosen] if "guess" in keep else np.zeros_like(table[chosen]),
+                       space, fitted)
+            write_main(group, "Fit", table[chosen], space, fitted)
+        if "loops" in keep:
+            write_main(group.create_group("Fit-Loop_Fit_000"), "Projected_Loops",
+                       3 * loops.reshape(flat)[chosen], space, fitted)
+
+
+@pytest.mark.parametrize(("keep", "factor", "rtol"), [
+    (("raw", "fit", "loops"), 3, 1e-6), (("raw", "fit"), 1, 1e-6), (("fit",), 1, 1e-6)])
+@pytest.mark.parametrize(("choice", "cycle", "field"), [
+    (Choice(), 1, 0), (Choice(cycle=1), 0, 0), (Choice(field="on"), 1, 1),
+    (Choice(cycle=1, field="on"), 0, 1)])
+def test_usid_loops_of_the_chosen_cycle_and_field(usid_parts, tmp_path, keep, factor, rtol, choice,
+                                                  cycle, field):
+    write_usid(tmp_path / "scan.mat", usid_parts, keep)
+    scan = load_scan(tmp_path / "scan.mat", choice)
+    loops, resonance_kHz, voltage_V = usid_parts
+    assert_loops(scan, factor * loops[:, :, cycle, field], resonance_kHz[:, :, cycle, field], voltage_V, rtol)
+    assert scan.size_um == pytest.approx(3.5) and scan.shape == SHAPE
+
+
+def test_usid_raw_spectra_are_fitted_here(usid_parts, tmp_path):
+    write_usid(tmp_path / "scan.h5", usid_parts, keep=("raw",))
+    scan = load_scan(tmp_path / "scan.h5", Choice(cycle=2))
+    loops, resonance_kHz, _ = usid_parts
+    truth = loops[:, :, 1, 0]
+    assert np.sqrt(np.mean((scan.piezoresponse - truth) ** 2)) < 0.01 * truth.std()
+    strong = np.abs(truth) > 2e-5
+    assert np.abs(scan.resonance_kHz - resonance_kHz[:, :, 1, 0])[strong].max() < 0.3
+    assert any(f"optimum θ = {twin.INSTRUMENT_PHASE:.2f}" in note for note in scan.notes)
+
+
+def test_the_complex_conjugate_is_recognised(usid_parts, tmp_path):
+    write_usid(tmp_path / "scan.h5", usid_parts, keep=("raw",))
+    plain = load_scan(tmp_path / "scan.h5")
+    with h5py.File(tmp_path / "scan.h5", "a") as file:
+        raw = file["Measurement_000/Channel_000/Raw_Data"]
+        raw[...] = raw[:].conj()
+    np.testing.assert_allclose(load_scan(tmp_path / "scan.h5").piezoresponse, plain.piezoresponse)
+
+
+def test_positions_in_any_order_and_missing_ones(usid_parts, tmp_path):
+    positions = np.random.default_rng(0).permutation(28)[:25]
+    write_usid(tmp_path / "scan.h5", usid_parts, ("fit",), positions)
+    scan = load_scan(tmp_path / "scan.h5")
+    there = np.isin(np.arange(28), positions).reshape(SHAPE)
+    np.testing.assert_array_equal(scan.unusable, ~there)
+    np.testing.assert_array_equal(scan.usable, there.ravel())
+    expected = usid_parts[0][:, :, 1, 0][there]
+    np.testing.assert_allclose(scan.piezoresponse[there], expected, rtol=1e-6, atol=1e-12)
+
+
+def test_a_fit_broken_off_gives_way_to_the_spectra(usid_parts, tmp_path):
+    write_usid(tmp_path / "scan.h5", usid_parts, ("raw", "fit"))
+    with h5py.File(tmp_path / "scan.h5", "a") as file:
+        fit = file["Measurement_000/Channel_000/Raw_Data-SHO_Fit_000/Fit"]
+        fit[20:] = np.zeros((), fit.dtype)
+    notes = load_scan(tmp_path / "scan.h5").notes
+    assert any("fitted to Measurement_000/Channel_000/Raw_Data" in note for note in notes)
+
+
+@pytest.mark.parametrize(("choice", "message"), [
+    (Choice(cycle=3), "has no Cycle 3: expected one of 0, 1"),
+    (Choice(others={"FORC": 1}), "has no axis FORC: expected one of Cycle, Field, DC_Offset"),
+    (Choice(field="both"), "field=both is not a field"),
+])
+def test_what_cannot_be_chosen_is_named(usid_parts, tmp_path, choice, message):
+    write_usid(tmp_path / "scan.h5", usid_parts, ("fit",))
+    with pytest.raises(DataError, match=message):
+        load_scan(tmp_path / "scan.h5", choice)
+
+
+def test_lost_labels_are_named(usid_parts, tmp_path):
+    write_usid(tmp_path / "scan.h5", usid_parts, ("fit",))
+    with h5py.File(tmp_path / "scan.h5", "a") as file:
+        del file["Measurement_000/Channel_000/Raw_Data-SHO_Fit_000/Spectroscopic_Indices"].attrs["labels"]
+        del file["Measurement_000/Channel_000/Raw_Data-SHO_Fit_000/Spectroscopic_Values"].attrs["labels"]
+    with pytest.raises(DataError, match="has the axes none: expected DC_Offset"):
+        load_scan(tmp_path / "scan.h5")
+
+
+# Anything
+
+
+def test_inspect_says_what_is_inside_used_and_missing(usid_parts, tmp_path):
+    write_usid(tmp_path / "scan.h5", usid_parts, ("fit",))
+    done = subprocess.run([sys.executable, "-m", "helpers.data", "inspect", tmp_path / "scan.h5"], cwd=ROOT,
+                          text=True, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    for part in ("Raw_Data-SHO_Fit_000/Fit (28, 96) Amplitude [V]", "4 × 7 pixels, 24 steps", "cycle 2 of 2",
+                 "field off", "the file has no topography"):
+        assert part in done.stdout
+    (tmp_path / "page.mat").write_text("<html>")
+    assert "Not usable: " in inspect(tmp_path / "page.mat") and "a web page" in inspect(tmp_path / "page.mat")
+    done = subprocess.run([sys.executable, "-m", "helpers.data", "inspect", tmp_path / "page.mat"], cwd=ROOT,
+                          check=False)
+    assert done.returncode == 1
+
+
+def test_files_are_opened_read_only(usid_parts, made, tmp_path):
+    write_usid(tmp_path / "scan.h5", usid_parts)
+    write_mat5(tmp_path / "scan.mat", matlab_variables(made))
+    for path in (tmp_path / "scan.h5", tmp_path / "scan.mat"):
+        before = path.read_bytes()
+        path.chmod(0o444)
+        load_scan(path)
+        assert path.read_bytes() == before
+
+
+@settings(deadline=None, max_examples=400, suppress_health_check=[HealthCheck.too_slow])
+@given(data=st.data())
+def test_any_npy_is_loaded_unchanged_or_refused_by_name(data, tmp_path_factory):
+    """Random shapes, types and NaN: never another exception, never a value changed unsaid."""
+    shape = data.draw(hnp.array_shapes(min_dims=0, max_dims=5, min_side=0, max_side=12))
+    dtype = data.draw(st.sampled_from(["<f8", "<f4", ">f4", "<i2", "<u1", "?", "<c8", "S3", "<M8[s]"]))
+    array = np.random.default_rng(data.draw(st.integers(0, 99))).normal(size=shape) * 50
+    array = np.asarray(array).astype("<f8" if dtype.endswith("f4") else "<i8").astype(dtype)
+    if array.dtype.kind == "f" and array.size:
+        array.flat[:: data.draw(st.integers(2, 40))] = data.draw(st.sampled_from([0.5, np.nan, np.inf]))
+    path = tmp_path_factory.mktemp("any") / "x.npy"
+    np.save(path, array)
+    if data.draw(st.booleans()):
+        path.write_bytes(path.read_bytes()[: data.draw(st.integers(0, path.stat().st_size))])
+    steps = shape[-1] if len(shape) in (2, 3) and (len(shape) == 2 or shape[-1] > 8) else shape[-2:-1] or 1
+    try:
+        scan = load_scan(path, Choice(voltage_V=np.linspace(-1, 1, int(np.ravel(steps)[0]))))
+    except DataError as error:
+        assert "x.npy" in str(error)
+        return
+    stored = array[..., 0] if array.ndim == 4 or (array.ndim == 3 and array.shape[-1] <= 8) else array
+    kept = (scan.cleaning.flags["piezoresponse"] == 0).reshape(stored.shape)
+    assert np.isfinite(scan.piezoresponse).all()
+    usable = scan.usable.reshape(stored.shape[:-1])
+    np.testing.assert_array_equal(scan.piezoresponse.reshape(stored.shape)[usable][kept[usable]],
+                                  stored.astype(float)[usable][kept[usable]])
+    assert kept.all() or "Cleaning: " in scan.notes[-1]
+
+
+@pytest.fixture(scope="module")
+def whole_files(made, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("whole")
+    small = twin.simulate(seed=1, shape=(2, 2))
+    write_mat5(folder / "5.mat", matlab_variables(small))
+    write_mat73(folder / "7.mat", matlab_variables(small))
+    np.savez(folder / "x.npz", piezoresponse=small.piezoresponse)
+    loops = np.tile(small.piezoresponse[:, :, None, None, ::4], (2, 4, 2, 2, 1))[:4, :7]
+    write_usid(folder / "u.h5", (loops, loops * 0 + 1320, drive_voltage()[::4]), ("fit",))
+    return sorted(folder.iterdir())
+
+
+@settings(deadline=None, max_examples=200, suppress_health_check=[HealthCheck.too_slow])
+@given(which=st.integers(0, 3), cut=st.floats(0, 0.999), flip=st.integers(0, 10**6), cutting=st.booleans())
+def test_cut_and_damaged_files_give_one_clear_error_or_loops(which, cut, flip, cutting, whole_files,
+                                                             tmp_path_factory):
+    content = bytearray(whole_files[which].read_bytes())
+    if cutting:
+        content = content[: int(cut * len(content))]
+    else:
+        content[flip % min(len(content), 4096)] ^= 0xFF
+    path = tmp_path_factory.mktemp("cut") / "broken.bin"
+    path.write_bytes(content)
+    try:
+        assert np.isfinite(load_scan(path).piezoresponse).all()
+    except DataError as error:
+        assert "broken.bin" in str(error)
