@@ -190,10 +190,14 @@ def _numbers(path: Path, name: str, array: h5py.Dataset | np.ndarray) -> np.ndar
     if not isinstance(array, h5py.Dataset | np.ndarray) or array.dtype.kind not in "fiu":
         raise DataError(f"{path}: `{name}` is not an array of real numbers: expected {EXPECTED}; "
                         "store it as floats")
-    if array.size * 8 > MOST_BYTES:
+    _check_size(path, name, array)
+    return np.asarray(array, "float64")
+
+
+def _check_size(path: Path, name: str, array: h5py.Dataset | np.ndarray) -> None:
+    if array.size * max(8, array.dtype.itemsize) > MOST_BYTES:
         raise DataError(f"{path}: `{name}` has shape {array.shape}, more than {MOST_BYTES >> 30} GiB: "
                         "expected loops that fit into memory; store a part of the scan")
-    return np.asarray(array, "float64")
 
 
 def _in_kHz(resonance: np.ndarray) -> tuple[np.ndarray, str]:
@@ -524,7 +528,8 @@ def _read_usid(path: Path, choice: Choice) -> Loops:
         if projected:
             loops = _usid_loops(path, file, projected[0], fits, choice)
         else:
-            loops = _usid_oscillators(path, file, (fits or raw)[0], choice)
+            best = [name for name in fits if not name.endswith("Guess")] or raw or fits
+            loops = _usid_oscillators(path, file, best[0], choice)
     return loops
 
 
@@ -552,6 +557,9 @@ def _select(path: Path, main: h5py.Dataset, choice: Choice) -> _Selection:
             indices.shape == values.shape == (len(indices), main.shape[1])):
         raise DataError(f"{path}: `{main.name}` has no fitting spectroscopic indices and values: expected "
                         f"(axes, {main.shape[1]}) of each; write the file with pyUSID")
+    _check_size(path, indices.name, indices)
+    if main.dtype.kind != "c":  # raw spectra are read in batches
+        _check_size(path, main.name, main)
     labels = _words(indices, "labels") or _words(values, "labels")
     if len(labels) != len(indices) or "DC_Offset" not in labels:
         raise DataError(f"{path}: `{main.name}` has the axes {', '.join(labels) or 'none'}: expected "
@@ -618,6 +626,7 @@ def _grid(path: Path, main: h5py.Dataset) -> tuple[tuple[int, int], np.ndarray, 
     if indices is None or indices.ndim != 2 or indices.shape[0] != main.shape[0]:
         raise DataError(f"{path}: `{main.name}` has no fitting position indices: expected ({main.shape[0]}, "
                         "axes); write the file with pyUSID")
+    _check_size(path, indices.name, indices)
     labels = _words(indices, "labels") or [f"axis {n}" for n in range(indices.shape[1])]
     steps = {label: np.unique(column, return_inverse=True)
              for label, column in zip(labels, np.asarray(indices[:], int).T, strict=True)}
@@ -660,9 +669,6 @@ def _usid_loops(path: Path, file: h5py.File, name: str, fits: list[str], choice:
     """Projected loops, with the resonance of the fit that they come from."""
     main = file[name]
     selection, (shape, row, column, width) = _select(path, main, choice), _grid(path, main)
-    if 0 in main.shape or main.size * 8 > MOST_BYTES:
-        raise DataError(f"{path}: `{name}` has shape {main.shape}: expected loops that fit into memory; "
-                        "store a part")
     loops = _on_grid(main[:][:, selection.columns], shape, row, column)
     above = [fit for fit in fits if name.startswith(fit.rpartition("/")[0])]
     fit = next((fit for fit in above if file[fit].shape == main.shape), None)

@@ -12,7 +12,6 @@ import pytest
 import scipy.io
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
 
 from helpers import twin
 from helpers.data import Choice, DataError, inspect, load_scan
@@ -246,14 +245,18 @@ def usid_parts():
     return loops * factor, resonance + shift, np.roll(drive_voltage(), 24)[::4]
 
 
-def write_usid(path, parts, keep=("raw", "fit", "loops"), positions=None):
+def write_usid(path, parts, keep=("raw", "fit", "loops"), positions=None,
+               order=("Cycle", "Field", "DC_Offset")):
     loops, resonance_kHz, voltage_V = parts
+    axes = [2 + ("Cycle", "Field", "DC_Offset").index(label) for label in order]
+    loops, resonance_kHz = (cube.transpose(0, 1, *axes) for cube in (loops, resonance_kHz))
     steps = len(voltage_V)
     flat = (28, 2 * 2 * steps)
     space = axes_of(Y=("um", np.arange(4) * 0.5), X=("um", np.arange(7) * 0.5))
     chosen = slice(None) if positions is None else positions
     space = {label: (unit, v[chosen], i[chosen]) for label, (unit, v, i) in space.items()}
     cycle_field = {"Cycle": ("", [0.0, 1.0]), "Field": ("", [0.0, 1.0]), "DC_Offset": ("V", voltage_V)}
+    cycle_field = {label: cycle_field[label] for label in order}
     fitted = axes_of(**cycle_field)
     spectra, frequency_kHz = twin.raw_spectra(loops, resonance_kHz)
     with h5py.File(path, "w") as file:
@@ -266,9 +269,9 @@ def write_usid(path, parts, keep=("raw", "fit", "loops"), positions=None):
         table[SHO[0]] = np.abs(loops).reshape(flat)
         table[SHO[1]] = resonance_kHz.reshape(flat) * 1e3
         table[SHO[3]] = np.where(loops > 0, -0.4, np.pi - 0.4).reshape(flat)
+        if "guess" in keep:
+            write_main(group, "Guess", table[chosen], space, fitted)
         if "fit" in keep:
-            write_main(group, "Guess", table[chosen] if "guess" in keep else np.zeros_like(table[chosen]),
-                       space, fitted)
             write_main(group, "Fit", table[chosen], space, fitted)
         if "loops" in keep:
             write_main(group.create_group("Fit-Loop_Fit_000"), "Projected_Loops",
@@ -287,6 +290,38 @@ def test_usid_loops_of_the_chosen_cycle_and_field(usid_parts, tmp_path, keep, fa
     loops, resonance_kHz, voltage_V = usid_parts
     assert_loops(scan, factor * loops[:, :, cycle, field], resonance_kHz[:, :, cycle, field], voltage_V, rtol)
     assert scan.size_um == pytest.approx(3.5) and scan.shape == SHAPE
+
+
+@pytest.mark.parametrize("order", [("Cycle", "DC_Offset", "Field"), ("DC_Offset", "Field", "Cycle")])
+@pytest.mark.parametrize("keep", [("raw",), ("fit",), ("loops",)])
+def test_axes_may_vary_in_any_order(usid_parts, tmp_path, order, keep):
+    """BGlib's translator lets the field vary fastest, since both are read at every step."""
+    write_usid(tmp_path / "a.h5", usid_parts, keep)
+    write_usid(tmp_path / "b.h5", usid_parts, keep, order=order)
+    for choice in (Choice(), Choice(cycle=1, field="on")):
+        one, other = (load_scan(tmp_path / name, choice) for name in ("a.h5", "b.h5"))
+        atol = 0.02 * one.piezoresponse.std()
+        np.testing.assert_allclose(other.piezoresponse, one.piezoresponse, atol=atol)
+        np.testing.assert_array_equal(other.voltage_V, one.voltage_V)
+
+
+@pytest.mark.parametrize(("keep", "used"), [
+    (("raw", "guess", "fit"), "SHO_Fit_000/Fit"), (("raw", "guess"), "fitted to"),
+    (("guess",), "SHO_Fit_000/Guess")])
+def test_a_guess_is_the_last_resort(usid_parts, tmp_path, keep, used):
+    write_usid(tmp_path / "scan.h5", usid_parts, keep)
+    assert used in load_scan(tmp_path / "scan.h5").notes[0]
+
+
+def test_frequencies_need_not_vary_fastest(usid_parts, tmp_path):
+    write_usid(tmp_path / "scan.h5", usid_parts, ("raw",))
+    plain = load_scan(tmp_path / "scan.h5")
+    with h5py.File(tmp_path / "scan.h5", "a") as file:
+        channel = file["Measurement_000/Channel_000"]
+        order = np.lexsort((channel["Spectroscopic_Indices"][2], channel["Spectroscopic_Indices"][3]))
+        for name in ("Raw_Data", "Spectroscopic_Indices", "Spectroscopic_Values"):
+            channel[name][...] = channel[name][:][:, order]
+    np.testing.assert_allclose(load_scan(tmp_path / "scan.h5").piezoresponse, plain.piezoresponse)
 
 
 def test_usid_raw_spectra_are_fitted_here(usid_parts, tmp_path):
@@ -377,33 +412,46 @@ def test_files_are_opened_read_only(usid_parts, made, tmp_path):
         assert path.read_bytes() == before
 
 
-@settings(deadline=None, max_examples=400, suppress_health_check=[HealthCheck.too_slow])
-@given(data=st.data())
-def test_any_npy_is_loaded_unchanged_or_refused_by_name(data, tmp_path_factory):
-    """Random shapes, types and NaN: never another exception, never a value changed unsaid."""
-    shape = data.draw(hnp.array_shapes(min_dims=0, max_dims=5, min_side=0, max_side=12))
-    dtype = data.draw(st.sampled_from(["<f8", "<f4", ">f4", "<i2", "<u1", "?", "<c8", "S3", "<M8[s]"]))
-    array = np.random.default_rng(data.draw(st.integers(0, 99))).normal(size=shape) * 50
-    array = np.asarray(array).astype("<f8" if dtype.endswith("f4") else "<i8").astype(dtype)
+@st.composite
+def arrays_of_any_kind(draw):
+    """An array, and the choice of grid and voltage that fits it where it can be loops."""
+    rows, columns, steps = draw(st.integers(1, 6)), draw(st.integers(1, 6)), draw(st.integers(9, 40))
+    channels = draw(st.integers(1, 4))
+    shape = draw(st.sampled_from([
+        (rows, columns, steps), (rows * columns, steps), (rows * columns, steps, channels),
+        (rows, columns, steps, channels), (steps,), (), (rows, 0, steps),
+        (1, rows, columns, steps, channels)]))
+    dtype = draw(st.sampled_from(["<f8", "<f4", ">f4", "<i2", "<u1", "<f8", "?", "<c8", "S3", "<M8[s]"]))
+    values = np.asarray(np.random.default_rng(draw(st.integers(0, 99))).normal(size=shape) * 50)
+    array = values.astype("<f8" if "f" in dtype else "<i8").astype(dtype)
     if array.dtype.kind == "f" and array.size:
-        array.flat[:: data.draw(st.integers(2, 40))] = data.draw(st.sampled_from([0.5, np.nan, np.inf]))
+        wrong = slice(draw(st.integers(0, 50)), None, draw(st.integers(5, 90)))
+        array.flat[wrong] = draw(st.sampled_from([0.5, np.nan, np.inf]))
+    return array, Choice(grid=(rows, columns), voltage_V=np.linspace(-1, 1, steps))
+
+
+@settings(deadline=None, max_examples=400, suppress_health_check=[HealthCheck.too_slow])
+@given(made=arrays_of_any_kind(), cut=st.one_of(st.none(), st.none(), st.none(), st.floats(0, 1)))
+def test_any_npy_is_loaded_unchanged_or_refused_by_name(made, cut, tmp_path_factory):
+    """Random shapes, types, NaN and truncations: one clear error, or no value changed unsaid."""
+    array, choice = made
     path = tmp_path_factory.mktemp("any") / "x.npy"
     np.save(path, array)
-    if data.draw(st.booleans()):
-        path.write_bytes(path.read_bytes()[: data.draw(st.integers(0, path.stat().st_size))])
-    steps = shape[-1] if len(shape) in (2, 3) and (len(shape) == 2 or shape[-1] > 8) else shape[-2:-1] or 1
+    if cut is not None:
+        path.write_bytes(path.read_bytes()[: int(cut * path.stat().st_size)])
     try:
-        scan = load_scan(path, Choice(voltage_V=np.linspace(-1, 1, int(np.ravel(steps)[0]))))
+        scan = load_scan(path, choice)
     except DataError as error:
         assert "x.npy" in str(error)
         return
-    stored = array[..., 0] if array.ndim == 4 or (array.ndim == 3 and array.shape[-1] <= 8) else array
-    kept = (scan.cleaning.flags["piezoresponse"] == 0).reshape(stored.shape)
-    assert np.isfinite(scan.piezoresponse).all()
-    usable = scan.usable.reshape(stored.shape[:-1])
-    np.testing.assert_array_equal(scan.piezoresponse.reshape(stored.shape)[usable][kept[usable]],
-                                  stored.astype(float)[usable][kept[usable]])
-    assert kept.all() or "Cleaning: " in scan.notes[-1]
+    many = array.ndim == 4 or (array.ndim == 3 and array.shape[-1] <= 8)
+    stored = (array[..., 0] if many else array).reshape(scan.piezoresponse.shape).astype(float)
+    flagged = scan.cleaning.flags["piezoresponse"] != 0
+    np.testing.assert_array_equal(flagged, ~np.isfinite(stored))
+    kept = ~flagged & scan.usable.reshape(scan.shape)[..., None]
+    np.testing.assert_array_equal(scan.piezoresponse[kept], stored[kept])
+    assert np.isfinite(scan.spectra).all()
+    assert not flagged.any() or scan.notes[-1].startswith("Cleaning: ")
 
 
 @pytest.fixture(scope="module")
