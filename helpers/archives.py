@@ -47,7 +47,7 @@ def unpacked(path: Path, limit: int, rank: Callable[[str, int], tuple]) -> Itera
     """Members that can be data, in the order of `rank(name, bytes)`, each removed after its use.
 
     A member's own path is never used: it is written to ``<path>.members`` under `plain_name`.
-    Links, devices and nested archives are passed over.
+    Links and devices are passed over.
 
     Raises
     ------
@@ -88,7 +88,7 @@ def _members(archive, name: str, limit: int) -> list[tuple[str, int, object]]:
 
 
 def _extracted(archive, member, target: Path) -> bool:
-    """Write `member` to `target` if its first bytes can be data that is no archive."""
+    """Write `member` to `target` if its first bytes can be data."""
     opened = archive.open if isinstance(archive, zipfile.ZipFile) else archive.extractfile
     with opened(member) as source:
         head = source.read(HEAD_BYTES)
@@ -100,7 +100,4 @@ def _extracted(archive, member, target: Path) -> bool:
         with atomic(target) as temporary, temporary.open("wb") as file:
             file.write(head)
             shutil.copyfileobj(source, file)
-    if is_archive(target):
-        target.unlink()
-        return False
     return True

@@ -194,13 +194,12 @@ def test_auto_leaves_what_is_too_large_and_says_what_fetches_it(server, loops, t
     assert server.ranges("raw.h5") == []
 
 
-def test_the_limit_of_auto_holds_for_all_files_together(server, loops, tmp_path, monkeypatch):
-    monkeypatch.setattr(fetch, "AUTO_BYTES", len(loops) + 2000)
-    other = b"\x89HDF\r\n\x1a\n" + bytes(1500)
-    server.record({"a.h5": other, "b.h5": loops + b"1", "c.h5": loops})
-    fetch.find_scan("auto", twin_shape=(6, 6), folder=tmp_path)
-    fetched = [n for n in "abc" if server.ranges(f"{n}.h5")]
-    assert len(fetched) == 1
+def test_the_limit_of_auto_holds_for_all_files_together(server, tmp_path, monkeypatch):
+    monkeypatch.setattr(fetch, "AUTO_BYTES", 4000)
+    server.record({f"{name}.h5": b"\x89HDF\r\n\x1a\n" + bytes(size)
+                   for name, size in (("a", 1900), ("b", 2900), ("c", 900))})
+    assert fetch.find_scan("auto", twin_shape=(6, 6), folder=tmp_path).source == "twin"
+    assert [name for name in "abc" if server.ranges(f"{name}.h5")] == ["b", "c"]
 
 
 def test_nothing_usable_is_said_with_the_reasons(server, tmp_path):
@@ -468,7 +467,7 @@ def test_members_never_leave_their_folder(server, loops, pack, name, tmp_path):
     assert fetch.find_scan("auto", folder=data).shape == SHAPE
 
 
-def test_links_and_nested_archives_are_passed_over(server, loops, tmp_path):
+def test_links_and_nested_archives_hold_nothing(server, loops, tmp_path):
     target = tmp_path / "outside.h5"
     target.write_bytes(loops)
     inner = zipped({"loops.h5": loops})
