@@ -7,12 +7,12 @@ import logging
 import keras
 import numpy as np
 
+from helpers.metrics import ACTIVE_KL_NAT
 from helpers.models import kl_divergence
 
 # TensorFlow warns of a new trace for each size of a last batch; three are expected here.
 logging.getLogger("tensorflow").setLevel(logging.ERROR)
 
-ACTIVE_KL_NAT = 0.1
 PREDICTION_BATCH = 1000
 
 

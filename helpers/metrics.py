@@ -6,6 +6,9 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 from scipy.stats import spearmanr
 
+# A channel is active where its mean KL exceeds this.
+ACTIVE_KL_NAT = 0.1
+
 
 def mean_squared_error_per_spectrum(spectra: np.ndarray, model: np.ndarray) -> np.ndarray:
     """Mean squared error of each spectrum over steps and channels, in the units squared.

@@ -1,4 +1,4 @@
-"""Copy executed notebooks over their sources, and the numbers of a measured run beside them.
+"""Copy executed notebooks over their sources; keep the numbers and weights of a measured run.
 
 ``python -m helpers.render build/laptop/seed0``, or `make render`.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -116,9 +117,13 @@ def main(folder: Path) -> None:
     if records["metrics.json"].get("beps.source") != "measured":
         print("data/reference/ keeps the numbers of measured loops only; these are simulated.")
         return
-    (ROOT / "data/reference").mkdir(parents=True, exist_ok=True)
+    for name in ("reference", "weights"):
+        (ROOT / "data" / name).mkdir(parents=True, exist_ok=True)
     for name, record in records.items():
         _write(ROOT / "data/reference" / name, scrub(record, private), indent=2)
+    for path in sorted((folder / "results/weights").iterdir()):
+        with atomic(ROOT / "data/weights" / path.name) as temporary:
+            shutil.copyfile(path, temporary)
 
 
 if __name__ == "__main__":

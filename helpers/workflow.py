@@ -12,6 +12,7 @@ import jsonschema
 
 from helpers.dependencies import cells
 from helpers.paths import ROOT
+from helpers.profiles import WEIGHTS
 
 KEYWORDS = ("auto", "twin", "zenodo")
 DATA = "auto, twin, zenodo, drive:<id> or the path of an HDF5 file"
@@ -31,7 +32,7 @@ def check_settings(config: dict, profiles: Iterable[str]) -> dict:
     Returns
     -------
     dict
-        ``profile``, ``data``, ``seed`` and ``painting``.
+        ``profile``, ``data``, ``seed``, ``painting`` and ``weights``.
 
     Raises
     ------
@@ -45,9 +46,10 @@ def check_settings(config: dict, profiles: Iterable[str]) -> dict:
         "seed": {"type": "integer", "minimum": 0, "maximum": 2**32 - 1,
                  "description": "a whole number from 0 to 4294967295"},
         "painting": {"type": "string", "description": "the path of an image"},
+        "weights": {"enum": list(WEIGHTS), "description": f"one of {', '.join(WEIGHTS)}"},
     }
     schema = {"properties": properties, "additionalProperties": False}
-    settings = {"profile": "laptop", "data": "auto", "seed": 0, "painting": ""} | config
+    settings = {"profile": "laptop", "data": "auto", "seed": 0, "painting": "", "weights": "train"} | config
     for error in jsonschema.Draft202012Validator(schema).iter_errors(settings):
         if not error.path:
             unknown = ", ".join(sorted(set(settings) - set(properties)))

@@ -6,7 +6,7 @@ from scipy.stats import spearmanr
 from sklearn.decomposition import PCA
 
 from helpers import toy
-from helpers.coordinates import eliminate, elbow, find_coordinates, innovations
+from helpers.coordinates import elbow, eliminate, find_coordinates, innovations
 from helpers.inference import decode, encode, open_channels, reconstruct
 from helpers.metrics import matched_spearman
 from helpers.models import build_beta_vae

@@ -11,12 +11,18 @@ from helpers.figures.scans import compare_scans, fraction_maps
 from helpers.figures.style import TWIN_LABEL, label_source, save_figure
 from helpers.figures.supplement import figure_s6, figure_s7, figure_s8
 from helpers.figures.toy import figure_1, figure_2
-from helpers.figures.training import Errors, figure_s9, plot_cost, training_curves
+from helpers.figures.training import (
+    Errors,
+    channels_found,
+    figure_s9,
+    plot_cost,
+    training_curves,
+)
 
 __all__ = [
     "IMAGE", "PHYSICAL", "SCALED", "SCAN", "TURNED", "TWIN_LABEL",
     "Channel", "Errors", "ModelOutput", "Orientation", "Stage", "Sweep",
-    "compare_scans", "figure_1", "figure_2", "figure_3", "figure_4", "figure_5",
+    "channels_found", "compare_scans", "figure_1", "figure_2", "figure_3", "figure_4", "figure_5",
     "figure_s1", "figure_s2", "figure_s3", "figure_s4", "figure_s5", "figure_s6",
     "figure_s7", "figure_s8", "figure_s9", "figure_s10", "fraction_maps",
     "label_source", "lay_out", "network_stages", "plot_cost", "plot_map",

@@ -1,4 +1,4 @@
-"""Course of the training, and error against the number of components (Figure S9)."""
+"""Course of the training, the number of channels, and error against the number of components (Figure S9)."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from helpers.figures.style import (
     panel_title,
     plain_log_ticks,
 )
+from helpers.metrics import ACTIVE_KL_NAT
 
 
 def training_curves(
@@ -70,6 +71,58 @@ def plot_loss_terms(
     plain_log_ticks(ax.yaxis)
     ax.legend(ncols=2)
     return ax
+
+
+def channels_found(
+    coordinate_errors: np.ndarray, found: int, snapshots: Mapping[str, np.ndarray], *, shown: int, source: str
+) -> Figure:
+    """How many channels the spectra need, and what each channel carries as β changes.
+
+    Parameters
+    ----------
+    coordinate_errors : ndarray, shape (candidates,)
+        Error with 1, 2, … coordinates of the spectra (see `helpers.coordinates`).
+    found : int
+        Number at the elbow of that curve.
+    snapshots : mapping of str to ndarray, shape (n_snapshots, …)
+        "snapshot_beta", "snapshot_mse" (s.d.²) and "snapshot_kl" (…, latents) in nat.
+    shown : int
+        Index of the chosen snapshot.
+    source : {"measured", "twin", "toy"}
+        Origin of the training data.
+    """
+    figure = page_figure(2.1)
+    elbow, error, carried = figure.subplots(1, 3)
+    numbers = np.arange(1, len(coordinate_errors) + 1)
+    elbow.plot(numbers, coordinate_errors, ".-", color=DATA)
+    elbow.plot(numbers[[0, -1]], coordinate_errors[[0, -1]], ":", color="0.6", label="line between the ends")
+    elbow.plot(found, coordinate_errors[found - 1], "o", color=VAE, markersize=6, label=f"elbow: {found}")
+    elbow.set(xlabel="Coordinates kept", ylabel="Error of neighbours (s.d.²)", yscale="log")
+    elbow.xaxis.set_major_locator(MaxNLocator(8, integer=True))
+    elbow.legend()
+    beta, kl = snapshots["snapshot_beta"], snapshots["snapshot_kl"]
+    at_work = beta > 0
+    for ax in (error, carried):
+        ax.set(xscale="log", xlabel="β, in the order of training")
+        if beta[-1] < beta[at_work][0]:
+            ax.invert_xaxis()
+    error.plot(beta[at_work], snapshots["snapshot_mse"][at_work], ".-", color=DATA)
+    if at_work[shown]:
+        error.plot(beta[shown], snapshots["snapshot_mse"][shown], "o", color=VAE, markersize=6, label="shown")
+        error.legend()
+    error.set(ylabel="MSE (s.d.²)", yscale="log")
+    active = (kl > ACTIVE_KL_NAT).any(axis=0)
+    for channel in np.flatnonzero(active):
+        carried.plot(beta[at_work], kl[at_work, channel], ".-", color=VAE)
+    carried.axhline(ACTIVE_KL_NAT, color="0.6", linestyle=":")
+    counted = (kl[shown] > ACTIVE_KL_NAT).sum()
+    carried.set(ylabel="KL of each channel (nat)", ylim=(0, None))
+    for ax in (elbow, error):
+        plain_log_ticks(ax.yaxis)
+    panel_title(carried, "", f"{counted} active")
+    letter_panels((elbow, error, carried), "abc")
+    label_source(figure, source)
+    return figure
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,78 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from helpers import pretrained, toy
+from helpers.inference import encode
+from helpers.profiles import Network, Training
+from helpers.training import train
+
+NETWORK = Network(units=4, blocks=0, latents=4)
+TRAINING = Training(epochs=2, batch=32, learning_rate=1e-2, priming=1, snapshots=2, start="isomap")
+DRIVE = toy.time_steps()[:, None]
+SPECTRA = (lambda x: ((x - x.mean(axis=0)) / x.std(axis=0))[..., None])(toy.spectra(toy.sample_rgb(96, 0)))
+WATCHED = SPECTRA[:9]
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("weights")
+    run = train(NETWORK, TRAINING, SPECTRA, DRIVE, watched=WATCHED, validation=WATCHED, seed=0, title="toy",
+                folder=folder / "checkpoints")
+    run.restore_chosen()
+    pretrained.store(folder / "toy", run, NETWORK, TRAINING, SPECTRA, WATCHED, seed=0)
+    return folder, run
+
+
+def get(folder, monkeypatch, tmp_path, weights="pretrained", network=NETWORK, spectra=SPECTRA):
+    monkeypatch.setattr(pretrained, "FOLDER", folder)
+    return pretrained.train_or_load(weights, network, TRAINING, spectra, DRIVE, watched=WATCHED, title="toy",
+                                    validation=WATCHED, seed=0, folder=tmp_path)
+
+
+def test_a_kept_training_is_read_with_weights_history_and_snapshots(kept, monkeypatch, tmp_path, capsys):
+    folder, run = kept
+    again = get(folder, monkeypatch, tmp_path)
+    assert "weights trained in advance are used" in capsys.readouterr().out
+    assert not any(tmp_path.iterdir()), "nothing was trained"
+    again.restore_chosen()
+    np.testing.assert_array_equal(encode(run.model, SPECTRA)[0], encode(again.model, SPECTRA)[0])
+    assert again.found == run.found and again.chosen == run.chosen and again.seconds == run.seconds
+    for name, values in run.arrays().items():
+        np.testing.assert_allclose(again.arrays()[name], values, atol=2e-3 if "embeddings" in name else 0)
+
+
+@pytest.mark.parametrize(("changed", "reason"), [
+    ({"spectra": SPECTRA + 0.01}, "learned other spectra"),
+    ({"network": replace(NETWORK, units=5)}, "other units"),
+])
+def test_where_it_does_not_fit_the_network_is_trained(kept, monkeypatch, tmp_path, capsys, changed, reason):
+    get(kept[0], monkeypatch, tmp_path, **changed)
+    assert reason in capsys.readouterr().out and any(tmp_path.iterdir())
+
+
+def test_without_weights_in_advance_the_network_is_trained(monkeypatch, tmp_path, capsys):
+    get(tmp_path / "none", monkeypatch, tmp_path)
+    assert "toy.json is missing" in capsys.readouterr().out
+
+
+def test_rounding_makes_the_fingerprint_the_same_everywhere():
+    assert pretrained.fingerprint(SPECTRA) == pretrained.fingerprint(SPECTRA + 1e-13)
+    assert pretrained.fingerprint(SPECTRA) != pretrained.fingerprint(SPECTRA + 1e-2)
+
+
+@pytest.mark.parametrize("file", ["toy.json", "toy.npz", "toy.weights.h5"])
+def test_damaged_files_are_named(kept, monkeypatch, tmp_path, file):
+    folder = tmp_path / "damaged"
+    folder.mkdir()
+    for name in ("toy.json", "toy.npz", "toy.weights.h5"):
+        content = (kept[0] / name).read_bytes()
+        (folder / name).write_bytes(content[: len(content) // 2] if name == file else content)
+    with pytest.raises(ValueError, match=f"{file}.*expected"):
+        get(folder, monkeypatch, tmp_path / "c")
+
+
+def test_an_unknown_choice_is_refused(monkeypatch, tmp_path):
+    with pytest.raises(ValueError, match="expected one of train, pretrained"):
+        get(tmp_path, monkeypatch, tmp_path, weights="best")
