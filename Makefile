@@ -30,10 +30,11 @@ SNAKEMAKE = .venv/bin/python -m snakemake --cores $(CORES) --nolock --rerun-inco
 	--quiet host reason \
 	--config "profile=$$PROFILE" "data=$$DATA" "seed=$$SEED" "weights=$$WEIGHTS" $(if $(PAINTING),"painting=$$PAINTING")
 
-.PHONY: help figures test render bench lab clean
+.PHONY: help figures sweep test render bench lab clean
 
 help:
 	@echo "make figures   figures, table, movies and numbers, in build/<profile>/seed<seed>/"
+	@echo "make sweep     seeds, controls and settings of sweep.yml, in build/<profile>/sweep/"
 	@echo "make test      all tests"
 	@echo "make render    make figures, then put the executed notebooks into notebooks/ and the"
 	@echo "               numbers of a measured run into data/reference/ and README.md"
@@ -53,6 +54,11 @@ help:
 
 figures: $(INSTALLED)
 	@$(SNAKEMAKE)
+
+# A cell that fails leaves the others standing; the table says which.
+sweep: $(INSTALLED)
+	@$(SNAKEMAKE) --keep-going sweep || true
+	@.venv/bin/python -m helpers.sweep collect "build/$$PROFILE/sweep"
 
 test: $(INSTALLED)
 	@.venv/bin/python -m pytest

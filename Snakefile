@@ -15,7 +15,7 @@ min_version("9.0")
 sys.path.insert(0, workflow.basedir)
 from helpers.profiles import PROFILES
 from helpers.dependencies import parameters_used, helper_files, source_digest
-from helpers.workflow import check_settings, claim, data_files, failures
+from helpers.workflow import check_settings, claim, data_files, failures, sweep_cells
 
 # A notebook reads results of those before it and writes results, figures (as png and pdf), movies
 # and files at the top of its build folder; besides, results/<notebook>.json with its numbers.
@@ -86,6 +86,7 @@ try:
     if workflow.is_main_process and not workflow.dryrun:
         lock = claim(Path(FOLDER, ".lock"))
     arguments = {name: given(f"notebooks/{name}.ipynb") for name in NOTEBOOKS}
+    jobs = sweep_cells(Path(workflow.basedir, "sweep.yml"))
 except ValueError as error:
     sys.exit(str(error))
 
@@ -145,6 +146,34 @@ for notebook, files in NOTEBOOKS.items():
             "{sys.executable:q} -m nbconvert --to html --CoalesceStreamsPreprocessor.enabled=True"
             " --log-level ERROR --output-dir {FOLDER}/notebooks {params.kept} 2>> {log}\n"
             "mv {params.kept} {FOLDER}/notebooks/\n"
+
+
+SWEEP = f"build/{settings['profile']}/sweep"
+
+
+rule sweep:
+    message:
+        f"Every cell of {SWEEP} is up to date"
+    input:
+        [f"{SWEEP}/{cell}/seed{seed}/metrics.json" for cell, seed in jobs],
+
+
+rule cell:
+    message:
+        "Running {wildcards.cell}, seed {wildcards.seed}"
+    input:
+        f"{FOLDER}/results/scan.h5",
+        helper_files(Path(workflow.basedir, "helpers/sweep.py")),
+    output:
+        f"{SWEEP}/{{cell}}/seed{{seed}}/metrics.json",
+    log:
+        f"{SWEEP}/{{cell}}/seed{{seed}}/log.txt",
+    wildcard_constraints:
+        seed=r"\d+",
+    threads: 2
+    shell:
+        "{sys.executable:q} -m helpers.sweep run {wildcards.cell:q} --profile {settings[profile]}"
+        " --seed {wildcards.seed} --scan {input[0]} --folder $(dirname {output}) > {log} 2>&1"
 
 
 onsuccess:

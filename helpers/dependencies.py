@@ -54,7 +54,7 @@ def _names(code: list[dict], context: type) -> set[str]:
 
 
 def helper_files(notebook: Path, root: Path = ROOT) -> list[str]:
-    """Modules of ``helpers`` that a notebook imports, directly or through one another.
+    """Modules of ``helpers`` that a notebook or module imports, directly or through one another.
 
     Of a package that hands on names of its modules, those modules count whose names are used.
     Files that a module names and that lie beside it (a style sheet) count as imported.
@@ -65,8 +65,11 @@ def helper_files(notebook: Path, root: Path = ROOT) -> list[str]:
         Paths relative to `root`, sorted.
     """
     found: set[tuple[Path, str]] = set()
-    trees = [(ast.Module([part for cell in cells(notebook, "code") for part in _tree(cell).body], []),
-              root)]
+    if notebook.suffix == ".py":
+        trees = [(ast.parse(notebook.read_text(encoding="utf-8")), notebook.parent)]
+    else:
+        trees = [(ast.Module([part for cell in cells(notebook, "code") for part in _tree(cell).body], []),
+                  root)]
     while trees:
         tree, folder = trees.pop()
         for path in _named_files(tree, folder, root):

@@ -42,3 +42,27 @@ def matched_spearman(embeddings: np.ndarray, truth: np.ndarray) -> np.ndarray:
     rows, columns = linear_sum_assignment(-scores)
     matched[rows] = scores[rows, columns]
     return matched
+
+
+def matched_correlation(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """|Pearson| of channels of two embeddings (n, channels) matched one to one (Hungarian method).
+
+    Returns the correlations of the pairs, as many as the smaller embedding has channels.
+    """
+    together = np.abs(np.corrcoef(first.T, second.T)[: first.shape[1], first.shape[1] :])
+    return together[linear_sum_assignment(-together)]
+
+
+def spatial_autocorrelation(values: np.ndarray, seed: int) -> tuple[float, float]:
+    """Moran's I of a map (rows, columns) over its four neighbours, and that of the map shuffled.
+
+    1 where neighbours are alike, about 0 where they are independent (Moran, Biometrika 1950).
+    """
+    shuffled = np.random.default_rng(seed).permutation(values.ravel()).reshape(values.shape)
+    return _moran(values), _moran(shuffled)
+
+
+def _moran(values: np.ndarray) -> float:
+    centred = values - values.mean()
+    products = [centred[1:] * centred[:-1], centred[:, 1:] * centred[:, :-1]]
+    return float(np.concatenate([p.ravel() for p in products]).mean() / np.square(centred).mean())

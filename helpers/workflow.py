@@ -5,14 +5,16 @@ from __future__ import annotations
 import fcntl
 import re
 from collections.abc import Iterable
+from dataclasses import fields
 from pathlib import Path
 from typing import IO
 
 import jsonschema
+import yaml
 
 from helpers.dependencies import cells
 from helpers.paths import ROOT
-from helpers.profiles import WEIGHTS
+from helpers.profiles import WEIGHTS, Network, Training
 
 KEYWORDS = ("auto", "twin", "zenodo")
 DATA = "auto, twin, zenodo, drive:<id> or the path of an HDF5 file"
@@ -82,6 +84,34 @@ def data_files(data: str, folder: Path = ROOT / "data") -> list[str]:
     if data == "auto":
         return [str(p) for p in sorted([*folder.glob("*.h5"), *folder.glob("*.hdf5")])[:1]]
     return [data] if Path(data).is_absolute() else []
+
+
+def sweep_cells(path: Path) -> list[tuple[str, int]]:
+    """Every (cell, seed) that a file such as sweep.yml asks for.
+
+    Raises
+    ------
+    ValueError
+        If the file is not as expected, or varies what cannot be varied.
+    """
+    names = {"vae": {field.name for part in (Network, Training) for field in fields(part)},
+             "dl": {"atoms", "sparsity"}}
+    try:
+        sweep = yaml.safe_load(path.read_text(encoding="utf-8"))
+        jobs = [("headline", int(seed)) for seed in sweep["seeds"]]
+        jobs += [(f"control.{benchmark}.{model}.{order}", 0)
+                 for benchmark, orders in sweep.get("controls", {}).items()
+                 for order, models in orders.items() for model in models]
+        varied = [(model, name, value) for model, grid in sweep.get("vary", {}).items()
+                  for name, values in grid.items() for value in values]
+    except (yaml.YAMLError, AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path} cannot be read ({error!r}): expected seeds, controls and vary as in the "
+                         "one that came with the project; correct it.") from None
+    for model, name, _ in varied:
+        if name not in names.get(model, ()):
+            raise ValueError(f"{path} varies {model}.{name}: expected {' or '.join(names)}, and a name from "
+                             "helpers/profiles.py, or atoms or sparsity; correct the name.")
+    return jobs + [(f"vary.{model}.{name}={value}", 0) for model, name, value in varied]
 
 
 def claim(path: Path) -> IO:

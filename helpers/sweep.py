@@ -1,0 +1,196 @@
+"""Many trainings side by side: seeds, controls and one value changed at a time.
+
+``make sweep`` lets Snakemake run every cell of sweep.yml as a job of its own, by
+``python -m helpers.sweep run CELL …``, and then ``python -m helpers.sweep collect FOLDER``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Iterable
+from dataclasses import fields, replace
+from itertools import combinations
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import numpy as np
+from sklearn.metrics import mean_squared_error
+
+from helpers.controls import Benchmark, beps_benchmark, run_control, toy_benchmark
+from helpers.data import Scan, load_scan, stack_channels, standardised
+from helpers.inference import active_channels, decode, encode, mean_kl, reconstruct
+from helpers.linear import learn_dictionary, pca_errors
+from helpers.metrics import matched_correlation, matched_spearman, spatial_autocorrelation
+from helpers.paper import PAPER
+from helpers.paths import ROOT, atomic
+from helpers.profiles import Network, Profile, get_profile
+from helpers.record import write_json
+from helpers.training import Trained, train
+from helpers.workflow import sweep_cells
+
+DICTIONARY = {"atoms": int(PAPER["beps.dl.atoms"]), "sparsity": 1.0}  # paper, section 2
+
+
+def run_cell(cell: str, profile: Profile, scan: Scan, seed: int, folder: Path) -> dict[str, float]:
+    """Metrics of one cell; `folder` keeps checkpoints, so that a killed job goes on.
+
+    Raises
+    ------
+    ValueError
+        If the cell is none of sweep.yml's kinds.
+    """
+    kind, _, rest = cell.partition(".")
+    if kind == "headline":
+        return toy_headline(profile, seed, folder) | beps_headline(profile, scan, seed, folder)
+    if kind == "control":
+        name, model, order = rest.split(".")
+        benchmark = toy_benchmark(profile, seed) if name == "toy" else beps_benchmark(profile, scan)
+        return run_control(benchmark, model, order, seed=seed, folder=folder)
+    if kind == "vary" and "=" in rest:
+        name, value = rest.split("=")
+        model, _, name = name.partition(".")
+        vary = vary_vae if model == "vae" else vary_dictionary
+        return {f"sensitivity.{rest}": vary(profile, scan, seed, folder, name, float(value))}
+    raise ValueError(f"cell {cell!r} is unknown: expected headline, control.… or vary.…; see sweep.yml")
+
+
+def toy_headline(profile: Profile, seed: int, folder: Path) -> dict[str, float]:
+    """The toy numbers of metrics.json that depend on the seed."""
+    benchmark = toy_benchmark(profile, seed)
+    run = _trained(benchmark, seed, folder)
+    x, gamut = benchmark.spectra, benchmark.heldout
+    means = encode(run.model, gamut)[0]
+    active = active_channels(mean_kl(run.model, gamut))
+    atoms = learn_dictionary(x[..., 0], 3, PAPER["toy.dl.best_lambda"], profile.dictionary_iterations, seed)
+    return {
+        "toy.pca3.mse_gamut": pca_errors(x[..., 0], gamut[..., 0])[2],
+        "toy.dl.mse_gamut": mean_squared_error(gamut[..., 0], atoms.transform(gamut[..., 0]) @ atoms.components_),
+        "toy.vae.mse_gamut": mean_squared_error(gamut.ravel(), decode(run.model, means).ravel()),
+        "toy.vae.found": run.found, "toy.vae.active": len(active),
+        "toy.vae.spearman": matched_spearman(means[:, active], benchmark.truth).mean(),
+        "toy.vae.seconds": run.seconds,
+        "toy.vae.seconds_to_paper_mse": run.seconds_to(PAPER["toy.vae.mse_gamut"]),
+    }
+
+
+def beps_headline(profile: Profile, scan: Scan, seed: int, folder: Path) -> dict[str, float]:
+    """The BEPS numbers of metrics.json that depend on the seed; the embedding is kept beside them."""
+    benchmark = beps_benchmark(profile, scan)
+    run = _trained(benchmark, seed, folder)
+    x, heldout = benchmark.spectra, benchmark.heldout
+    every = standardised(scan)[0].astype("float32")
+    active = active_channels(mean_kl(run.model, every[scan.usable]))
+    embedding = encode(run.model, every)[0][:, active]
+    with atomic(folder / "embedding.npz") as temporary:
+        np.savez_compressed(temporary, embedding=embedding[scan.usable])
+    flat, flat_heldout = stack_channels(x), stack_channels(heldout)
+    atoms = learn_dictionary(flat, DICTIONARY["atoms"], DICTIONARY["sparsity"], profile.dictionary_iterations, seed)
+    pca = pca_errors(flat, flat_heldout)[4]
+    error = mean_squared_error(flat_heldout, stack_channels(reconstruct(run.model, heldout)))
+    neighbours = [spatial_autocorrelation(channel.reshape(scan.shape), seed) for channel in embedding.T]
+    return {
+        "beps.pca5.mse_heldout": pca, "beps.vae.mse_heldout": error, "beps.vae.heldout_over_pca5": error / pca,
+        "beps.vae.mse": mean_squared_error(
+            stack_channels(every[scan.usable]), stack_channels(reconstruct(run.model, every[scan.usable]))),
+        "beps.dl.mse_heldout": mean_squared_error(flat_heldout, atoms.transform(flat_heldout) @ atoms.components_),
+        "beps.vae.found": run.found, "beps.vae.active": len(active), "beps.vae.seconds": run.seconds,
+        "beps.vae.moran": np.mean([moran for moran, _ in neighbours]),
+        "beps.vae.moran_shuffled": np.mean([null for _, null in neighbours]),
+    }
+
+
+def _trained(benchmark: Benchmark, seed: int, folder: Path) -> Trained:
+    run = train(benchmark.network, benchmark.training, benchmark.spectra, benchmark.drive,
+                watched=benchmark.heldout[:10], validation=benchmark.heldout[:2000], seed=seed,
+                title=benchmark.name, folder=folder)
+    run.restore_chosen()
+    return run
+
+
+def vary_vae(profile: Profile, scan: Scan, seed: int, folder: Path, name: str, value: float) -> float:
+    """Held-out error on the scan with one value of network or training changed."""
+    benchmark = beps_benchmark(profile, scan)
+    part = "network" if name in {field.name for field in fields(Network)} else "training"
+    settings = getattr(benchmark, part)
+    value = type(getattr(settings, name))(value)
+    benchmark = replace(benchmark, **{part: replace(settings, **{name: value})})
+    run = _trained(benchmark, seed, folder)
+    return mean_squared_error(benchmark.heldout.ravel(), reconstruct(run.model, benchmark.heldout).ravel())
+
+
+def vary_dictionary(profile: Profile, scan: Scan, seed: int, folder: Path, name: str, value: float) -> float:
+    """Held-out error on the scan with n or λ of the dictionary changed."""
+    benchmark = beps_benchmark(profile, scan)
+    flat, heldout = stack_channels(benchmark.spectra), stack_channels(benchmark.heldout)
+    settings = DICTIONARY | {name: type(DICTIONARY[name])(value)}
+    atoms = learn_dictionary(flat, settings["atoms"], settings["sparsity"], profile.dictionary_iterations, seed)
+    return mean_squared_error(heldout, atoms.transform(heldout) @ atoms.components_)
+
+
+def collect(folder: Path) -> dict[str, dict[str, float]]:
+    """All finished cells of a folder as {name: {median, min, max, n}} over seeds.
+
+    The sensitivity of a model is the largest over the smallest held-out error of its grid, the
+    profile's own values among them. The stability of the maps is the mean |correlation| of the
+    channels of two seeds, matched one to one.
+    """
+    values: dict[str, list[float]] = {}
+    for path in sorted(folder.glob("*/seed*/metrics.json")):
+        for name, value in json.loads(path.read_text(encoding="utf-8")).items():
+            if value is not None:
+                values.setdefault(name, []).append(value)
+    for model in ("vae", "dl"):
+        grid = [value for name in values if name.startswith(f"sensitivity.{model}.") for value in values[name]]
+        own = values.get(f"beps.{model}.mse_heldout", [])[:1]
+        if grid and own:
+            values[f"sensitivity.{model}.spread"] = [max(grid + own) / min(grid + own)]
+    embeddings = []
+    for path in sorted(folder.glob("headline/seed*/embedding.npz")):
+        with np.load(path, allow_pickle=False) as stored:
+            embeddings.append(stored["embedding"])
+    if len(embeddings) > 1:
+        values["beps.vae.stability"] = [matched_correlation(a, b).mean() for a, b in combinations(embeddings, 2)]
+    return {name: {"median": float(np.median(got)), "min": float(min(got)), "max": float(max(got)), "n": len(got)}
+            for name, got in sorted(values.items())}
+
+
+def missing(folder: Path, jobs: Iterable[tuple[str, int]]) -> list[str]:
+    """One line for each job that has left no result, naming its log."""
+    return [f"{cell}, seed {seed}: failed or not run; see {folder / cell / f'seed{seed}' / 'log.txt'}"
+            for cell, seed in jobs if not (folder / cell / f"seed{seed}" / "metrics.json").is_file()]
+
+
+def main() -> None:
+    """Run one cell, or collect all."""
+    parser = argparse.ArgumentParser(prog="python -m helpers.sweep", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    one = commands.add_parser("run")
+    one.add_argument("cell")
+    one.add_argument("--profile", required=True)
+    one.add_argument("--seed", type=int, required=True)
+    one.add_argument("--scan", type=Path, required=True)
+    one.add_argument("--folder", type=Path, required=True)
+    every = commands.add_parser("collect")
+    every.add_argument("folder", type=Path)
+    given = parser.parse_args()
+    if given.command == "run":
+        given.folder.mkdir(parents=True, exist_ok=True)
+        profile, scan = get_profile(given.profile), load_scan(given.scan)
+        metrics = run_cell(given.cell, profile, scan, given.seed, given.folder)
+        write_json(given.folder / "metrics.json",
+                   {name: float(v) if np.isfinite(v) else None for name, v in metrics.items()})
+        return
+    jobs = sweep_cells(ROOT / "sweep.yml")
+    write_json(given.folder / "sweep.json", collect(given.folder))
+    left = missing(given.folder, jobs)
+    print(f"{len(jobs) - len(left)} of {len(jobs)} cells are done; {given.folder / 'sweep.json'} has the numbers")
+    print(*left, sep="\n", end="\n" if left else "", file=sys.stderr)
+    sys.exit(bool(left))
+
+
+if __name__ == "__main__":
+    main()
