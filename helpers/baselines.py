@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import time
-import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,15 +17,16 @@ from sklearn.decomposition import (
     TruncatedSVD,
     sparse_encode,
 )
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.preprocessing import StandardScaler
 
 from helpers.data import Scan, stack_channels, standardised
 from helpers.linear import (
     learn_dictionary,
     learn_positive_dictionary,
+    one_warning,
     pca_errors,
     refit_on_support,
+    stopped_short,
 )
 
 # Objective settled when an iteration changes it by less than this share.
@@ -104,8 +103,8 @@ def _fit_sparse_pca(training, n, seed, sparsity, iterations):
 
 
 def _fit_nmf(training, n, seed, sparsity, iterations):
-    shift, limit = training.min(axis=0), 10 * iterations
-    model = NMF(n, init="nndsvda", max_iter=limit, random_state=seed).fit(training - shift)
+    shift, limit = training.min(axis=0), 30 * iterations
+    model = NMF(n, init="nndsvda", max_iter=limit, tol=TOLERANCE, random_state=seed).fit(training - shift)
     return _Fitted(lambda spectra: model.transform(np.maximum(spectra - shift, 0)),
                    lambda codes: model.inverse_transform(codes) + shift, model.n_iter_, limit)
 
@@ -134,26 +133,12 @@ _MODELS = (
 )
 
 
-@contextmanager
-def _counted() -> Iterator[list]:
-    """Collect warnings of solvers that stopped short, and let every other warning through."""
-    kept = []
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        yield kept
-    for warning in caught:
-        if issubclass(warning.category, ConvergenceWarning) or "matching pursuit ended" in str(warning.message):
-            kept.append(warning)
-        else:
-            warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
-
-
 def _error(spectra: np.ndarray, model: np.ndarray) -> float:
     return float(np.square(spectra - model).mean())
 
 
 def _measured(name, note, fitted, fit_seconds, fit_warnings, training, spectra) -> Baseline:
-    with _counted() as caught:
+    with stopped_short() as caught:
         errors = _error(training, fitted.decode(fitted.encode(training)))
         embeddings = fitted.encode(spectra)
     converged = fitted.limit is None or fitted.iterations < fitted.limit
@@ -197,8 +182,9 @@ def compare(training: np.ndarray, spectra: np.ndarray, n: int, seed: int, *, spa
     sparsity : float
         λ of dictionary learning: the paper has 0.57 for the toy and 1 for BEPS.
     iterations : int
-        At most so many of dictionary learning and sparse PCA, and ten times as many of NMF,
-        FastICA and k-means. `Baseline.converged` tells where they were not enough.
+        At most so many of dictionary learning and sparse PCA, ten times as many of FastICA and
+        k-means, thirty times of NMF, which are cheaper. `Baseline.converged` tells where they were
+        not enough.
 
     Returns
     -------
@@ -215,13 +201,13 @@ def compare(training: np.ndarray, spectra: np.ndarray, n: int, seed: int, *, spa
                          f"of shape {training.shape}; change n or give more spectra")
     rows = []
     for name, fit, note in _MODELS:
-        with _counted() as caught:
+        with stopped_short() as caught:
             began = time.perf_counter()
             fitted = fit(training, n, seed, sparsity, iterations)
             seconds = time.perf_counter() - began
         rows.append(_measured(name, note.format(sparsity=sparsity), fitted, seconds, len(caught),
                               training, spectra))
-    with _counted() as caught:
+    with stopped_short() as caught:
         began = time.perf_counter()
         model = learn_dictionary(training, n, sparsity, iterations, seed, TOLERANCE)
         seconds = time.perf_counter() - began
@@ -248,11 +234,12 @@ def errors_along_lambda(training: np.ndarray, spectra: np.ndarray, atoms: int, g
         "coded at its own λ" and "coded at λ = 1".
     """
     errors = {"coded at its own λ": [], "coded at λ = 1": []}
-    for sparsity in grid:
-        atoms_found = learn_dictionary(training, atoms, sparsity, iterations, seed, TOLERANCE).components_
-        for name, alpha in zip(errors, (sparsity, 1.0), strict=True):
-            codes = sparse_encode(spectra, atoms_found, algorithm="lasso_cd", alpha=alpha)
-            errors[name].append(_error(spectra, codes @ atoms_found))
+    with one_warning("dictionary learning along λ"):
+        for sparsity in grid:
+            found = learn_dictionary(training, atoms, sparsity, iterations, seed, TOLERANCE).components_
+            for name, alpha in zip(errors, (sparsity, 1.0), strict=True):
+                codes = sparse_encode(spectra, found, algorithm="lasso_cd", alpha=alpha)
+                errors[name].append(_error(spectra, codes @ found))
     return {name: np.array(values) for name, values in errors.items()}
 
 
@@ -282,24 +269,28 @@ def toy_attempts(training: np.ndarray, spectra: np.ndarray, seed: int, atoms: in
     """
     rows = [(f"PCA, {n} components", float(error))
             for n, error in enumerate(pca_errors(training, spectra, atoms), start=1)]
-    fits = {"DL": learn_dictionary(training, atoms, sparsity, iterations, seed, TOLERANCE),
-            "mini-batch DL": MiniBatchDictionaryLearning(
-                atoms, alpha=sparsity, max_iter=iterations, fit_algorithm="cd", random_state=seed).fit(training)}
     codings = {f"lasso at {sparsity:g}": {"algorithm": "lasso_cd", "alpha": sparsity}} | _codings(atoms)
-    for (fit, model) in fits.items():
-        for coding, options in codings.items():
-            codes = sparse_encode(spectra, model.components_, **options)
-            rows.append((f"{fit} fitted at {sparsity:g}, {coding}", _error(spectra, codes @ model.components_)))
+    with one_warning("toy, dictionary learning"):
+        fits = {"DL": learn_dictionary(training, atoms, sparsity, iterations, seed, TOLERANCE),
+                "mini-batch DL": MiniBatchDictionaryLearning(
+                    atoms, alpha=sparsity, max_iter=iterations, fit_algorithm="cd", random_state=seed,
+                ).fit(training)}
+        for fit, model in fits.items():
+            found = model.components_
+            rows += [(f"{fit} fitted at {sparsity:g}, {coding}",
+                      _error(spectra, sparse_encode(spectra, found, **options) @ found))
+                     for coding, options in codings.items()]
     return rows
 
 
 def _scalings(scan: Scan) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Stacked spectra under each scaling, and what a unit of it is in physical units."""
-    physical, together = scan.spectra, (0, 1)
+    """Stacked spectra of the usable pixels under each scaling, and its unit in physical units."""
+    physical, together = scan.spectra[scan.usable], (0, 1)
     least, extent = physical.min(together), np.ptp(physical, axis=together)
     mean, deviation = physical.mean(axis=1, keepdims=True), physical.std(axis=1, keepdims=True)
     per_step = StandardScaler().fit(stack_channels(physical))
     global_z, scaler = standardised(scan)
+    global_z = global_z[scan.usable]
 
     def stacked(spectra, unit):
         return stack_channels(spectra), stack_channels(np.broadcast_to(unit, physical.shape))
@@ -337,18 +328,22 @@ def beps_attempts(scan: Scan, seed: int, atoms: int = 5, sparsity: float = 1.0, 
         What was done, and the value.
     """
     rows, steps = [], len(scan.voltage_V)
-    for scaling, (scaled, unit) in _scalings(scan).items():
-        spectra, unit = scaled[scan.usable], np.broadcast_to(unit, scaled.shape)[scan.usable]
-        part = spectra[::every]
-        plain = learn_dictionary(part, atoms, sparsity, iterations, seed, TOLERANCE).components_
-        positive = learn_positive_dictionary(part, atoms, sparsity, iterations, seed)
-        models = {"mean spectrum alone": np.broadcast_to(spectra.mean(0), spectra.shape)}
-        for coding, options in _codings(atoms).items():
-            models[f"DL, {coding}"] = sparse_encode(spectra, plain, **options) @ plain
-        models["DL from k-means, positive lasso"] = positive.transform(spectra) @ positive.components_
-        for model, reconstruction in models.items():
-            rows += _measures(f"{scaling}; {model}", spectra - reconstruction, unit, steps)
+    with one_warning("BEPS, dictionary learning"):
+        for scaling, (spectra, unit) in _scalings(scan).items():
+            unit = np.broadcast_to(unit, spectra.shape)
+            for model, made in _beps_models(spectra, spectra[::every], atoms, sparsity, iterations, seed):
+                rows += _measures(f"{scaling}; {model}", spectra - made, unit, steps)
     return rows
+
+
+def _beps_models(spectra, part, atoms, sparsity, iterations, seed) -> Iterator[tuple[str, np.ndarray]]:
+    """Reconstructions of the spectra by dictionaries fitted on a part of them."""
+    yield "mean spectrum alone", spectra.mean(axis=0)
+    plain = learn_dictionary(part, atoms, sparsity, iterations, seed, TOLERANCE).components_
+    for coding, options in _codings(atoms).items():
+        yield f"DL, {coding}", sparse_encode(spectra, plain, **options) @ plain
+    positive = learn_positive_dictionary(part, atoms, sparsity, iterations, seed)
+    yield "DL from k-means, positive lasso", positive.transform(spectra) @ positive.components_
 
 
 def _measures(name: str, residual: np.ndarray, unit: np.ndarray, steps: int) -> list[tuple[str, float]]:

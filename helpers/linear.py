@@ -6,12 +6,48 @@ scikit-learn 1.9 takes `dict_init` of `DictionaryLearning` into account only tog
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA, DictionaryLearning, sparse_encode
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.preprocessing import normalize
+
+
+@contextmanager
+def stopped_short() -> Iterator[list]:
+    """Collect warnings of solvers that stopped short, and let every other warning through.
+
+    Coordinate descent inside dictionary learning warns spectrum by spectrum: hundreds of lines
+    that say less than their number.
+
+    Yields
+    ------
+    list of warnings.WarningMessage
+        Filled when the block ends.
+    """
+    kept = []
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield kept
+    for warning in caught:
+        if issubclass(warning.category, ConvergenceWarning) or "matching pursuit ended" in str(warning.message):
+            kept.append(warning)
+        else:
+            warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
+
+
+@contextmanager
+def one_warning(what: str) -> Iterator[None]:
+    """Sum up the solvers that stopped short in the block as one ConvergenceWarning."""
+    with stopped_short() as caught:
+        yield
+    if caught:
+        warnings.warn(f"{what}: {len(caught)} solver runs stopped short of their tolerance",
+                      ConvergenceWarning, stacklevel=3)
 
 
 def learn_dictionary(spectra: np.ndarray, atoms: int, sparsity: float, iterations: int,
@@ -81,11 +117,12 @@ def reference_34_errors(
     """
     rms = np.empty((len(alphas), len(components)))
     converged = np.empty(rms.shape, bool)
-    for i, alpha in enumerate(alphas):
-        for j, n in enumerate(components):
-            model = learn_positive_dictionary(training, n, alpha, iterations, seed)
-            rms[i, j] = np.sqrt(np.square(spectra - model.transform(spectra) @ model.components_).mean())
-            converged[i, j] = model.n_iter_ < iterations
+    with one_warning("dictionary learning from k-means"):
+        for i, alpha in enumerate(alphas):
+            for j, n in enumerate(components):
+                model = learn_positive_dictionary(training, n, alpha, iterations, seed)
+                rms[i, j] = np.sqrt(np.square(spectra - model.transform(spectra) @ model.components_).mean())
+                converged[i, j] = model.n_iter_ < iterations
     return rms, converged
 
 

@@ -1,0 +1,243 @@
+"""Linear models of equal size against bounds, closed forms and known dictionaries."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.decomposition import DictionaryLearning
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.preprocessing import StandardScaler, normalize
+
+from helpers import toy
+from helpers.baselines import beps_attempts, compare, errors_along_lambda, toy_attempts
+from helpers.data import simulated_scan
+from helpers.linear import (
+    learn_dictionary,
+    learn_positive_dictionary,
+    one_warning,
+    pca_errors,
+    reference_34_errors,
+    refit_on_support,
+    stopped_short,
+)
+
+NAMES = ["PCA", "SVD, uncentred", "DL, lasso", "DL, lasso refit", "DL, OMP", "Mini-batch DL, lasso", "Sparse PCA",
+         "NMF, shifted", "FastICA", "k-means"]
+
+
+def toy_spectra(n: int = 300) -> tuple[np.ndarray, np.ndarray]:
+    training, gamut = (toy.spectra(toy.sample_rgb(n, 0, stream)) for stream in ("training", "gamut"))
+    scaler = StandardScaler().fit(training)
+    return scaler.transform(training), scaler.transform(gamut)
+
+
+@pytest.fixture(scope="module")
+def toy_rows():
+    training, gamut = toy_spectra()
+    return {row.name: row for row in compare(training, gamut, 3, 0, sparsity=0.57, iterations=30)}
+
+
+@settings(deadline=None, max_examples=25)
+@given(seed=st.integers(0, 10**6), n=st.integers(1, 5), count=st.integers(12, 40),
+       offset=st.sampled_from([0.0, 3.0, -50.0]), power=st.sampled_from([1, 3]),
+       sparsity=st.sampled_from([0.01, 0.5, 2.0]))
+def test_no_linear_model_is_below_pca_on_the_training_spectra(seed, n, count, offset, power, sparsity):
+    rng = np.random.default_rng(seed)
+    spectra = rng.normal(size=(count, 7)) ** power * rng.exponential(size=7) + offset
+    rows = compare(spectra, spectra[:5], n, seed, sparsity=sparsity, iterations=15)
+    assert [row.name for row in rows] == NAMES
+    bound = np.square(np.linalg.svd(spectra - spectra.mean(0), compute_uv=False))[n:].sum() / spectra.size
+    assert rows[0].mse_training == pytest.approx(bound, rel=1e-6)
+    for row in rows:
+        assert row.mse_training >= bound * (1 - 1e-6), row.name
+        assert row.embeddings.shape == (5, n)
+
+
+def test_errors_of_exact_models_have_closed_forms(toy_rows):
+    training, gamut = toy_spectra()
+    assert toy_rows["PCA"].mse == pytest.approx(pca_errors(training, gamut)[2], rel=1e-9)
+    beyond = np.square(np.linalg.svd(training, compute_uv=False))[3:].sum() / training.size
+    assert toy_rows["SVD, uncentred"].mse_training == pytest.approx(beyond, rel=1e-9)
+    assert toy_rows["FastICA"].mse == pytest.approx(toy_rows["PCA"].mse, rel=1e-9)
+
+
+def test_more_freedom_in_the_codes_lowers_the_error_with_the_same_atoms(toy_rows):
+    lasso, refit, omp = (toy_rows[f"DL, {coding}"].mse_training for coding in ("lasso", "lasso refit", "OMP"))
+    assert omp < refit < lasso
+
+
+def test_kmeans_codes_choose_one_centre_and_distinct_spectra_cost_nothing():
+    centres = 10 * np.random.default_rng(1).normal(size=(4, 9))
+    spectra = np.repeat(centres, 8, axis=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # whitening of a rank of 3 with 4 components
+        rows = compare(spectra, centres, 4, 0, iterations=5)
+    kmeans = rows[NAMES.index("k-means")]
+    assert kmeans.mse_training == pytest.approx(0, abs=1e-20)
+    assert (np.sort(kmeans.embeddings, axis=1) == [0, 0, 0, 1]).all()
+
+
+def test_pca_is_indifferent_to_the_order_of_steps():
+    training, gamut = toy_spectra()
+    shuffled = np.random.default_rng(0).permutation(training.shape[1])
+    np.testing.assert_allclose(pca_errors(training[:, shuffled], gamut[:, shuffled]),
+                               pca_errors(training, gamut), rtol=1e-9)
+
+
+def test_same_seed_same_numbers(toy_rows):
+    training, gamut = toy_spectra()
+    for row in compare(training, gamut, 3, 0, sparsity=0.57, iterations=30):
+        assert row.mse == toy_rows[row.name].mse, row.name
+
+
+def test_fits_that_stop_short_say_so_and_nothing_leaks():
+    training, gamut = toy_spectra(100)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", ConvergenceWarning)
+        rows = {row.name: row for row in compare(training, gamut, 3, 0, iterations=1)}
+    assert not rows["DL, lasso"].converged and rows["DL, lasso"].iterations == 1
+    assert not rows["NMF, shifted"].converged and rows["NMF, shifted"].warnings > 0
+    assert rows["PCA"].converged and rows["PCA"].iterations is None and rows["PCA"].warnings == 0
+
+
+@pytest.mark.parametrize("n", [0, 7, 9])
+def test_a_size_that_cannot_be_is_refused(n):
+    with pytest.raises(ValueError, match=f"n is {n}: expected 1 to 6 components"):
+        compare(np.ones((20, 7)), np.ones((2, 7)), n, 0)
+
+
+def test_lasso_codes_meet_the_optimality_conditions():
+    """0 is in the subdifferential of ½‖x − Dγ‖² + λ‖γ‖₁ (Tibshirani, J. R. Stat. Soc. B 1996)."""
+    training, _ = toy_spectra(150)
+    model = learn_dictionary(training, 3, 0.57, 20, 0)
+    codes = model.transform(training)
+    slope = (training - codes @ model.components_) @ model.components_.T
+    assert (np.abs(slope) <= 0.57 + 2e-3).all()
+    np.testing.assert_allclose(slope[codes != 0], 0.57 * np.sign(codes[codes != 0]), atol=2e-3)
+
+
+def test_refit_is_least_squares_on_each_support():
+    rng = np.random.default_rng(0)
+    atoms, spectra = rng.normal(size=(5, 12)), rng.normal(size=(40, 12))
+    codes = rng.normal(size=(40, 5)) * (rng.random((40, 5)) < 0.5)
+    codes[0] = 0
+    refitted = refit_on_support(spectra, atoms, codes)
+    for spectrum, code, fitted in zip(spectra, codes, refitted, strict=True):
+        assert not fitted[code == 0].any()
+        chosen = atoms[code != 0]
+        np.testing.assert_allclose(chosen @ (spectrum - fitted @ atoms), 0, atol=1e-10)
+
+
+def sparse_truth() -> tuple[np.ndarray, np.ndarray]:
+    """Four positive atoms, and spectra that are each one of them, scaled."""
+    rng = np.random.default_rng(2)
+    atoms = normalize(rng.random((4, 20)) ** 3)
+    return atoms, (rng.integers(0, 4, 200)[:, None] == range(4)) * rng.uniform(5, 9, (200, 1)) @ atoms
+
+
+def test_positive_dictionary_finds_the_atoms_that_made_the_spectra():
+    atoms, spectra = sparse_truth()
+    model = learn_positive_dictionary(spectra, 4, 0.01, 50, 0)
+    overlap = normalize(model.components_) @ atoms.T
+    assert sorted(overlap.argmax(axis=1)) == [0, 1, 2, 3]
+    assert overlap.max(axis=1) == pytest.approx(1, abs=1e-4)
+    assert (model.transform(spectra) >= 0).all()
+
+
+def test_a_dictionary_without_codes_is_no_start_for_scikit_learn():
+    """Why `learn_positive_dictionary` hands over codes as well; drop them when this fails."""
+    atoms, spectra = sparse_truth()
+    fits = [DictionaryLearning(4, alpha=0.5, max_iter=1, fit_algorithm="cd", dict_init=start, random_state=0)
+            .fit(spectra).components_ for start in (None, atoms.copy())]
+    np.testing.assert_array_equal(*fits)
+
+
+def test_reference_34_grows_with_alpha_and_says_when_it_stopped_short():
+    training, gamut = toy_spectra(200)
+    rms, converged = reference_34_errors(training, gamut, (2, 3, 4), (0.5, 2.0))
+    assert rms.shape == converged.shape == (2, 3)
+    assert (rms[1] > rms[0]).all()
+    bound = np.sqrt(pca_errors(training, training, 4)[1:])
+    assert (reference_34_errors(training, training, (2, 3, 4), (0.5,))[0] >= bound).all()
+    assert not reference_34_errors(training, gamut, (3,), (0.5,), iterations=1)[1].any()
+
+
+def test_only_a_coding_at_1_has_its_minimum_inside_the_grid():
+    training, gamut = toy_spectra(400)
+    errors = errors_along_lambda(training, gamut, 3, (0.05, 0.4, 1.0, 1.6), 0, iterations=30)
+    own, at_one = errors["coded at its own λ"], errors["coded at λ = 1"]
+    assert (np.diff(own) > 0).all()
+    assert at_one.argmin() in (1, 2)
+    assert own[2] == at_one[2]
+
+
+def test_toy_attempts_come_near_0_184_only_where_coding_is_not_at_the_own_lambda():
+    rows = toy_attempts(*toy_spectra(400), seed=0)
+    values = dict(rows)
+    assert len(values) == len(rows) and np.isfinite(list(values.values())).all()
+    assert values["DL fitted at 0.57, lasso at 0.57"] < 0.16
+    assert 0.18 < values["DL fitted at 0.57, lasso at 1"] < 0.21
+    assert values["DL fitted at 0.57, OMP, 3 of 3"] < values["DL fitted at 0.57, OMP, 1 of 3"]
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_beps_attempts_agree_with_each_other():
+    rows = beps_attempts(simulated_scan(0, (12, 12)), 0, atoms=2, iterations=8, every=2)
+    values = dict(rows)
+    assert len(values) == len(rows) and np.isfinite(list(values.values())).all()
+    model = "one z per channel; DL, lasso at 1: "
+    assert values[model + "RMS"] ** 2 == pytest.approx(values[model + "MSE"])
+    assert values[model + "MSE summed over channels"] == pytest.approx(2 * values[model + "MSE"])
+    # The mean spectrum is the same in physical units, however the spectra were scaled.
+    in_kHz = [values[f"{scaling}; mean spectrum alone: MSE of the resonance (kHz²)"] for scaling in
+              ("one z per channel", "z per step", "0 to 1 per channel", "not scaled")]
+    assert in_kHz == pytest.approx([in_kHz[0]] * 4, rel=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_beps_attempts_of_one_channel_leave_pixels_out_and_name_no_second():
+    scan = simulated_scan(0, (8, 8))
+    unusable = np.zeros((8, 8), bool)
+    unusable[0, 0] = True
+    tried = []
+    for size in (1e-6, 1e6):
+        cube = scan.piezoresponse.copy()
+        cube[0, 0] = size * np.random.default_rng(0).normal(size=cube.shape[-1])
+        part = replace(scan, piezoresponse=cube, resonance_kHz=None, unusable=unusable)
+        tried.append(dict(beps_attempts(part, 0, atoms=2, iterations=3, every=2)))
+    assert tried[0] == tried[1]
+    assert not [name for name in tried[0] if "alone, one z" in name or "kHz" in name or "summed" in name]
+
+
+def warn_of_solver(times: int) -> None:
+    for _ in range(times):
+        warnings.warn("solver", ConvergenceWarning, stacklevel=1)
+
+
+def test_other_warnings_pass():
+    caught = []
+
+    def work():
+        with stopped_short() as kept:
+            warnings.warn("other", UserWarning, stacklevel=1)
+            warn_of_solver(2)
+        caught.extend(kept)
+
+    with pytest.warns(UserWarning, match="other"):
+        work()
+    assert [str(warning.message) for warning in caught] == ["solver", "solver"]
+
+
+@pytest.mark.parametrize("times", [0, 3])
+def test_solvers_that_stopped_short_are_summed_up(times):
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        with one_warning("fit"):
+            warn_of_solver(times)
+    expected = ["fit: 3 solver runs stopped short of their tolerance"] if times else []
+    assert [str(warning.message) for warning in seen] == expected
