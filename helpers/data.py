@@ -35,8 +35,9 @@ __all__ = [
     "EXPECTED", "PUBLISHED_DOIS", "PUBLISHED_LAG_STEPS", "Choice", "Cleaning", "DataError", "Scan",
     "drive_waveform", "heldout_blocks", "in_physical_units", "inspect", "load_scan",
     "resonance_lag_steps", "save_scan", "simulated_scan", "stack_channels", "standardised",
-    "unstack_channels",
+    "training_pixels", "unstack_channels",
 ]
+MOST_TRAINED = 20_000  # pixels; five to six times those of the paper
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,9 @@ class Scan:
         What was chosen, assumed and changed on reading.
     cleaning : Report, optional
         Which points were flagged and interpolated (helpers.cleaning).
+    turned : bool
+        Whether maps are turned on the page so that the domain bands of the published film, which the
+        twin imitates, stand upright.
     """
 
     piezoresponse: np.ndarray
@@ -82,6 +86,7 @@ class Scan:
     topography: np.ndarray | None = None
     notes: tuple[str, ...] = ()
     cleaning: Report | None = None
+    turned: bool = False
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -106,13 +111,21 @@ class Scan:
             return np.ones(self.shape[0] * self.shape[1], bool)
         return ~self.unusable.ravel()
 
+    def masked(self, values: np.ndarray) -> np.ndarray:
+        """A copy of `values`, shape (rows * columns, ...), that is NaN at unusable pixels."""
+        return np.where(self.usable.reshape(-1, *[1] * (np.ndim(values) - 1)), values, np.nan)
+
+    def maps(self, values: np.ndarray) -> np.ndarray:
+        """Values of shape (rows * columns, n) as n maps, NaN at unusable pixels."""
+        return self.masked(values).T.reshape(-1, *self.shape)
+
 
 def simulated_scan(seed: int, shape: tuple[int, int] = (60, 60)) -> Scan:
     """The twin (helpers.twin) as a scan, its truth beside the loops."""
     made = twin.simulate(seed, shape)
     digest = hashlib.sha256(made.piezoresponse.tobytes() + made.resonance_kHz.tobytes())
     return Scan(made.piezoresponse, made.resonance_kHz, made.voltage_V, "twin",
-                f"simulated twin, seed {seed}", digest.hexdigest(), 2.0, made.truth)
+                f"simulated twin, seed {seed}", digest.hexdigest(), 2.0, made.truth, turned=True)
 
 
 def load_scan(path: Path | str, choice: Choice | None = None, cleaning: Cleaning | None = None) -> Scan:
@@ -158,7 +171,7 @@ def load_scan(path: Path | str, choice: Choice | None = None, cleaning: Cleaning
         "twin" if loops.truth or origin["kind"] == "twin" else "measured", origin["path"],
         origin.get("sha256") or sha256_of(path), loops.size_um, loops.truth,
         unusable if unusable.any() else None, loops.topography,
-        tuple(dict.fromkeys(notes)), report)
+        tuple(dict.fromkeys(notes)), report, loops.turned)
 
 
 def _check_shapes(loops: Loops, path: Path) -> None:
@@ -233,7 +246,7 @@ def save_scan(scan: Scan, path: Path) -> None:
             file.create_dataset("unusable", data=scan.unusable)
         file.attrs["notes"] = list(scan.notes)
         file.attrs.update(kind=scan.source, path=scan.path, sha256=scan.sha256,
-                          scan_size_um=scan.size_um, resonance_lag_steps=0)
+                          scan_size_um=scan.size_um, resonance_lag_steps=0, turned=scan.turned)
 
 
 def standardised(scan: Scan) -> tuple[np.ndarray, StandardScaler]:
@@ -265,7 +278,7 @@ def stack_channels(spectra: np.ndarray) -> np.ndarray:
     return spectra.transpose(0, 2, 1).reshape(len(spectra), -1)
 
 
-def unstack_channels(stacked: np.ndarray, channels: int = 2) -> np.ndarray:
+def unstack_channels(stacked: np.ndarray, channels: int) -> np.ndarray:
     """Undo `stack_channels`."""
     return stacked.reshape(len(stacked), channels, -1).transpose(0, 2, 1)
 
@@ -291,7 +304,7 @@ def heldout_blocks(shape: tuple[int, int], every: int, side: int | None = None) 
         One block in so many is held out, on a lattice that visits all rows and columns of
         blocks; 0 holds nothing out.
     side : int, optional
-        Side of a block in pixels; a tenth of the rows where left out.
+        Side of a block in pixels; a tenth of the rows or columns, the fewer, where left out.
 
     Returns
     -------
@@ -299,9 +312,28 @@ def heldout_blocks(shape: tuple[int, int], every: int, side: int | None = None) 
     """
     if every == 0:
         return np.zeros(shape[0] * shape[1], bool)
-    side = side or max(1, shape[0] // 10)
+    side = side or max(1, min(shape) // 10)
     row, column = (index // side for index in np.indices(shape))
     return ((column + 3 * row) % every == 0).ravel()
+
+
+def training_pixels(scan: Scan, heldout: np.ndarray, most: int = MOST_TRAINED) -> np.ndarray:
+    """Pixels that models are fitted to: usable, not held out, evenly thinned to at most `most`.
+
+    Parameters
+    ----------
+    scan : Scan
+    heldout : ndarray of bool, shape (rows * columns,)
+    most : int, optional
+
+    Returns
+    -------
+    ndarray of bool, shape (rows * columns,)
+    """
+    able = np.flatnonzero(scan.usable & ~heldout)
+    chosen = np.zeros(len(heldout), bool)
+    chosen[able[np.linspace(0, len(able) - 1, min(most, len(able))).round().astype(int)]] = True
+    return chosen
 
 
 if __name__ == "__main__":

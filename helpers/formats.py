@@ -9,9 +9,10 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import zipfile
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from dataclasses import field as made_by
 from pathlib import Path
 
@@ -29,7 +30,8 @@ EXPECTED = (
     "and `voltage` (steps,), or another format that data/README.md lists"
 )
 MOST_BYTES = 8 * 2**30  # of one array in memory
-BATCH_BYTES = 64 * 2**20  # of raw spectra in memory
+MOST_PIXELS = 2**16  # of a scan; of a larger one, every n-th row and column is used
+BATCH_BYTES = 64 * 2**20  # of one read from a large dataset
 SHO_FIELDS = ("Amplitude [V]", "Frequency [Hz]", "Phase [rad]")
 ALIASES = {
     "piezoresponse": ("piezoresponse", "loops", "loopdata_mixed"),
@@ -89,6 +91,8 @@ class Loops:
     truth : dict of str to ndarray (rows, columns)
     unusable : ndarray of bool, shape (rows, columns), optional
         Pixels that an earlier cleaning gave up.
+    turned : bool
+        Whether maps are to be turned as those of the published scan.
     """
 
     piezoresponse: np.ndarray
@@ -101,6 +105,7 @@ class Loops:
     origin: dict[str, str] = made_by(default_factory=dict)
     truth: dict[str, np.ndarray] = made_by(default_factory=dict)
     unusable: np.ndarray | None = None
+    turned: bool = False
 
 
 def recognise(path: Path) -> str:
@@ -176,7 +181,7 @@ def read(path: Path, choice: Choice | None = None) -> Loops:
         "npy": _read_numpy, "npz": _read_numpy}
     try:
         kind = recognise(path)
-        return readers[kind](path, choice)
+        return _thinned(readers[kind](path, choice))
     except DataError:
         raise
     except Exception as error:  # broken files make the libraries raise almost anything
@@ -185,19 +190,46 @@ def read(path: Path, choice: Choice | None = None) -> Loops:
                         ) from error
 
 
-def _numbers(path: Path, name: str, array: h5py.Dataset | np.ndarray) -> np.ndarray:
-    """A real array as float64, not larger than memory should be asked for."""
+def _numbers(path: Path, name: str, array: h5py.Dataset | np.ndarray, every: int = 1) -> np.ndarray:
+    """A real array, or every so many rows and columns of it, as float64 that fits into memory."""
     if not isinstance(array, h5py.Dataset | np.ndarray) or array.dtype.kind not in "fiu":
         raise DataError(f"{path}: `{name}` is not an array of real numbers: expected {EXPECTED}; "
                         "store it as floats")
-    _check_size(path, name, array)
-    return np.asarray(array, "float64")
+    _check_size(path, name, array, array.size // every**2)
+    return np.asarray(array if every == 1 else array[::every, ::every], "float64")
 
 
-def _check_size(path: Path, name: str, array: h5py.Dataset | np.ndarray) -> None:
-    if array.size * max(8, array.dtype.itemsize) > MOST_BYTES:
+def _check_size(path: Path, name: str, array: h5py.Dataset | np.ndarray, values: int | None = None) -> None:
+    """Refuse an array of which too many values, all unless given, would be read."""
+    if (array.size if values is None else values) * max(8, array.dtype.itemsize) > MOST_BYTES:
         raise DataError(f"{path}: `{name}` has shape {array.shape}, more than {MOST_BYTES >> 30} GiB: "
                         "expected loops that fit into memory; store a part of the scan")
+
+
+def _every(shape: tuple[int, ...]) -> int:
+    """Every so many rows and columns leave at most about MOST_PIXELS of a cube; 1 for a list."""
+    return max(1, math.ceil(math.sqrt(shape[0] * shape[1] / MOST_PIXELS))) if len(shape) > 2 else 1
+
+
+def _thinning(every: int, shape: tuple[int, ...]) -> list[str]:
+    """The note on a scan of `shape` of which not all rows and columns are used."""
+    note = f"of {shape[0]} × {shape[1]} pixels, more than {MOST_PIXELS}, one row and column in {every} is used"
+    return [note] if every > 1 else []
+
+
+def _thinned(loops: Loops) -> Loops:
+    """Loops that a reader had to take whole, at most about MOST_PIXELS of them."""
+    every = _every(loops.piezoresponse.shape)
+    if every == 1:
+        return loops
+
+    def part(cube: np.ndarray | None) -> np.ndarray | None:
+        return None if cube is None else cube[::every, ::every].copy()
+
+    return replace(
+        loops, piezoresponse=part(loops.piezoresponse), resonance_kHz=part(loops.resonance_kHz),
+        truth={name: part(values) for name, values in loops.truth.items()}, unusable=part(loops.unusable),
+        notes=(*loops.notes, *_thinning(every, loops.piezoresponse.shape)))
 
 
 def _in_kHz(resonance: np.ndarray) -> tuple[np.ndarray, str]:
@@ -222,22 +254,32 @@ def _read_own(path: Path, choice: Choice) -> Loops:
             raise DataError(f"{path} has no dataset {', '.join(sorted(missing))} "
                             f"(it has {', '.join(sorted(file)) or 'none'}): expected {EXPECTED}; "
                             "rename or add it")
-        loops, voltage_V = (_numbers(path, name, file[name]) for name in ("piezoresponse", "voltage"))
-        resonance = _numbers(path, "resonance", file["resonance"]) if "resonance" in file else None
+        whole = file["piezoresponse"].shape if isinstance(file["piezoresponse"], h5py.Dataset) else ()
+        every = _every(whole)
+        loops = _numbers(path, "piezoresponse", file["piezoresponse"], every)
+        voltage_V = _numbers(path, "voltage", file["voltage"])
+        resonance = _numbers(path, "resonance", file["resonance"], every) if "resonance" in file else None
         lag = resonance_lag_steps(file)
         if resonance is not None and resonance.ndim:
             resonance = np.roll(resonance, -lag, axis=-1)
         notes = [str(note) for note in file.attrs.get("notes", [])] or ["HDF5 of this repository"]
         if lag:
             notes.append(f"resonance moved ahead by {lag} steps to meet the voltage")
+        notes += _thinning(every, whole)
         topography = _numbers(path, "topography", file["topography"]) if "topography" in file else None
-        truth = {name: values[:] for name, values in file.get("truth", {}).items()}
-        unusable = np.asarray(file["unusable"], bool) if "unusable" in file else None
+        truth = {name: values[::every, ::every] for name, values in file.get("truth", {}).items()}
+        unusable = np.asarray(file["unusable"][::every, ::every], bool) if "unusable" in file else None
         origin = {name: str(file.attrs[name]) for name in ("kind", "path", "sha256") if name in file.attrs}
-        size_um = float(file.attrs.get("scan_size_um", 2.0))
+        published = _is_published(file)
+        size_um = float(file.attrs.get("scan_size_um", 2.0 if published else np.nan))
+        turned = bool(file.attrs.get("turned", published))
     absent = [name for name, value in (("resonance", resonance), ("topography", topography)) if value is None]
     return Loops(loops, voltage_V, resonance, tuple(notes), tuple(absent), size_um, topography, origin, truth,
-                 unusable)
+                 unusable, turned)
+
+
+def _is_published(file: h5py.File) -> bool:
+    return any(doi in str(file.attrs.get("source", "")) for doi in PUBLISHED_DOIS)
 
 
 def resonance_lag_steps(file: h5py.File) -> int:
@@ -252,8 +294,7 @@ def resonance_lag_steps(file: h5py.File) -> int:
     """
     if "resonance_lag_steps" in file.attrs:
         return int(file.attrs["resonance_lag_steps"])
-    published = any(doi in str(file.attrs.get("source", "")) for doi in PUBLISHED_DOIS)
-    return PUBLISHED_LAG_STEPS if published else 0
+    return PUBLISHED_LAG_STEPS if _is_published(file) else 0
 
 
 def _only_one_scan(path: Path, choice: Choice) -> None:
@@ -312,7 +353,7 @@ def _read_matlab(path: Path, choice: Choice) -> Loops:
     topography = next((m for m in maps if m.ndim == 2 and min(m.shape) > 1), None)
     optional = {f"Outw{cycle}_mixed": resonance, "topo*": topography}
     absent = [name for name, value in optional.items() if value is None]
-    return Loops(loops, voltage_V, resonance, tuple(notes), tuple(absent), 2.0, topography)
+    return Loops(loops, voltage_V, resonance, tuple(notes), tuple(absent), 2.0, topography, turned=True)
 
 
 def _matlab_voltage(path: Path, get: Callable[[str], np.ndarray | None], cycle: int, choice: Choice
@@ -412,11 +453,13 @@ def _read_numpy(path: Path, choice: Choice) -> Loops:
             raise DataError(f"{path} holds {', '.join(arrays) or 'nothing'}: expected one array of loops, or "
                             "`piezoresponse`, `resonance` and `voltage`; name them so")
         found["piezoresponse"] = many[0]
-    loops = _numbers(path, "piezoresponse", found["piezoresponse"])
-    notes = ["NumPy file, which states no units"]
+    shape = found["piezoresponse"].shape
+    every = _every(shape) if len(shape) == 4 or shape[-1] > 8 else 1  # of a cube, not of a list of pixels
+    loops = _numbers(path, "piezoresponse", found["piezoresponse"], every)
+    notes = ["NumPy file, which states no units", *_thinning(every, shape)]
     channels = _channels(path, loops, choice, notes)
     if found["resonance"] is not None:
-        resonance = _numbers(path, "resonance", found["resonance"])
+        resonance = _numbers(path, "resonance", found["resonance"], every)
         channels = channels[:1] + _channels(path, resonance, choice, notes)
     if len(channels) > 2:
         notes.append(f"channels 1 and 2 of {len(channels)} taken as piezoresponse and resonance")
@@ -558,8 +601,6 @@ def _select(path: Path, main: h5py.Dataset, choice: Choice) -> _Selection:
         raise DataError(f"{path}: `{main.name}` has no fitting spectroscopic indices and values: expected "
                         f"(axes, {main.shape[1]}) of each; write the file with pyUSID")
     _check_size(path, indices.name, indices)
-    if main.dtype.kind != "c":  # raw spectra are read in batches
-        _check_size(path, main.name, main)
     labels = _words(indices, "labels") or _words(values, "labels")
     if len(labels) != len(indices) or "DC_Offset" not in labels:
         raise DataError(f"{path}: `{main.name}` has the axes {', '.join(labels) or 'none'}: expected "
@@ -620,8 +661,33 @@ def _chosen_columns(path: Path, axes: dict[str, np.ndarray], values: dict[str, n
     return kept, tuple(notes)
 
 
-def _grid(path: Path, main: h5py.Dataset) -> tuple[tuple[int, int], np.ndarray, np.ndarray, float]:
-    """Rows and columns, the row and column of each position, and the width (µm)."""
+@dataclass(frozen=True)
+class _Grid:
+    """Where the positions of a USID dataset lie."""
+
+    shape: tuple[int, int]
+    kept: np.ndarray  # (positions,) of bool
+    row: np.ndarray  # (kept positions,)
+    column: np.ndarray
+    width_um: float
+    notes: tuple[str, ...]
+
+    def read(self, main: h5py.Dataset) -> Iterator[np.ndarray]:
+        """The kept positions, a batch that fits into memory at a time."""
+        batch = max(1, BATCH_BYTES // (main.shape[1] * main.dtype.itemsize))
+        for start in range(0, len(main), batch):
+            if self.kept[start:start + batch].any():
+                yield main[start:start + batch][self.kept[start:start + batch]]
+
+    def lay(self, flat: np.ndarray) -> np.ndarray:
+        """(kept positions, steps) as (rows, columns, steps), NaN where nothing was measured."""
+        cube = np.full((*self.shape, flat.shape[1]), np.nan)
+        cube[self.row, self.column] = flat
+        return cube
+
+
+def _grid(path: Path, main: h5py.Dataset, selection: _Selection) -> _Grid:
+    """Rows and columns of the positions; of a scan too large, only some of each are kept."""
     indices = _ancillary(main, "Position_Indices")
     if indices is None or indices.ndim != 2 or indices.shape[0] != main.shape[0]:
         raise DataError(f"{path}: `{main.name}` has no fitting position indices: expected ({main.shape[0]}, "
@@ -641,7 +707,13 @@ def _grid(path: Path, main: h5py.Dataset) -> tuple[tuple[int, int], np.ndarray, 
     if len(set(zip(row_of.ravel(), column_of.ravel(), strict=True))) != main.shape[0]:
         raise DataError(f"{path}: positions of `{main.name}` occur more than once: expected one spectrum at "
                         "each row and column; store one pass of the scan")
-    return (len(rows), len(columns)), row_of.ravel(), column_of.ravel(), _width_um(main, labels.index(column))
+    shape, width_um = (len(rows), len(columns)), _width_um(main, labels.index(column))
+    every = _every((*shape, 1))
+    row_of, column_of = row_of.ravel(), column_of.ravel()
+    kept = (row_of % every == 0) & (column_of % every == 0)
+    _check_size(path, main.name, main, int(kept.sum()) * len(selection.voltage_V))
+    return _Grid(tuple(-(-n // every) for n in shape), kept, row_of[kept] // every, column_of[kept] // every,
+                 width_um, tuple(_thinning(every, shape)))
 
 
 def _width_um(main: h5py.Dataset, axis: int) -> float:
@@ -658,33 +730,33 @@ def _width_um(main: h5py.Dataset, axis: int) -> float:
     return float(width) if width < 1e4 else float("nan")
 
 
-def _on_grid(flat: np.ndarray, shape: tuple[int, int], row: np.ndarray, column: np.ndarray) -> np.ndarray:
-    """(positions, steps) as (rows, columns, steps), NaN where nothing was measured."""
-    cube = np.full((*shape, flat.shape[1]), np.nan)
-    cube[row, column] = flat
-    return cube
-
-
 def _usid_loops(path: Path, file: h5py.File, name: str, fits: list[str], choice: Choice) -> Loops:
     """Projected loops, with the resonance of the fit that they come from."""
     main = file[name]
-    selection, (shape, row, column, width) = _select(path, main, choice), _grid(path, main)
-    loops = _on_grid(main[:][:, selection.columns], shape, row, column)
+    selection = _select(path, main, choice)
+    grid = _grid(path, main, selection)
+
+    def cube(name: str, part: str | None = None) -> np.ndarray:
+        rows = [b[part] if part else b for b in grid.read(file[name])]
+        return grid.lay(np.concatenate([values[:, selection.columns] for values in rows]))
+
+    loops = cube(name)
     above = [fit for fit in fits if name.startswith(fit.rpartition("/")[0])]
     fit = next((fit for fit in above if file[fit].shape == main.shape), None)
     resonance = None
     if fit:
-        resonance = _on_grid(file[fit]["Frequency [Hz]"][:, selection.columns] / 1e3, shape, row, column)
+        resonance = cube(fit, "Frequency [Hz]") / 1e3
     notes = [f"USID file, loops of {name}", *selection.notes, *([f"resonance of {fit}"] if fit else [])]
-    return _usid_result(loops, selection, resonance, tuple(notes), width)
+    return _usid_result(loops, selection, resonance, tuple(notes), grid)
 
 
 def _usid_oscillators(path: Path, file: h5py.File, name: str, choice: Choice) -> Loops:
     """Loops from oscillators, fitted by BGlib or, from raw spectra, here."""
     main = file[name]
-    selection, (shape, row, column, width) = _select(path, main, choice), _grid(path, main)
+    selection = _select(path, main, choice)
+    grid = _grid(path, main, selection)
     if main.dtype.names:
-        table = main[:][:, selection.columns]
+        table = np.concatenate([batch[:, selection.columns] for batch in grid.read(main)])
         amplitude, resonance_Hz, phase = (np.asarray(table[part], float) for part in SHO_FIELDS)
         amplitude[amplitude == 0] = np.nan  # never fitted
         resonance_Hz[np.isnan(amplitude)] = np.nan
@@ -693,25 +765,24 @@ def _usid_oscillators(path: Path, file: h5py.File, name: str, choice: Choice) ->
         raise DataError(f"{path}: `{name}` has no axis Frequency: expected band-excitation spectra; the file "
                         "has no fits either, so add Raw_Data-SHO_Fit_000/Fit")
     else:
-        amplitude, resonance_Hz, phase, r2 = _fit_raw(main, selection)
+        amplitude, resonance_Hz, phase, r2 = _fit_raw(main, selection, grid)
         how = f"USID file, oscillators fitted to {name}, median R² {np.nanmedian(r2):.3f}"
     theta = optimum_rotation(amplitude, phase, selection.voltage_V)
-    loops = _on_grid(piezoresponse(amplitude, phase, theta), shape, row, column)
-    resonance = _on_grid(resonance_Hz / 1e3, shape, row, column)
+    loops = grid.lay(piezoresponse(amplitude, phase, theta))
+    resonance = grid.lay(resonance_Hz / 1e3)
     notes = (how, *selection.notes, f"P = A cos(φ + θ) with the optimum θ = {theta:.3f} rad")
-    return _usid_result(loops, selection, resonance, notes, width)
+    return _usid_result(loops, selection, resonance, notes, grid)
 
 
 def _usid_result(loops: np.ndarray, selection: _Selection, resonance: np.ndarray | None,
-                 notes: tuple[str, ...], width: float) -> Loops:
-    absent = {"topography": True, "size of the scan": np.isnan(width), "resonance": resonance is None}
+                 notes: tuple[str, ...], grid: _Grid) -> Loops:
+    absent = {"topography": True, "size of the scan": np.isnan(grid.width_um), "resonance": resonance is None}
     missing = tuple(name for name, lacking in absent.items() if lacking)
-    return Loops(loops, selection.voltage_V, resonance, notes, missing, width)
+    return Loops(loops, selection.voltage_V, resonance, notes + grid.notes, missing, grid.width_um)
 
 
-def _fit_raw(main: h5py.Dataset, selection: _Selection) -> list[np.ndarray]:
-    """A, ω₀ / 2π (Hz), φ and R² of every position and step, read in batches."""
-    batch = max(1, BATCH_BYTES // (main.shape[1] * main.dtype.itemsize))
+def _fit_raw(main: h5py.Dataset, selection: _Selection, grid: _Grid) -> list[np.ndarray]:
+    """A, ω₀ / 2π (Hz), φ and R² of every kept position and step, read in batches."""
     order = np.argsort(selection.frequency_Hz)
     frequency_Hz, columns = selection.frequency_Hz[order], selection.columns[:, order]
     sample = main[:: max(1, len(main) // 8)][:8][:, columns]
@@ -719,8 +790,8 @@ def _fit_raw(main: h5py.Dataset, selection: _Selection) -> list[np.ndarray]:
     conjugate = np.nanmedian(fit_sho(sample.conj(), frequency_Hz).r2) > np.nanmedian(
         fit_sho(sample, frequency_Hz).r2)
     parts = []
-    for start in range(0, len(main), batch):
-        spectra = main[start:start + batch][:, columns]
+    for batch in grid.read(main):
+        spectra = batch[:, columns]
         fit = fit_sho(spectra.conj() if conjugate else spectra, frequency_Hz)
         parts.append((fit.amplitude, fit.frequency, fit.phase, fit.r2))
     return [np.concatenate(part) for part in zip(*parts, strict=True)]

@@ -160,7 +160,7 @@ def test_stacked_channels_lie_one_after_the_other(scan):
     stacked = stack_channels(spectra)
     np.testing.assert_array_equal(stacked[:, :96], spectra[..., 0])
     np.testing.assert_array_equal(stacked[:, 96:], spectra[..., 1])
-    np.testing.assert_array_equal(unstack_channels(stacked), spectra)
+    np.testing.assert_array_equal(unstack_channels(stacked, 2), spectra)
 
 
 @pytest.mark.parametrize("start", [0, 24, 48, 60, 72])
