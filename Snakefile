@@ -177,9 +177,11 @@ rule cell:
 
 
 onsuccess:
-    loops = json.loads(Path(FOLDER, "run.json").read_text()).get("data", {}).get("source", "")
+    finished = Path(FOLDER, "run.json")
+    loops = json.loads(finished.read_text())["data"]["source"] if finished.is_file() else ""
     drawn = {"twin": ", drawn from the simulated twin", "measured": ", drawn from measured loops"}
-    print(f"Figures, movies and numbers are in {FOLDER}{drawn.get(loops, '')}", file=sys.stderr)
+    if loops:
+        print(f"Figures, movies and numbers are in {FOLDER}{drawn[loops]}", file=sys.stderr)
 
 
 onerror:

@@ -18,13 +18,20 @@ from pathlib import Path
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import numpy as np
-from sklearn.metrics import mean_squared_error
+from sklearn.decomposition import PCA
+from sklearn.ensemble import RandomForestRegressor
+from sklearn.metrics import mean_squared_error, r2_score, roc_auc_score
+from sklearn.model_selection import GroupKFold, cross_val_predict
 
 from helpers.controls import Benchmark, beps_benchmark, run_control, toy_benchmark
-from helpers.data import Scan, load_scan, stack_channels, standardised
+from helpers.data import Scan, load_scan, simulated_scan, stack_channels, standardised
 from helpers.inference import active_channels, decode, encode, mean_kl, reconstruct
 from helpers.linear import learn_dictionary, pca_errors
-from helpers.metrics import matched_correlation, matched_spearman, spatial_autocorrelation
+from helpers.metrics import (
+    matched_correlation,
+    matched_spearman,
+    spatial_autocorrelation,
+)
 from helpers.paper import PAPER
 from helpers.paths import ROOT, atomic
 from helpers.profiles import Network, Profile, get_profile
@@ -33,6 +40,8 @@ from helpers.training import Trained, train
 from helpers.workflow import sweep_cells
 
 DICTIONARY = {"atoms": int(PAPER["beps.dl.atoms"]), "sparsity": 1.0}  # paper, section 2
+
+FRACTIONS = ("c", "a", "charged_wall", "three_state")
 
 
 def run_cell(cell: str, profile: Profile, scan: Scan, seed: int, folder: Path) -> dict[str, float]:
@@ -46,6 +55,8 @@ def run_cell(cell: str, profile: Profile, scan: Scan, seed: int, folder: Path) -
     kind, _, rest = cell.partition(".")
     if kind == "headline":
         return toy_headline(profile, seed, folder) | beps_headline(profile, scan, seed, folder)
+    if kind == "twin":
+        return twin_truth(profile, seed, folder)
     if kind == "control":
         name, model, order = rest.split(".")
         benchmark = toy_benchmark(profile, seed) if name == "toy" else beps_benchmark(profile, scan)
@@ -55,7 +66,7 @@ def run_cell(cell: str, profile: Profile, scan: Scan, seed: int, folder: Path) -
         model, _, name = name.partition(".")
         vary = vary_vae if model == "vae" else vary_dictionary
         return {f"sensitivity.{rest}": vary(profile, scan, seed, folder, name, float(value))}
-    raise ValueError(f"cell {cell!r} is unknown: expected headline, control.… or vary.…; see sweep.yml")
+    raise ValueError(f"cell {cell!r} is unknown: expected headline, twin, control.… or vary.…; see sweep.yml")
 
 
 def toy_headline(profile: Profile, seed: int, folder: Path) -> dict[str, float]:
@@ -101,6 +112,37 @@ def beps_headline(profile: Profile, scan: Scan, seed: int, folder: Path) -> dict
         "beps.vae.moran": np.mean([moran for moran, _ in neighbours]),
         "beps.vae.moran_shuffled": np.mean([null for _, null in neighbours]),
     }
+
+
+def twin_truth(profile: Profile, seed: int, folder: Path) -> dict[str, float]:
+    """How well embeddings of a simulated twin predict what every pixel was made of.
+
+    A random forest predicts the fractions of the mechanisms, cross-validated over blocks of
+    pixels: ``twin.{model}.r2.{fraction}``, and ``twin.{model}.auc.three_state``, the area under
+    the ROC curve for pixels that are mostly of the three-state kind.
+    """
+    scan = simulated_scan(seed, profile.twin_shape)
+    benchmark = beps_benchmark(profile, scan)
+    run = _trained(benchmark, seed, folder)
+    every = standardised(scan)[0].astype("float32")
+    flat, training = stack_channels(every), stack_channels(benchmark.spectra)
+    atoms = learn_dictionary(training, DICTIONARY["atoms"], DICTIONARY["sparsity"], profile.dictionary_iterations, seed)
+    embeddings = {
+        "pca5": PCA(5, random_state=0).fit(training).transform(flat), "dl": atoms.transform(flat),
+        "vae": encode(run.model, every)[0][:, active_channels(mean_kl(run.model, every))]}
+    truth = np.stack([scan.truth[name].ravel() for name in FRACTIONS], axis=1)
+    block = max(1, scan.shape[0] // 10)
+    row, column = (index.ravel() // block for index in np.indices(scan.shape))
+    scores = {}
+    for model, embedding in embeddings.items():
+        forest = RandomForestRegressor(100, min_samples_leaf=5, max_features=1 / 3, n_jobs=-1, random_state=seed)
+        predicted = cross_val_predict(forest, embedding, truth, groups=row * 1000 + column, cv=GroupKFold(5))
+        for k, name in enumerate(FRACTIONS):
+            scores[f"twin.{model}.r2.{name}"] = r2_score(truth[:, k], predicted[:, k])
+        mostly = truth[:, FRACTIONS.index("three_state")] > 0.5
+        scores[f"twin.{model}.auc.three_state"] = (
+            roc_auc_score(mostly, predicted[:, FRACTIONS.index("three_state")]) if 0 < mostly.mean() < 1 else np.nan)
+    return scores
 
 
 def _trained(benchmark: Benchmark, seed: int, folder: Path) -> Trained:

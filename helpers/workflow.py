@@ -99,6 +99,7 @@ def sweep_cells(path: Path) -> list[tuple[str, int]]:
     try:
         sweep = yaml.safe_load(path.read_text(encoding="utf-8"))
         jobs = [("headline", int(seed)) for seed in sweep["seeds"]]
+        jobs += [("twin", int(seed)) for seed in sweep.get("twin", [])]
         jobs += [(f"control.{benchmark}.{model}.{order}", 0)
                  for benchmark, orders in sweep.get("controls", {}).items()
                  for order, models in orders.items() for model in models]
