@@ -133,11 +133,11 @@ def run_control(benchmark: Benchmark, model: str, order: str, *, seed: int, fold
         One of ``CONTROLS[benchmark.name]``.
         "pca": principal components. "dense", "convolutional": plain autoencoders.
         "lstm": the full network without latent noise and at β = 0.
-        "vae": the full model, started at random like all of these, so that only noise and β set it
-        apart from "lstm". "vae_recurrent": the same without the linear path.
-        "vae_recipe": the profile's own network and start. Against it stand "vae_beta0", with
-        β = 0 from the same start; "vae_random", from a random start; and "vae_linear", without
-        the recurrent path from the same start.
+        "vae": the full model, started at random like all of these; "vae_recurrent": the same
+        without the linear path. "vae_recipe": the profile's own network and start. Against it
+        stand "vae_beta0", with β = 0 from the same start (what β adds); "vae_random", from a
+        random start (what the start adds); and "vae_linear", without the recurrent path from
+        the same start (what the recurrent path adds).
     order : str
         "kept", "shuffled" or "paired" (see the module).
     seed : int

@@ -51,9 +51,10 @@ def plot_controls(ax: Axes, runs: Sequence[Mapping[str, float]], benchmark: str)
                         markerfacecolor=face, markersize=4, gid="run")
         heights = [height + MARKS[order][2] for order in medians]
         ax.plot(list(medians.values()), heights, color="0.6", zorder=1)
-    pca = np.median([_mse(run, benchmark, "pca", "kept") for run in runs])
-    ax.axvline(pca, color=BOUND, linestyle="--", zorder=0)
-    ax.set(xscale="log", xlabel="MSE (s.d.²)", ylim=(-0.6, len(found) - 0.4))
+    bounds = [mse for run in runs if (mse := _mse(run, benchmark, "pca", "kept")) is not None]
+    if bounds:
+        ax.axvline(np.median(bounds), color=BOUND, linestyle="--", zorder=0)
+    ax.set(xscale="log", xlabel="MSE (s.d.²)", ylim=(-0.6, max(len(found), 1) - 0.4))
     ax.set_yticks(range(len(found)), [LABELS[model] for model in reversed(found)])
     plain_log_ticks(ax.xaxis)
     panel_title(ax, "", TITLES[benchmark])
