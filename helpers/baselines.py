@@ -217,7 +217,7 @@ def compare(training: np.ndarray, spectra: np.ndarray, n: int, seed: int, *, spa
 
 
 def errors_along_lambda(training: np.ndarray, spectra: np.ndarray, atoms: int, grid: Sequence[float],
-                        seed: int, iterations: int = 60) -> dict[str, np.ndarray]:
+                        seed: int, iterations: int = 40) -> dict[str, np.ndarray]:
     """Error against the λ of the fit, coded at the same λ, and coded at 1 whatever λ was.
 
     scikit-learn before 1.2 coded at 1 unless told otherwise (`transform_alpha`). Coded at its own

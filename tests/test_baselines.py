@@ -66,6 +66,23 @@ def test_errors_of_exact_models_have_closed_forms(toy_rows):
     assert toy_rows["FastICA"].mse == pytest.approx(toy_rows["PCA"].mse, rel=1e-9)
 
 
+def test_every_model_explains_more_than_the_mean_spectrum(toy_rows):
+    for row in toy_rows.values():
+        assert toy_rows["PCA"].mse_training * (1 - 1e-9) <= row.mse_training < 0.5, row.name
+        assert row.mse < 0.5, row.name
+
+
+def test_nmf_finds_parts_that_are_shifted():
+    rng = np.random.default_rng(3)
+    weights = rng.random((60, 2))
+    weights[:2] = np.eye(2)
+    parts = np.zeros((2, 8))
+    parts[0, :4], parts[1, 4:] = rng.uniform(1, 2, (2, 4))
+    spectra = weights @ parts - 3
+    nmf = compare(spectra, spectra, 2, 0, iterations=30)[NAMES.index("NMF, shifted")]
+    assert nmf.mse_training < 1e-5 * spectra.var()
+
+
 def test_more_freedom_in_the_codes_lowers_the_error_with_the_same_atoms(toy_rows):
     lasso, refit, omp = (toy_rows[f"DL, {coding}"].mse_training for coding in ("lasso", "lasso refit", "OMP"))
     assert omp < refit < lasso
