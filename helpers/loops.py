@@ -28,7 +28,7 @@ UNITS = {
 }
 
 
-def loop_features(piezoresponse: np.ndarray, resonance_kHz: np.ndarray,
+def loop_features(piezoresponse: np.ndarray, resonance_kHz: np.ndarray | None,
                   voltage_V: np.ndarray) -> dict[str, np.ndarray]:
     """Physical features of each loop; NaN where a loop does not have the feature.
 
@@ -36,8 +36,8 @@ def loop_features(piezoresponse: np.ndarray, resonance_kHz: np.ndarray,
     ----------
     piezoresponse : ndarray, shape (pixels, steps)
         Arb. u., with the sign of the polarisation.
-    resonance_kHz : ndarray, shape (pixels, steps)
-        Contact resonance.
+    resonance_kHz : ndarray, shape (pixels, steps), or None
+        Contact resonance; without it, the features of the piezoresponse alone are given.
     voltage_V : ndarray, shape (steps,)
         One cycle in the order applied, started anywhere; the last step leads to the first.
 
@@ -73,6 +73,8 @@ def loop_features(piezoresponse: np.ndarray, resonance_kHz: np.ndarray,
     """
     voltage_V, start = _closed_cycle(voltage_V)
     loops = _closed_loops("piezoresponse", piezoresponse, voltage_V, start)
+    if resonance_kHz is None:
+        return _of_piezoresponse(loops, voltage_V)
     curves = _closed_loops("resonance_kHz", resonance_kHz, voltage_V, start)
     if len(loops) != len(curves):
         raise ValueError(f"piezoresponse has {len(loops)} pixels and resonance_kHz {len(curves)}: "
