@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from helpers.figures.maps import TURNED, Orientation, lay_out, map_height
+from helpers.figures.maps import TURNED, UNUSABLE, Orientation, lay_out, map_height
 from helpers.figures.style import POSITIVE, SIGNED, label_source, page_figure
 
 SHOWN = {
@@ -53,8 +54,8 @@ def figure_loop_features(
         rows = [(values, POSITIVE, Normalize(low, high)),
                 *((error, SIGNED, Normalize(-half, half)) for error in errors.values())]
         for row, (ax, (shown, colours, norm)) in enumerate(zip(axes[:, column], rows, strict=True)):
-            image = ax.imshow(lay_out(shown, orientation), cmap=colours, norm=norm)
-            image.cmap.set_bad("0.85")
+            cmap = colormaps[colours].with_extremes(bad=UNUSABLE)
+            image = ax.imshow(lay_out(shown, orientation), cmap=cmap, norm=norm)
             ax.set(xticks=[], yticks=[])
             ax.spines[:].set_visible(False)
             if row == 0:
