@@ -1,0 +1,321 @@
+import json
+import re
+from math import nan
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from helpers import ledger
+from helpers.domains import MECHANISMS
+from helpers.ledger import (
+    BARELY,
+    CLAIMS,
+    FAILS,
+    HOLDS,
+    IN_PART,
+    NO,
+    PARTLY,
+    UNMEASURED,
+    UNTESTABLE,
+    VERDICTS,
+    YES,
+    Number,
+    at_least,
+    below,
+    higher,
+    in_all,
+    inconsistency_rows,
+    ledger_rows,
+    lower,
+    metrics_needed,
+    near,
+    verdict_counts,
+)
+from helpers.loops import UNITS
+from helpers.paper import PAPER
+from helpers.paths import ROOT
+from helpers.tables import as_markdown, number
+
+NEEDED = sorted({name for names in metrics_needed().values() for name in names})
+REFERENCE = ROOT / "data/reference/metrics.json"
+ON_MEASURED = {"beps.source": "measured"}
+COLUMNS = ["claim", "where", "measure", "result", "control", "verdict"]
+
+
+def one(value):
+    return Number(value, value, value)
+
+
+def over_seeds(low, median, high):
+    return Number(median, low, high, 3)
+
+
+def row(start, metrics, seeds=None):
+    """The row whose claim starts so."""
+    found = [row for row in ledger_rows(metrics, seeds) if row["claim"].startswith(start)]
+    assert len(found) == 1
+    return found[0]
+
+
+def verdict(start, metrics, seeds=None):
+    return row(start, metrics, seeds)["verdict"]
+
+
+# First match: a value where all that the paper claims is true, and one where none of it is.
+WORLDS = (
+    (r"toy\.dl\.mse_gamut_omp", 0.3, 2),
+    (r"toy\.dl\.mse_gamut_coded_at_1", PAPER["toy.dl.mse_gamut"], 77),
+    (r"toy\.dl\.mse_gamut", PAPER["toy.dl.mse_gamut"], 77),
+    (r"toy\.dl\.mse_painting", PAPER["toy.dl.mse_painting"], 77),
+    (r"toy\.dl\.best_lambda", PAPER["toy.dl.best_lambda"], 77),
+    (r"toy\.pca3\.mse_gamut", 1, 0.01),
+    (r"toy\.vae\.mse_gamut", 0.01, 99),
+    (r"toy\.(vae\.active|control.*channels)", PAPER["toy.vae.active"], 77),
+    (r"beps\.dl\.mse", PAPER["beps.dl.mse"], 77),
+    (r"beps\.vae\.share_below_dl", 1, 0),
+    (r"beps\.dl\.moran", 0.9, 0),
+    (r"beps\.dl\.moran_shuffled", 0, 0.1),
+    (r".*inference_seconds", 1e3, 1),
+    (r".*\.vae\.seconds", 1e5, 10),
+    (r".*\.dl\.seconds", 1e3, 1e5),
+    (r"twin\.vae\.auc.*", 0.95, 0.6),
+    (r"twin.*auc.*", 0.4, 0.9),
+    (r"(toy|twin)\.(vae|dl)\.(r2.*|dci_informativeness)", 0.9, 0.1),
+    (r"toy\.(vae|control\.vae(|_recipe|_random)\.kept)\.(mig|dci|sap|spearman)", 0.95, 0.1),
+    (r"(toy|twin).*(mig|dci|sap|spearman|r2).*", 0.4, 0.3),
+    (r".*control\.pca\.kept.*", 9, 1),
+    (r".*control\.pca\.shuffled.*", 9, 1.1),
+    (r".*control\.dense.*", 3, 3),
+    (r".*control\.lstm.*", 1, 5),
+    (r".*control\.vae\.shuffled.*", 1.5, 3.5),
+    (r".*control\.vae_linear.*", 3, 2),
+    (r".*\.vae(_recipe)?\..*", 0.5, 7),
+    (r".*", 2, 2),
+)
+
+
+def favourable(name):
+    return next(right for pattern, right, _ in WORLDS if re.fullmatch(pattern, name))
+
+
+def contrary(name):
+    return next(wrong for pattern, _, wrong in WORLDS if re.fullmatch(pattern, name))
+
+
+def world(values):
+    return {name: values(name) for name in NEEDED} | ON_MEASURED
+
+
+def test_nothing_measured_is_said_so():
+    for row in ledger_rows({}):
+        assert row["verdict"] in (UNMEASURED, UNTESTABLE)
+        assert row["result"].startswith(UNMEASURED)
+
+
+@pytest.mark.parametrize("values, expected", [(favourable, HOLDS), (contrary, FAILS)])
+def test_verdicts_follow_from_the_numbers(values, expected):
+    for claim, row in zip(CLAIMS, ledger_rows(world(values)), strict=True):
+        judged = any(check.judge for check in claim.checks)
+        assert row["verdict"] == (expected if judged else UNTESTABLE), row
+    assert verdict_counts(ledger_rows(world(values))) == {
+        verdict: {expected: len(CLAIMS) - 1, UNTESTABLE: 1}.get(verdict, 0) for verdict in VERDICTS}
+
+
+@pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.claim[:40])
+def test_each_comparison_can_turn_the_verdict(claim):
+    """No comparison is idle: the contrary numbers of it alone take the claim from holds."""
+    for check in claim.checks:
+        if check.judge is None:
+            continue
+        own = {name: contrary(name) for name in check.metrics if not name.startswith("paper.")}
+        assert claim.verdict(world(favourable) | own, {}) in (PARTLY, FAILS), check.text
+
+
+@given(st.sets(st.sampled_from(NEEDED)))
+@settings(deadline=None, max_examples=50)
+def test_a_claim_is_judged_exactly_when_its_numbers_are_there(missing):
+    known = {name: value for name, value in world(favourable).items() if name not in missing}
+    for claim, row in zip(CLAIMS, ledger_rows(known), strict=True):
+        judged = {name for check in claim.checks if check.judge for name in check.metrics}
+        if judged:
+            assert (row["verdict"] == UNMEASURED) == bool(judged & missing)
+        absent = [name for name in metrics_needed()[claim.claim] if name in missing]
+        assert (UNMEASURED in row["result"]) == bool(absent)
+        if absent:
+            assert f"`{absent[0]}`" in row["result"]
+
+
+values = st.one_of(st.none(), st.text(max_size=3), st.booleans(), st.floats(), st.integers(-5, 10**6))
+spreads = st.fixed_dictionaries({}, optional={key: values for key in ("median", "min", "max", "n")})
+
+
+@given(st.dictionaries(st.sampled_from([*NEEDED, "beps.source"]), values),
+       st.dictionaries(st.sampled_from(NEEDED), spreads | st.none()))
+@example({"beps.source": "twin"}, {"toy.vae.mse_gamut": {"median": nan}})
+@settings(deadline=None, max_examples=100)
+def test_no_content_of_the_files_is_an_exception(metrics, seeds):
+    rows = ledger_rows(metrics, seeds)
+    assert all(list(row) == COLUMNS and row["verdict"] in VERDICTS for row in rows)
+    assert sum(verdict_counts(rows).values()) == len(rows) == len(CLAIMS)
+    assert list(verdict_counts(rows)) == list(VERDICTS)
+
+
+@pytest.mark.parametrize("rows", [ledger_rows({}), ledger_rows(world(favourable)), inconsistency_rows()],
+                         ids=["empty", "full", "inconsistencies"])
+def test_rows_make_a_whole_markdown_table(rows):
+    lines = as_markdown(rows).splitlines()
+    assert len(lines) == len(rows) + 2
+    assert {line.count("|") for line in lines} == {len(rows[0]) + 1}
+    assert all(cell.strip() for row in rows for cell in row.values())
+
+
+def test_the_twin_does_not_decide_on_measured_loops():
+    on_twin = world(contrary) | {"beps.source": "twin"}
+    loops = row("On the measured loops", on_twin)
+    assert loops["verdict"] == UNTESTABLE
+    assert loops["result"].count("(simulated twin, decides nothing)") == 4
+    assert ": no" not in loops["result"]
+    order = row("The β-VAE is better because it takes account", on_twin | {
+        name: favourable(name) for name in NEEDED if name.startswith("toy.control")})
+    assert order["verdict"] == HOLDS and "simulated" in order["result"]
+    unknown = {name: value for name, value in on_twin.items() if name != "beps.source"}
+    assert verdict("On the measured loops", unknown) == UNMEASURED
+    assert "`beps.source`" in row("On the measured loops", unknown)["result"]
+
+
+def test_findings_of_the_reference_run():
+    """The verdicts that the measured numbers of seed 0 led to, rounded and written out here."""
+    measured = ON_MEASURED | {
+        "toy.pca3.mse_gamut": 0.109, "toy.vae.mse_gamut": 0.0009, "toy.dl.mse_gamut": 0.148,
+        "toy.dl.mse_gamut_omp": 0.109, "toy.dl.mse_painting": 0.149, "toy.dl.mse_gamut_coded_at_1": 0.2,
+        "toy.dl.best_lambda": 0.05, "beps.dl.mse": 0.0263, "beps.dl_omp.mse": 0.0125, "beps.pca5.mse": 0.0088,
+        "beps.vae.mse_heldout": 0.0075, "beps.pca5.mse_heldout": 0.0092, "beps.dl.mse_heldout": 0.0272,
+        "beps.dl_omp.mse_heldout": 0.0132, "toy.vae.active": 3, "toy.control.vae_random.kept.channels": 3,
+        "toy.control.vae_random.kept.spearman": 0.66, "toy.control.vae_recipe.kept.spearman": 0.985,
+        "toy.control.vae_beta0.kept.spearman": 0.985, "toy.control.vae.kept.spearman": 0.6,
+        "toy.control.lstm.kept.spearman": 0.6, "toy.start.spearman": 0.98,
+    }
+    bound = row("On the toy a β-VAE", measured)
+    assert bound["verdict"] == PARTLY
+    assert "the paper's β-VAE 0.104 below PCA 0.109: barely; and at most half of it: no" in bound["result"]
+    assert "β-VAE here 0.0009 at most half of PCA 0.109: yes" in bound["result"]
+    assert verdict("DL of the toy", measured) == PARTLY
+    assert verdict("DL of the measured loops", measured) == FAILS
+    loops = row("On the measured loops", measured)
+    assert loops["verdict"] == PARTLY and loops["result"].endswith("below PCA: yes")
+    assert verdict("The number of channels", measured) == HOLDS
+    beta = row("β, scheduled", measured)
+    assert beta["verdict"] == FAILS and beta["result"].endswith("start alone 0.98")
+
+
+def test_spread_over_seeds_is_preferred_and_printed():
+    seeds = {"beps.vae.mse_heldout": {"median": 0.0076, "min": 0.0075, "max": 0.0095, "n": 3},
+             "beps.pca5.mse_heldout": {"median": 0.0092, "min": 0.0092, "max": 0.0092, "n": 3}}
+    metrics = world(favourable) | {"beps.vae.mse_heldout": 1e-9}
+    found = row("On the measured loops", metrics, seeds)
+    assert "0.0076 (0.0075 to 0.0095, n = 3)" in found["result"]
+    assert found["result"].endswith("below PCA: barely") and found["verdict"] == PARTLY
+    seeds["beps.vae.mse_heldout"]["max"] = None
+    assert "1e-09" in row("On the measured loops", metrics, seeds)["result"]
+
+
+@pytest.mark.parametrize("wins, answer", [(12, YES), (5, IN_PART), (0, NO)])
+def test_features_are_counted(wins, answer):
+    features = ledger.FEATURES
+    metrics = ON_MEASURED | {f"beps.{model}.error.{name}": 2.0 for model in ("dl", "pca5") for name in features}
+    metrics |= {f"beps.vae.error.{name}": 1.0 if i < wins else 3.0 for i, name in enumerate(features)}
+    found = row("DL loses the physics", metrics)
+    assert f"closer than DL in {wins} of {len(features)} features: {answer}" in found["result"]
+    assert found["verdict"] == {YES: HOLDS, IN_PART: PARTLY, NO: FAILS}[answer]
+
+
+def test_fractions_are_averaged():
+    metrics = {f"twin.dl.r2.{name}": value for name, value in zip(MECHANISMS, (0.2, 0.4, 0.6, 1.0), strict=True)}
+    assert "mean R² of the fractions 0.55, at least 0.5: yes" in row("Linear dictionary", metrics)["result"]
+
+
+positive = st.floats(1e-6, 1e6)
+triples = st.tuples(positive, positive, positive, st.booleans()).map(
+    lambda t: over_seeds(*sorted(t[:3])) if t[3] else one(t[0]))
+
+
+@given(triples, triples)
+def test_comparisons_exclude_each_other(a, b):
+    assert not (lower(a, b) == YES and lower(b, a) != NO)
+    assert not (higher(a, b) == YES and higher(b, a) != NO)
+    if a.n > 1 or b.n > 1:
+        assert (lower(a, b) == YES) == (higher(b, a) == YES)
+    assert (lower(a, b) == NO) == (a.median >= b.median)
+    assert lower(a, a) == higher(a, a) == NO and near(a, a) != NO
+
+
+@given(triples, triples, st.floats(0.1, 0.99))
+def test_a_smaller_error_never_makes_it_worse(a, b, factor):
+    smaller = Number(*(factor * x for x in (a.median, a.low, a.high)), a.n)
+    rank = [NO, BARELY, YES].index
+    assert rank(lower(smaller, b)) >= rank(lower(a, b))
+    assert rank(lower(a, b)) >= rank(lower(a, b, ledger.MUCH))
+    assert rank(below(b.median, smaller)) >= rank(below(b.median, a))
+    assert rank(at_least(b.median, a)) >= rank(at_least(b.median, smaller))
+
+
+@pytest.mark.parametrize("answer, expected", [
+    (lower(one(0.8), one(1)), YES), (lower(one(0.95), one(1)), BARELY), (lower(one(1.01), one(1)), NO),
+    (lower(over_seeds(0.93, 0.95, 0.97), one(1)), YES), (lower(over_seeds(0.9, 0.95, 1.1), one(1)), BARELY),
+    (lower(one(0.44), one(1), 0.5), YES), (lower(one(0.49), one(1), 0.5), BARELY),
+    (higher(one(0.93), one(0.9)), YES), (higher(one(0.91), one(0.9)), BARELY), (higher(one(0.9), one(0.9)), NO),
+    (at_least(0.5, one(0.5)), YES), (at_least(0.5, over_seeds(0.4, 0.6, 0.7)), BARELY),
+    (below(0.5, one(0.5)), NO), (below(0.5, over_seeds(0.4, 0.45, 0.7)), BARELY),
+    (near(one(1.09), one(1)), YES), (near(one(0.89), one(1)), NO), (near(over_seeds(0.8, 1, 1), one(1)), BARELY),
+    (near(one(3), one(3), share=0), YES), (near(one(4), one(3), share=0), NO),
+    (in_all(one(0), one(4)), NO), (in_all(one(4), one(4)), YES), (in_all(one(1), one(4)), IN_PART),
+])
+def test_answers(answer, expected):
+    assert answer == expected
+
+
+def test_no_number_of_a_result_is_typed():
+    """Digits in a sentence come from metrics, the paper, or a threshold with a name and a reason."""
+    named = {number(value) for key, value in vars(ledger).items()
+             if key.isupper() or key.endswith("_s") if isinstance(value, (int, float))}
+    allowed = named | {"0", "1"}  # β = 0 and λ = 1, settings that the metrics' names state
+    for claim in CLAIMS:
+        for check in claim.checks:
+            text = re.sub(r"\{\d?\}|R²", "", check.text)
+            assert set(re.findall(r"\d+(?:\.\d+)?", text)) <= allowed, check.text
+
+
+def test_names_are_those_of_the_contract():
+    """Names of the paper, of the features and of the stored run, or of a stated pattern."""
+    stored = set(json.loads(REFERENCE.read_text())) if REFERENCE.is_file() else set()
+    patterns = [
+        r"toy\.(pca3|dl|vae|start)\.(mig|dci|dci_informativeness|sap|r2|spearman|offset)", r"(toy|beps)\.vae\.found",
+        rf"beps\.(pca5|dl|vae)\.error\.({'|'.join(UNITS)})", r"beps\.(pca5|dl|vae)\.(offset|mse_moran)",
+        r"beps\.dl\.moran(_shuffled)?", r"beps\.vae\.(stability|share_below_dl)",
+        rf"twin\.(pca5|dl|vae)\.(r2\.({'|'.join(MECHANISMS)})|auc\.three_state)", r"sensitivity\.(dl|vae)\.spread",
+        r"(toy|beps)\.control\.\w+\.(kept|shuffled)\.(mse|channels|spearman)",
+    ]
+    for name in set(NEEDED) - stored:
+        assert any(re.fullmatch(pattern, name) for pattern in patterns), name
+    papers = {name for claim in CLAIMS for check in claim.checks for name in check.metrics if name.startswith("paper.")}
+    assert papers and {name.removeprefix("paper.") for name in papers} <= set(PAPER)
+
+
+def test_controls_are_those_that_are_trained():
+    """The sweep that comes with the project trains every control that a claim rests on."""
+    from helpers.workflow import sweep_cells
+
+    trained = {cell for cell, _ in sweep_cells(ROOT / "sweep.yml")}
+    for name in NEEDED:
+        if ".control." in name:
+            benchmark, _, model, order, _ = name.split(".")
+            assert f"control.{benchmark}.{model}.{order}" in trained
+
+
+def test_ten_inconsistencies_with_the_numbers_of_the_paper():
+    rows = inconsistency_rows()
+    assert len(rows) == 10 and all(list(row) == ["where", "says", "also says", "here"] for row in rows)
+    assert number(PAPER["toy.dl.mse_painting"]) in rows[0]["says"]
+    assert number(PAPER["toy.dl.mse_gamut"]) in rows[0]["also says"]
+    assert "13977" in rows[6]["says"]
