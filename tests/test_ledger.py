@@ -1,6 +1,6 @@
 import json
 import re
-from math import nan
+from math import inf, nan
 
 import pytest
 from hypothesis import example, given, settings
@@ -179,6 +179,7 @@ def test_the_twin_does_not_decide_on_measured_loops():
     order = row("The β-VAE is better because it takes account", on_twin | {
         name: favourable(name) for name in NEEDED if name.startswith("toy.control")})
     assert order["verdict"] == HOLDS and "simulated" in order["result"]
+    assert verdict("The β-VAE is less sensitive", on_twin) == UNTESTABLE
     unknown = {name: value for name, value in on_twin.items() if name != "beps.source"}
     assert verdict("On the measured loops", unknown) == UNMEASURED
     assert "`beps.source`" in row("On the measured loops", unknown)["result"]
@@ -233,6 +234,18 @@ def test_features_are_counted(wins, answer):
 def test_fractions_are_averaged():
     metrics = {f"twin.dl.r2.{name}": value for name, value in zip(MECHANISMS, (0.2, 0.4, 0.6, 1.0), strict=True)}
     assert "mean R² of the fractions 0.55, at least 0.5: yes" in row("Linear dictionary", metrics)["result"]
+    seeds = {name: {"median": value, "min": value - 0.2, "max": value, "n": 3} for name, value in metrics.items()}
+    assert "0.55 (0.35 to 0.55, n = 3), at least 0.5: barely" in row("Linear dictionary", {}, seeds)["result"]
+
+
+@pytest.mark.parametrize("value", [None, nan, inf, True, "0.26"])
+def test_what_is_no_finite_number_is_not_measured(value):
+    found = row("DL of the measured loops", world(favourable) | {"beps.dl.mse": value})
+    assert found["verdict"] == UNMEASURED and "`beps.dl.mse`" in found["result"]
+
+
+def test_half_an_hour_is_not_hours():
+    assert "β-VAE at least 3600 s: no" in row("DL trains faster", world(favourable) | {"beps.vae.seconds": 1800})["result"]
 
 
 positive = st.floats(1e-6, 1e6)
