@@ -13,7 +13,7 @@ import gdown
 import pooch
 
 from helpers.archives import is_archive, plain_name, unpacked
-from helpers.data import EXPECTED, DataError, Scan, load_scan, simulated_scan
+from helpers.data import EXPECTED, Choice, DataError, Scan, load_scan, simulated_scan
 from helpers.download import (
     REMEDY,
     NotData,
@@ -25,7 +25,7 @@ from helpers.download import (
     patiently,
     plainly,
 )
-from helpers.paths import ROOT, atomic
+from helpers.paths import ROOT, atomic, own_scans
 
 ZENODO_DOI = "10.5281/zenodo.6321172"
 ZENODO = "https://zenodo.org"
@@ -40,7 +40,7 @@ LIKELY = {".h5": 0, ".hdf5": 0, ".mat": 0, ".npy": 1, ".npz": 1,
 
 
 def find_scan(data: str = "auto", seed: int = 0, twin_shape: tuple[int, int] = (60, 60),
-              folder: Path = ROOT / "data") -> Scan:
+              folder: Path = ROOT / "data", choice: Choice | None = None) -> Scan:
     """The loops that the parameter `data` names.
 
     Parameters
@@ -52,6 +52,8 @@ def find_scan(data: str = "auto", seed: int = 0, twin_shape: tuple[int, int] = (
         Seed, rows and columns of the twin.
     folder : Path
         Where the reader's own files and the downloads lie.
+    choice : Choice, optional
+        Cycle and so on of a file that holds several scans of loops.
 
     Raises
     ------
@@ -61,52 +63,53 @@ def find_scan(data: str = "auto", seed: int = 0, twin_shape: tuple[int, int] = (
     if data == "twin":
         return simulated_scan(seed, twin_shape)
     if data == "zenodo":
-        return _from_zenodo(folder, ASKED_BYTES, ASKED_PATIENCE_S)
+        return _from_zenodo(folder, ASKED_BYTES, ASKED_PATIENCE_S, choice)
     if data.startswith("drive:"):
-        return _from_drive(data.removeprefix("drive:"), folder)
+        return _from_drive(data.removeprefix("drive:"), folder, choice)
     if data != "auto":
-        return load_scan(data)
-    own = sorted(p for suffix in ("*.h5", "*.hdf5") for p in folder.glob(suffix))
+        return load_scan(data, choice)
+    own = own_scans(folder)
     if own:
-        return load_scan(own[0])
+        return load_scan(own[0], choice)
     try:
-        return _from_zenodo(folder, AUTO_BYTES, NETWORK_PATIENCE_S)
+        return _from_zenodo(folder, AUTO_BYTES, NETWORK_PATIENCE_S, choice)
     except DataError as error:
         print(f"{error}. The simulated twin is used instead.")
         return simulated_scan(seed, twin_shape)
 
 
-def _from_zenodo(folder: Path, limit: int, patience_s: float) -> Scan:
+def _from_zenodo(folder: Path, limit: int, patience_s: float, choice: Choice | None) -> Scan:
     name = ZENODO_DOI.rpartition("/")[2]
     cache = folder / "downloads" / name
     refused: list[str] = []
     return _first_scan(_record_contents(cache, limit, patience_s, refused),
-                       cache.with_name(f"{name}.json"), f"doi:{ZENODO_DOI}", refused)
+                       cache.with_name(f"{name}.json"), f"doi:{ZENODO_DOI}", refused, choice)
 
 
-def _from_drive(identifier: str, folder: Path) -> Scan:
+def _from_drive(identifier: str, folder: Path, choice: Choice | None) -> Scan:
     if not re.fullmatch(r"[\w-]+", identifier):
         raise DataError(f"drive:{identifier} is not an id: expected letters, digits, - and _; take "
                         "what stands between /d/ and /view in the shared link")
     path = folder / "downloads" / f"drive_{identifier}"
     refused: list[str] = []
     return _first_scan(_drive_contents(identifier, path, refused),
-                       path.with_name(f"{path.name}.json"), f"drive:{identifier}", refused)
+                       path.with_name(f"{path.name}.json"), f"drive:{identifier}", refused, choice)
 
 
-def _first_scan(paths: Iterator[Path], note: Path, source: str, refused: list[str]) -> Scan:
+def _first_scan(paths: Iterator[Path], note: Path, source: str, refused: list[str],
+                choice: Choice | None) -> Scan:
     """The loops in the file chosen before (`note` keeps its sha256), else in the first usable one."""
     try:
         known = json.loads(note.read_text())
         path = note.parent / known["file"]
         if pooch.file_hash(path) == known["sha256"]:
-            return load_scan(path)
+            return load_scan(path, choice)
         print(f"{path} has changed since it was fetched from {source} and is fetched again.")
     except (OSError, ValueError, KeyError, TypeError):
         pass
     for path in paths:
         try:
-            scan = load_scan(path)
+            scan = load_scan(path, choice)
         except DataError as error:
             refused.append(str(error))
         else:

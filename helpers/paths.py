@@ -12,6 +12,13 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 
+OWN_SCANS = (".h5", ".hdf5", ".mat", ".npy", ".npz")
+
+
+def own_scans(folder: Path = ROOT / "data") -> list[Path]:
+    """The reader's own files in `folder`, of which `auto` takes the first."""
+    return sorted(p for p in folder.glob("*") if p.suffix.lower() in OWN_SCANS and p.is_file())
+
 
 @dataclass(frozen=True)
 class Build:

@@ -27,8 +27,8 @@ def nearest_pixels(values: np.ndarray, value: float, orientation: Orientation) -
     Pixels as near as the last of them are marked too. Shapes: (rows, columns) in,
     (rows', columns', 4) as laid out on the page out.
     """
-    distance = np.abs(values - value)
-    count = min(NEIGHBOURS, distance.size) - 1
+    distance = np.nan_to_num(np.abs(values - value), nan=np.inf)  # unusable pixels are never near
+    count = min(NEIGHBOURS, np.isfinite(distance).sum()) - 1
     chosen = distance <= np.partition(distance.ravel(), count)[count]
     shown = lay_out(chosen.astype(float), orientation) > 0.5
     return np.stack([np.ones(shown.shape)] * 3 + [0.9 * shown], axis=-1)
@@ -83,7 +83,7 @@ class SweepScene:
         self.overlay = map_ax.imshow(
             nearest_pixels(self.values, self.swept[0], self.orientation)
         )
-        histogram.hist(self.values.ravel(), 200, color="0.6", log=True)
+        histogram.hist(self.values[np.isfinite(self.values)], 200, color="0.6", log=True)
         histogram.set(xlabel=self.quantity, ylabel="Pixels")
         self.marker = histogram.axvline(self.swept[0], color=DATA, linewidth=1.5)
         self.text = histogram.text(

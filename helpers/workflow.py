@@ -13,11 +13,11 @@ import jsonschema
 import yaml
 
 from helpers.dependencies import cells
-from helpers.paths import ROOT
+from helpers.paths import ROOT, own_scans
 from helpers.profiles import WEIGHTS, Network, Training
 
 KEYWORDS = ("auto", "twin", "zenodo")
-DATA = "auto, twin, zenodo, drive:<id> or the path of an HDF5 file"
+DATA = "auto, twin, zenodo, drive:<id> or the path of a file"
 ANSI_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -34,7 +34,7 @@ def check_settings(config: dict, profiles: Iterable[str]) -> dict:
     Returns
     -------
     dict
-        ``profile``, ``data``, ``seed``, ``painting`` and ``weights``.
+        ``profile``, ``data``, ``seed``, ``painting``, ``weights`` and ``cycle``.
 
     Raises
     ------
@@ -49,9 +49,11 @@ def check_settings(config: dict, profiles: Iterable[str]) -> dict:
                  "description": "a whole number from 0 to 4294967295"},
         "painting": {"type": "string", "description": "the path of an image"},
         "weights": {"enum": list(WEIGHTS), "description": f"one of {', '.join(WEIGHTS)}"},
+        "cycle": {"type": "integer", "minimum": 0, "description": "a whole number, 0 for the last one"},
     }
     schema = {"properties": properties, "additionalProperties": False}
-    settings = {"profile": "laptop", "data": "auto", "seed": 0, "painting": "", "weights": "train"} | config
+    settings = {"profile": "laptop", "data": "auto", "seed": 0, "painting": "", "weights": "train",
+                "cycle": 0} | config
     for error in jsonschema.Draft202012Validator(schema).iter_errors(settings):
         if not error.path:
             unknown = ", ".join(sorted(set(settings) - set(properties)))
@@ -82,7 +84,7 @@ def _absolute(name: str, value: str, expected: str, keywords: tuple[str, ...]) -
 def data_files(data: str, folder: Path = ROOT / "data") -> list[str]:
     """Files whose change makes the loops out of date (for ``auto``, the file in `folder`)."""
     if data == "auto":
-        return [str(p) for p in sorted([*folder.glob("*.h5"), *folder.glob("*.hdf5")])[:1]]
+        return [str(path) for path in own_scans(folder)[:1]]
     return [data] if Path(data).is_absolute() else []
 
 

@@ -1,4 +1,7 @@
 import os
+import subprocess
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -19,9 +22,11 @@ from helpers.data import (
     simulated_scan,
     stack_channels,
     standardised,
+    training_pixels,
     unstack_channels,
 )
 from helpers.linear import pca_errors
+from helpers.paths import ROOT
 
 
 @pytest.fixture
@@ -161,6 +166,57 @@ def test_stacked_channels_lie_one_after_the_other(scan):
     np.testing.assert_array_equal(stacked[:, :96], spectra[..., 0])
     np.testing.assert_array_equal(stacked[:, 96:], spectra[..., 1])
     np.testing.assert_array_equal(unstack_channels(stacked, 2), spectra)
+
+
+def test_models_learn_from_usable_pixels_that_are_not_held_out(scan):
+    unusable = np.zeros(scan.shape, bool)
+    unusable[2, 3:6] = True
+    holed = replace(scan, unusable=unusable)
+    heldout = heldout_blocks(scan.shape, 5)
+    training = training_pixels(holed, heldout)
+    np.testing.assert_array_equal(training, ~heldout & ~unusable.ravel())
+    few = training_pixels(holed, heldout, most=20)
+    assert few.sum() == 20 and not (few & ~training).any()
+    assert np.diff(np.flatnonzero(training).searchsorted(np.flatnonzero(few))).max() <= 5
+
+
+def test_maps_are_empty_at_unusable_pixels(scan):
+    values = np.arange(240.0).reshape(120, 2)
+    assert scan.maps(values)[1, 2, 3] == values[23, 1]
+    unusable = np.zeros(scan.shape, bool)
+    unusable[2, 3] = True
+    maps = replace(scan, unusable=unusable).maps(values)
+    np.testing.assert_array_equal(np.isnan(maps), np.stack([unusable] * 2))
+    assert np.isnan(replace(scan, unusable=unusable).masked(values[:, 0])).sum() == 1
+
+
+MEMORY = """
+import resource, sys
+from helpers.data import load_scan
+unit = 1 if sys.platform == "darwin" else 1024
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+scan = load_scan(sys.argv[1])
+after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+print(after - before, *scan.shape, scan.notes[1])
+"""
+
+
+def test_a_scan_too_large_for_memory_is_thinned_while_it_is_read(tmp_path):
+    """900 × 1000 pixels, 346 MB; one pixel in 16, 22 MB, is used."""
+    voltage_V = np.linspace(-5, 5, 48)
+    with h5py.File(tmp_path / "large.h5", "w") as file:
+        loops = file.create_dataset("piezoresponse", (900, 1000, 48), "float64")
+        for row in range(900):
+            loops[row] = np.sin(voltage_V) + (row + np.arange(1000)[:, None] / 1000)
+        file["voltage"] = voltage_V
+    done = subprocess.run([sys.executable, "-c", MEMORY, tmp_path / "large.h5"], cwd=ROOT, text=True,
+                          capture_output=True, check=True)
+    used, rows, columns, note = done.stdout.split(maxsplit=3)
+    assert (int(rows), int(columns)) == (225, 250)
+    assert "of 900 × 1000 pixels" in note and "one row and column in 4 is used" in note
+    assert int(used) < 200e6
+    scan = load_scan(tmp_path / "large.h5")
+    np.testing.assert_allclose(scan.piezoresponse[2, 3], np.sin(voltage_V) + 8.012)
 
 
 @pytest.mark.parametrize("start", [0, 24, 48, 60, 72])

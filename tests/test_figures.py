@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from matplotlib.colors import CenteredNorm
+from matplotlib.figure import Figure
 from matplotlib.image import imread
 from PIL import Image
 
@@ -38,11 +39,19 @@ def sweep(name: str, n_maps: int = 5) -> fig.Sweep:
     return fig.Sweep(name, MAPS[:n_maps], values, generated)
 
 
-def scan(source: str) -> SimpleNamespace:
+def scan(source: str, **changes) -> SimpleNamespace:
     cube = RNG.normal(size=(ROWS, COLUMNS, STEPS))
-    return SimpleNamespace(
-        piezoresponse=cube * 1e-4, resonance_kHz=1325 + cube, voltage_V=VOLTAGE, source=source
-    )
+    facts = {
+        "piezoresponse": cube * 1e-4, "resonance_kHz": 1325 + cube, "voltage_V": VOLTAGE, "source": source,
+        "shape": (ROWS, COLUMNS), "size_um": 2.0, "turned": True, "usable": np.ones(PIXELS, bool),
+    }
+    return SimpleNamespace(**facts | changes)
+
+
+def raw_loop() -> fig.RawLoop:
+    spectra = RNG.normal(size=(STEPS, 30)) + 1j * RNG.normal(size=(STEPS, 30))
+    loop = RNG.normal(size=STEPS)
+    return fig.RawLoop(np.linspace(1300, 1350, 30), spectra, spectra, VOLTAGE, loop, loop)
 
 
 def beps_figures(source: str) -> dict[str, object]:
@@ -117,8 +126,6 @@ def toy_figures() -> dict[str, object]:
         "abcdefghijklm": fig.figure_2(time, data, dl, vae),
         "": fig.figure_s3(grid, grid, 0.57, 0.109),
         "abcd ": fig.figure_s4(rgb, mse, 0.109),
-        "ab": fig.figure_s1(VOLTAGE),
-        "abc": fig.figure_s2(),
         "abcdefghijkl": fig.compare_scans(scan("measured"), scan("twin")),
     }
 
@@ -127,6 +134,99 @@ def test_toy_and_schematic_figures_have_their_panels():
     for expected, figure in toy_figures().items():
         assert letters(figure) == expected.strip()
         assert not is_labelled(figure)
+
+
+def test_what_is_drawn_from_simulated_spectra_says_so():
+    for figure in (fig.figure_s1(VOLTAGE, raw_loop()), fig.figure_s2(raw_loop())):
+        assert letters(figure) == "abc" and is_labelled(figure)
+
+
+LOST = np.arange(PIXELS) % 17 == 3  # unusable pixels
+
+
+def other_figures(shape: tuple[int, int], channels: int, lost: np.ndarray) -> dict[str, object]:
+    """Every figure of a scan with other sides and channels, and some unusable pixels."""
+    data = spectra(2)[..., :channels]
+    maps = np.where(lost, np.nan, RNG.normal(size=(5, PIXELS))).reshape(5, *shape)
+    mse = np.where(lost, np.nan, np.linspace(0.1, 0.9, PIXELS))
+    dl, vae = (fig.ModelOutput(name, maps, data + 0.1, mse) for name in ("DL", "β-VAE"))
+    swept = fig.Sweep("DL", maps, np.linspace(-2, 2, 20) * np.ones((5, 1)), RNG.normal(size=(5, 20, STEPS, channels)))
+    cube = RNG.normal(size=(*shape, STEPS))
+    resonance = 300 + cube if channels > 1 else None
+    own = scan("measured", shape=shape, piezoresponse=cube, resonance_kHz=resonance, usable=~lost,
+               size_um=float("nan"), turned=False)
+    look = {"source": "measured", "orientation": fig.orientation_of(own),
+            "channels": fig.channels_of(cube, resonance)}
+    return {
+        "fig4": fig.figure_4(VOLTAGE, data, dl, vae, **look),
+        "fig5": fig.figure_5(VOLTAGE, swept, swept, **look),
+        "figS5": fig.figure_s5(VOLTAGE, swept, **look),
+        "figS6": fig.figure_s6(cube, VOLTAGE, source="measured", unusable=lost.reshape(shape),
+                               topography=RNG.normal(size=(30, 20)), orientation=look["orientation"]),
+        "figS7": fig.figure_s7(maps, np.ones(5), np.arange(5), source="measured",
+                               orientation=look["orientation"]),
+        "figS8": fig.figure_s8(data, dl, vae, source="measured"),
+        "compared": fig.compare_scans(own, scan("twin")),
+        "cleaning": fig.cleaning_map(np.ones(shape, int), lost.reshape(shape), orientation=look["orientation"]),
+    }
+
+
+@pytest.mark.parametrize(("shape", "channels"), [((8, 18), 1), ((18, 8), 2)])
+def test_any_grid_one_channel_and_unusable_pixels_are_drawn(shape, channels):
+    drawn = other_figures(shape, channels, LOST)
+    expected = {"fig4": "abcdefklmnoptu", "figS8": "a", "compared": "abcdef"} if channels == 1 else {
+        "fig4": EXPECTED_LETTERS["fig4"], "figS8": "ab", "compared": "abcdefghijkl"}
+    assert {name: letters(drawn[name]) for name in expected} == expected
+    for name, figure in drawn.items():
+        figure.canvas.draw()
+        empty = [ax for ax in figure.axes if ax.axison and not ax.has_data()]
+        assert not empty, name
+        maps = [ax for ax in figure.axes if ax.images]
+        grey = [ax for ax in maps if len(ax.images) == 2]
+        own = [ax for ax in maps if ax.images[0].get_array().shape == shape]
+        assert (len(grey) == len(own) > 0) or not maps, name
+        for ax in grey:
+            shown, below = (image.get_array().mask for image in ax.images)
+            np.testing.assert_array_equal(shown, ~below)
+            assert shown.sum() == LOST.sum()
+
+
+def test_unusable_pixels_are_no_example_and_no_part_of_a_distribution():
+    mse = np.where(LOST, np.nan, np.linspace(0.1, 0.9, PIXELS))
+    chosen = fig.ModelOutput("DL", MAPS, np.zeros((PIXELS, STEPS)), mse).best_median_worst()
+    kept = np.flatnonzero(~LOST)
+    assert chosen == (kept[0], kept[len(kept) // 2], kept[-1])
+    data = np.zeros((PIXELS, STEPS, 1))
+    wrong = np.where(LOST[:, None, None], 1e6, 1.0) * RNG.normal(size=data.shape)
+    drawn = fig.figure_s8(data, *(fig.ModelOutput(n, MAPS, wrong, mse) for n in ("DL", "β-VAE")), source="twin")
+    assert drawn.axes[0].get_ylim()[1] < 10
+
+
+@pytest.mark.parametrize(("facts", "angle", "size"), [
+    ({}, 29.54, 2.0), ({"shape": (12, 10)}, 0.0, 2.0), ({"turned": False}, 0.0, 2.0),
+    ({"size_um": float("nan")}, 29.54, None),
+])
+def test_only_the_published_square_scan_is_turned(facts, angle, size):
+    orientation = fig.orientation_of(scan("measured", **facts))
+    assert (orientation.angle_deg, orientation.size_um) == (angle, size)
+
+
+@pytest.mark.parametrize(("size_um", "label", "pixels"), [
+    (2.0, "500 nm", 3), (0.3, "100 nm", 4), (30.0, "10 µm", 4), (1.0, "200 nm", 2.4)])
+def test_the_scale_bar_is_a_round_length_of_the_width(size_um, label, pixels):
+    ax = Figure().subplots()
+    fig.plot_map(ax, np.zeros((5, 12)), label="", orientation=fig.Orientation(0, 0, size_um))
+    bar, = ax.artists
+    assert bar.txt_label.get_text() == label
+    assert bar.size_bar.get_children()[0].get_width() == pytest.approx(pixels)
+
+
+@pytest.mark.parametrize(("size", "unit"), [
+    (1e-4, "10⁻⁴ arb. u."), (3.0, "arb. u."), (40.0, "arb. u."), (2e5, "10⁵ arb. u.")])
+def test_axes_count_in_the_size_of_the_loops(size, unit):
+    channel, = fig.channels_of(np.full((2, 2, 5), size))
+    assert channel.unit == unit and 0.1 <= size * channel.scale < 100
+    assert [c.unit for c in fig.channels_of(np.ones((2, 2, 5)), np.full((2, 2, 5), 1.2))] == ["arb. u.", "s.d."]
 
 
 def test_axes_and_colour_bars_name_quantity_and_unit(twin_figures):
@@ -238,8 +338,9 @@ def test_saved_files_open_and_carry_their_provenance(tmp_path, twin_figures):
 
 
 def test_same_figure_gives_the_same_bytes(tmp_path):
+    raw = raw_loop()
     saved = [
-        fig.save_figure(fig.figure_s2(), tmp_path / name / "figS2", provenance={}, dpi=60)
+        fig.save_figure(fig.figure_s2(raw), tmp_path / name / "figS2", provenance={}, dpi=60)
         for name in ("a", "b") if not (tmp_path / name).mkdir()
     ]
     for first, second in zip(*saved, strict=True):
@@ -248,10 +349,10 @@ def test_same_figure_gives_the_same_bytes(tmp_path):
 
 def test_unwritable_target_is_one_sentence_and_leaves_nothing(tmp_path):
     with pytest.raises(OSError, match=r"could not write .*figS2\.png") as error:
-        fig.save_figure(fig.figure_s2(), tmp_path / "missing" / "figS2", provenance={})
+        fig.save_figure(fig.figure_s2(raw_loop()), tmp_path / "missing" / "figS2", provenance={})
     assert "\n" not in str(error.value)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_notebook_can_show_a_figure():
-    assert fig.figure_s2()._repr_png_().startswith(b"\x89PNG")
+    assert fig.figure_s2(raw_loop())._repr_png_().startswith(b"\x89PNG")

@@ -97,6 +97,18 @@ def test_nearest_pixels_are_marked():
     np.testing.assert_array_equal(marked, values < 100)
 
 
+def test_unusable_pixels_are_never_near_and_one_channel_is_one_panel():
+    values = np.arange(400.0).reshape(20, 20)
+    values[0, :7] = np.nan
+    marked = nearest_pixels(values, 0.0, SCAN)[..., 3] > 0
+    np.testing.assert_array_equal(marked, values < 107)
+    moving = sweep()
+    moving.maps[:, 3, 4] = np.nan
+    drawn = SweepScene(moving, 0, VOLTAGE, [moving.generated[..., 0]], labels=("x", "a"),
+                       source="measured", orientation=SCAN)
+    assert len(drawn.lines) == 1 and drawn.frame(0) != drawn.frame(2)
+
+
 def test_training_movie_holds_every_snapshot(tmp_path):
     embeddings = RNG.normal(size=(3, 5, 15, 12))
     beta, mse = np.array([0.0, 0.1, 0.2]), np.array([0.5, 0.2, 0.1])

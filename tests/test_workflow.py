@@ -50,6 +50,7 @@ def edit(path: Path, old: str, new: str) -> None:
     ({"data": "drive:"}, "DATA=drive:: there is no file"),
     ({"data": "."}, "DATA=.: there is no file"),
     ({"painting": "nala.png"}, "PAINTING=nala.png: there is no file"),
+    ({"cycle": -1}, "CYCLE=-1 is not a cycle: expected a whole number, 0 for the last one"),
     ({"sed": 3}, "Unknown setting sed: expected profile, data, seed, painting"),
 ])
 def test_wrong_settings_are_named_in_one_sentence(wrong, sentence):
@@ -61,7 +62,7 @@ def test_wrong_settings_are_named_in_one_sentence(wrong, sentence):
 
 def test_settings_have_defaults_and_absolute_paths(tmp_path, monkeypatch):
     assert check_settings({}, ["laptop"]) == {
-        "profile": "laptop", "data": "auto", "seed": 0, "painting": ""}
+        "profile": "laptop", "data": "auto", "seed": 0, "painting": "", "weights": "train", "cycle": 0}
     assert check_settings({"data": "drive:1a-B_c"}, ["laptop"])["data"] == "drive:1a-B_c"
     monkeypatch.chdir(tmp_path)
     Path("my loops.h5").touch()
@@ -77,8 +78,12 @@ def test_braces_in_a_path_are_refused(tmp_path):
 
 def test_auto_watches_the_file_in_the_data_folder(tmp_path):
     assert data_files("auto", tmp_path) == []
-    (tmp_path / "loops.hdf5").touch()
-    assert data_files("auto", tmp_path) == [str(tmp_path / "loops.hdf5")]
+    (tmp_path / "README.md").touch()
+    for name in ("loops.npz", "b.MAT", "a.h5"):
+        (tmp_path / name).touch()
+    assert data_files("auto", tmp_path) == [str(tmp_path / "a.h5")]
+    (tmp_path / "a.h5").unlink()
+    assert data_files("auto", tmp_path) == [str(tmp_path / "b.MAT")]
     assert data_files("twin", tmp_path) == []
 
 

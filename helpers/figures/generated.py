@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure, SubFigure
 
 from helpers.figures.inputs import PHYSICAL, Channel, Sweep
-from helpers.figures.maps import TURNED, Orientation, plot_map, signed_norm
+from helpers.figures.maps import TURNED, Orientation, map_height, plot_map, signed_norm
 from helpers.figures.spectra import channel_values, plot_spectra
-from helpers.figures.style import SIGNED, label_source, page_figure, panel_title
+from helpers.figures.style import PAGE, SIGNED, label_source, page_figure, panel_title
 
 VOLTAGE = "Voltage (V)"
 
@@ -21,7 +23,7 @@ def _draw_channel(
     index: int,
     *,
     n_lines: int,
-    channels: tuple[Channel, ...],
+    channels: Sequence[Channel],
     orientation: Orientation,
 ) -> None:
     """One row: the map, then each channel of the generated loops in the map's colours."""
@@ -47,7 +49,7 @@ def draw_sweep(
     *,
     letters: str,
     n_lines: int = 9,
-    channels: tuple[Channel, ...] = PHYSICAL,
+    channels: Sequence[Channel] = PHYSICAL,
     orientation: Orientation = TURNED,
 ) -> None:
     """One row for each map of a sweep: map, generated loops of each channel.
@@ -64,7 +66,7 @@ def draw_sweep(
         One panel letter a row.
     n_lines : int
         Loops drawn of the swept values, evenly spaced.
-    channels : tuple of Channel
+    channels : sequence of Channel
         Labels of the spectral channels.
     orientation : Orientation
         `TURNED`, or `SCAN` for maps as recorded.
@@ -81,6 +83,11 @@ def draw_sweep(
         panel_title(row[0], letters[index], sweep.map_name(index))
     for column in axes.T[1:]:
         _share_column(column)
+
+
+def _taller(sweep: Sweep, orientation: Orientation) -> float:
+    """Inches by which a row is higher than one of square maps, whose loops need most of it."""
+    return max(-0.35, 1.1 * (map_height(sweep.maps.shape, orientation) - 1))
 
 
 def _share_column(axes: np.ndarray) -> None:
@@ -100,7 +107,7 @@ def figure_5(
     vae: Sweep,
     *,
     source: str,
-    channels: tuple[Channel, ...] = PHYSICAL,
+    channels: Sequence[Channel] = PHYSICAL,
     orientation: Orientation = TURNED,
 ) -> Figure:
     """Figure 5: what each channel means, dictionary learning left, β-VAE right.
@@ -113,13 +120,13 @@ def figure_5(
         Generated loops; the first three channels of each are drawn.
     source : {"measured", "twin"}
         Origin of the data.
-    channels : tuple of Channel
+    channels : sequence of Channel
         Labels of the spectral channels.
     orientation : Orientation
         `TURNED`, or `SCAN` for maps as recorded.
     """
     rows = max(min(3, len(dl.maps)), min(3, len(vae.maps)))
-    figure = page_figure(1.6 * rows)
+    figure = page_figure((1.6 + _taller(dl, orientation)) * rows, PAGE if len(channels) > 1 else 0.75 * PAGE)
     blocks = figure.subfigures(1, 2, wspace=0.03)
     for block, sweep, letters in zip(blocks, (dl, vae), ("abc", "def"), strict=True):
         draw_sweep(
@@ -135,7 +142,7 @@ def figure_s5(
     sweep: Sweep,
     *,
     source: str,
-    channels: tuple[Channel, ...] = PHYSICAL,
+    channels: Sequence[Channel] = PHYSICAL,
     orientation: Orientation = TURNED,
 ) -> Figure:
     """Figures S5 and S10: every channel of one model and its generated loops.
@@ -149,13 +156,14 @@ def figure_s5(
         β-VAE that Figure 5 leaves out (S10).
     source : {"measured", "twin"}
         Origin of the data.
-    channels : tuple of Channel
+    channels : sequence of Channel
         Labels of the spectral channels.
     orientation : Orientation
         `TURNED`, or `SCAN` for maps as recorded.
     """
     rows = len(sweep.maps)
-    figure = page_figure(1.55 * rows + 0.2, 5.0)
+    width = 5.0 if len(channels) > 1 else 3.6
+    figure = page_figure((1.55 + _taller(sweep, orientation)) * rows + 0.2, width)
     draw_sweep(
         figure, voltage_V, sweep, letters="abcdefghijklmnop"[:rows],
         channels=channels, orientation=orientation,

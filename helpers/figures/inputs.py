@@ -20,9 +20,27 @@ class Channel:
         return f"{self.name}\n({self.unit})"
 
 
-# Physical units. The piezoresponse is about 1e-4 arb. u., so its axis counts in that.
+# The piezoresponse of the published scan is about 1e-4 arb. u., so its axis counts in that.
 PHYSICAL = (Channel("Piezoresponse", "10⁻⁴ arb. u.", 1e4), Channel("Resonance", "kHz"))
 SCALED = (Channel("Piezoresponse", "s.d."), Channel("Resonance", "s.d."))
+SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def channels_of(piezoresponse: np.ndarray, resonance_kHz: np.ndarray | None = None) -> tuple[Channel, ...]:
+    """Labels of the channels that a scan has, in units of which its loops take a few.
+
+    Parameters
+    ----------
+    piezoresponse, resonance_kHz : ndarray, shape (rows, columns, n_steps)
+        Arb. u. and kHz; values of a few units can only be standardised resonances.
+    """
+    exponent = int(np.floor(np.log10(np.percentile(np.abs(piezoresponse), 99) or 1)))
+    exponent = 0 if -1 <= exponent <= 2 else exponent
+    unit = f"10{str(exponent).translate(SUPERSCRIPTS)} arb. u." if exponent else "arb. u."
+    made = (Channel("Piezoresponse", unit, 10.0**-exponent),)
+    if resonance_kHz is None:
+        return made
+    return (*made, Channel("Resonance", "kHz" if np.abs(np.median(resonance_kHz)) > 3 else "s.d."))
 
 
 # What a map shows, by model.
@@ -38,11 +56,11 @@ class ModelOutput:
     name : str
         "DL" or "β-VAE"; chooses the colour.
     maps : ndarray, shape (n_maps, rows, columns)
-        DL coefficients, or posterior means in the order of their KL.
-    reconstruction : ndarray, shape (n_spectra, n_steps) or (n_spectra, n_steps, 2)
+        DL coefficients, or posterior means in the order of their KL; NaN at unusable pixels.
+    reconstruction : ndarray, shape (n_spectra, n_steps) or (n_spectra, n_steps, n_channels)
         In the units of the data it is drawn with; n_spectra = rows × columns.
     mse : ndarray, shape (n_spectra,)
-        Mean squared error of each spectrum, in scaled units.
+        Mean squared error of each spectrum, in scaled units; NaN at unusable pixels.
     map_names : tuple of str
         One title a map; numbered from 1 where empty.
     n_active : int, optional
@@ -68,7 +86,7 @@ class ModelOutput:
 
     def best_median_worst(self) -> tuple[int, int, int]:
         """Spectra of the smallest, the median and the largest error."""
-        order = np.argsort(self.mse, kind="stable")
+        order = np.argsort(self.mse, kind="stable")[: np.isfinite(self.mse).sum()]  # NaN come last
         return int(order[0]), int(order[len(order) // 2]), int(order[-1])
 
 

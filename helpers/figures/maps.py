@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import CenteredNorm, Normalize
+from matplotlib.colors import CenteredNorm, ListedColormap, Normalize
 from matplotlib.font_manager import FontProperties
 from matplotlib.image import AxesImage
 from matplotlib.ticker import MaxNLocator
@@ -27,7 +28,7 @@ class Orientation:
     crop : float
         Part of the turned frame cut away at each side.
     size_um : float or None
-        Side of the scan (µm), for the scale bar; None draws none.
+        Width of the scan (µm), for the scale bar; None draws none.
     """
 
     angle_deg: float
@@ -40,6 +41,28 @@ class Orientation:
 TURNED = Orientation(29.54, 0.178, 2.0)
 SCAN = Orientation(0.0, 0.0, 2.0)
 IMAGE = Orientation(0.0, 0.0, None)
+UNUSABLE = "0.8"  # grey of pixels without usable loops
+
+
+class Recorded(Protocol):
+    """What decides how maps of a scan are laid out; `helpers.data.Scan` has it."""
+
+    shape: tuple[int, int]
+    size_um: float
+    turned: bool
+
+
+def orientation_of(scan: Recorded) -> Orientation:
+    """`TURNED` for the published scan, as recorded for any other; no bar where the size is unknown."""
+    turned = scan.turned and scan.shape[0] == scan.shape[1]
+    size_um = scan.size_um if np.isfinite(scan.size_um) and scan.size_um > 0 else None
+    return replace(TURNED if turned else SCAN, size_um=size_um)
+
+
+def map_height(shape: tuple[int, ...], orientation: Orientation) -> float:
+    """Height of a map over its width on the page, within ½ and 2 so that no figure gets out of hand."""
+    rows, columns = lay_out(np.zeros(shape[-2:]), orientation).shape
+    return float(np.clip(rows / columns, 0.5, 2.0))
 
 
 def lay_out(values: np.ndarray, orientation: Orientation) -> np.ndarray:
@@ -72,12 +95,15 @@ def signed_norm(values: np.ndarray) -> CenteredNorm:
     return CenteredNorm(0.0, halfrange=float(half) or 1.0)
 
 
-def _scale_bar(ax: Axes, n_rows: int, orientation: Orientation) -> None:
-    """500 nm bar in the lower left corner, on white so that it shows on any map."""
-    pixels_per_um = n_rows / orientation.size_um
+def _scale_bar(ax: Axes, shape: tuple[int, int], orientation: Orientation) -> None:
+    """Bar of 1, 2 or 5 units in the lower left corner, on white so that it shows on any map."""
+    longest_nm = 1e3 * orientation.size_um / 3
+    decade = 10 ** np.floor(np.log10(longest_nm))
+    length_nm = decade * max(n for n in (1, 2, 5) if n * decade <= longest_nm)
+    label = f"{length_nm:g} nm" if length_nm < 1e3 else f"{length_nm / 1e3:g} µm"
     bar = AnchoredSizeBar(
-        ax.transData, 0.5 * pixels_per_um, "500 nm", "lower left", pad=0.25, sep=1.5,
-        borderpad=0.0, size_vertical=0.02 * n_rows, fontproperties=FontProperties(size=5),
+        ax.transData, 1e-3 * length_nm * shape[1] / orientation.size_um, label, "lower left", pad=0.25,
+        sep=1.5, borderpad=0.0, size_vertical=0.02 * shape[0], fontproperties=FontProperties(size=5),
     )
     bar.patch.set(linewidth=0.0, alpha=0.85)
     ax.add_artist(bar)
@@ -99,7 +125,7 @@ def plot_map(
     ax : Axes
         Panel.
     values : ndarray, shape (rows, columns)
-        Signed or positive values.
+        Signed or positive values; NaN, drawn grey, at unusable pixels.
     label : str
         Quantity and unit, written at the colour bar.
     norm : Normalize, optional
@@ -111,11 +137,16 @@ def plot_map(
     """
     norm = signed_norm(values) if norm is None else norm
     colours = SIGNED if isinstance(norm, CenteredNorm) else POSITIVE
-    image = ax.imshow(lay_out(values, orientation), cmap=colours, norm=norm)
+    shown = lay_out(values, orientation)
+    image = ax.imshow(shown, cmap=colours, norm=norm)
+    if np.isnan(values).any():
+        inside = np.isfinite(lay_out(np.zeros(values.shape), orientation))
+        lost = np.where(inside & np.isnan(shown), 0.0, np.nan)
+        ax.imshow(lost, cmap=ListedColormap([UNUSABLE]), zorder=-1)
     ax.set_axis_off()
     ax.set_anchor("N")
     if orientation.size_um:
-        _scale_bar(ax, values.shape[0], orientation)
+        _scale_bar(ax, values.shape, orientation)
     if colour_bar:
         _colour_bar(ax, image, label)
     return ax

@@ -1,68 +1,56 @@
-"""Schematics of the band-excitation measurement: Figures S1 and S2."""
+"""The band-excitation measurement, from raw spectra to a loop: Figures S1 and S2."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from helpers.figures.inputs import Channel, channels_of
+from helpers.figures.spectra import close_loop
 from helpers.figures.style import (
     BOUND,
     DATA,
     DL,
+    POSITIVE,
     VAE,
+    label_source,
     letter_panels,
     page_figure,
     panel_title,
 )
 
-SCHEMATIC = "schematic, computed from the formula; not data"
 
+@dataclass(frozen=True)
+class RawLoop:
+    """Simulated band-excitation spectra of one pixel, and the oscillators fitted to them.
 
-def sho_response(
-    frequency_kHz: np.ndarray,
-    *,
-    amplitude: float,
-    phase_rad: float,
-    resonance_kHz: float,
-    quality: float,
-) -> np.ndarray:
-    """Complex response of a driven simple harmonic oscillator.
-
-    A e^{iφ} ω₀² / (ω² − i ω ω₀ / Q − ω₀²): at resonance the modulus is A Q.
-
-    Parameters
+    Attributes
     ----------
     frequency_kHz : ndarray, shape (n_frequencies,)
-        Drive frequency ω (kHz).
-    amplitude : float
-        A, in the units of the response.
-    phase_rad : float
-        φ (rad).
-    resonance_kHz : float
-        ω₀ (kHz).
-    quality : float
-        Q.
-
-    Returns
-    -------
-    ndarray of complex, shape (n_frequencies,)
+    spectra, fitted : ndarray of complex, shape (n_steps, n_frequencies)
+        As measured and as fitted, in the unit of the piezoresponse times Q.
+    voltage_V : ndarray, shape (n_steps,)
+    truth, piezoresponse : ndarray, shape (n_steps,)
+        The loop that the spectra were made of, and A cos(φ + θ) of the fits.
     """
-    w, w0 = frequency_kHz, resonance_kHz
-    denominator = w**2 - 1j * w * w0 / quality - w0**2
-    return amplitude * np.exp(1j * phase_rad) * w0**2 / denominator
+
+    frequency_kHz: np.ndarray
+    spectra: np.ndarray
+    fitted: np.ndarray
+    voltage_V: np.ndarray
+    truth: np.ndarray
+    piezoresponse: np.ndarray
 
 
 def plot_drive(ax: Axes, voltage_V: np.ndarray) -> Axes:
-    """Staircase of the bias over both cycles; the second, which is used, is marked."""
-    n = len(voltage_V)
-    steps = np.arange(2 * n + 1)
-    bias = np.append(np.tile(voltage_V, 2), voltage_V[0])
-    ax.step(steps, bias, where="post", color=DATA, linewidth=0.7)
-    ax.axvspan(n, 2 * n, color=VAE, alpha=0.12, linewidth=0)
-    for centre, text in ((n / 2, "cycle 1"), (1.5 * n, "cycle 2 (used)")):
-        ax.text(centre, 1.03, text, transform=ax.get_xaxis_transform(), ha="center")
-    ax.set(xlabel="Voltage step", ylabel="DC bias (V)", xlim=(0, 2 * n))
+    """Staircase of the bias over the cycle that is used."""
+    steps = np.arange(len(voltage_V) + 1)
+    ax.step(steps, close_loop(voltage_V), where="post", color=DATA, linewidth=0.7)
+    ax.set(xlabel="Voltage step", ylabel="DC bias (V)", xlim=(0, len(voltage_V)))
     return ax
 
 
@@ -84,103 +72,76 @@ def plot_on_off(ax: Axes, voltage_V: np.ndarray) -> Axes:
     return ax
 
 
-def figure_s1(voltage_V: np.ndarray) -> Figure:
-    """Figure S1: the triangular waveform and the on- and off-field measurement.
+def plot_spectrogram(ax: Axes, raw: RawLoop) -> Axes:
+    """Modulus of the response at every frequency and step."""
+    steps = np.arange(len(raw.spectra))
+    mesh = ax.pcolormesh(steps, raw.frequency_kHz, np.abs(raw.spectra).T, cmap=POSITIVE, rasterized=True)
+    ax.figure.colorbar(mesh, ax=ax, label="|response| (arb. u.)", aspect=25)
+    ax.set(xlabel="Voltage step", ylabel="Frequency (kHz)")
+    return ax
+
+
+def figure_s1(voltage_V: np.ndarray, raw: RawLoop) -> Figure:
+    """Figure S1: the drive of the scan, on- and off-field measurement, and what is recorded.
 
     Parameters
     ----------
     voltage_V : ndarray, shape (n_steps,)
         Bias (V) of one cycle, in the order applied.
+    raw : RawLoop
+        Simulated spectra of one pixel.
     """
     figure = page_figure(2.1)
-    axes = figure.subplots(1, 2, width_ratios=[1.4, 1])
+    axes = figure.subplots(1, 3, width_ratios=[1, 1.1, 1.2])
     plot_drive(axes[0], voltage_V)
-    plot_on_off(axes[1], np.sort(voltage_V)[-len(voltage_V) // 4 :][:3])
-    panel_title(axes[1], "", "three steps (schematic)")
-    letter_panels(axes, "ab")
+    positive = np.sort(voltage_V[voltage_V > 0]) if (voltage_V > 0).any() else np.sort(np.abs(voltage_V))
+    plot_on_off(axes[1], positive[len(positive) // 2 :][:3])
+    plot_spectrogram(axes[2], raw)
+    for ax, text in zip(axes, ("cycle used", "three steps (schematic)", "one pixel, simulated"), strict=True):
+        panel_title(ax, "", text)
+    letter_panels(axes, "abc")
+    label_source(figure, "twin")
     return figure
 
 
-def plot_excitation_band(ax: Axes, band_kHz: tuple[float, float]) -> Axes:
-    """Spectrum of a band excitation: flat inside the band, nothing outside."""
-    low, high = band_kHz
-    margin = 0.15 * (high - low)
-    ax.fill_between([low, high], 0, 1, color=DL, alpha=0.35, linewidth=0)
-    ax.set(xlabel="Frequency (kHz)", ylabel="Drive (arb. u.)",
-           xlim=(low - margin, high + margin), ylim=(0, 1.25), yticks=[0, 1])
+def plot_fit(ax: Axes, raw: RawLoop, steps: dict[str, int], of: Callable, label: str) -> Axes:
+    """`of` the spectra (points) and of their fits (lines) at some steps."""
+    for (name, step), colour in zip(steps.items(), (VAE, DL), strict=True):
+        ax.plot(raw.frequency_kHz, of(raw.spectra[step]), ".", color=colour, markersize=2, label=name)
+        ax.plot(raw.frequency_kHz, of(raw.fitted[step]), color=colour, linewidth=0.8)
+    ax.set(xlabel="Frequency (kHz)", ylabel=label)
     return ax
 
 
-def plot_sho_amplitude(
-    ax: Axes,
-    frequency_kHz: np.ndarray,
-    response: np.ndarray,
-    *,
-    resonance_kHz: float,
-    quality: float,
-) -> Axes:
-    """Modulus of the response with what the fit reads from it."""
-    modulus = np.abs(response)
-    ax.plot(frequency_kHz, modulus, color=DATA)
-    peak = modulus.max()
-    width = resonance_kHz / quality
-    ax.axvline(resonance_kHz, color=VAE, linestyle=":")
-    half = peak / np.sqrt(2)
-    left, right = resonance_kHz - width / 2, resonance_kHz + width / 2
-    ax.plot([left, right], [half, half], "|-", color=BOUND, linewidth=0.8)
-    names = {
-        "ω": (resonance_kHz, 0.03 * peak, VAE),
-        "A·Q": (resonance_kHz, peak, DL),
-        "ω/Q": (right, half, BOUND),
-    }
-    for name, (x, y, colour) in names.items():
-        ax.annotate(name, (x, y), (4, 0), textcoords="offset points", color=colour)
-    ax.set(xlabel="Frequency (kHz)", ylabel="Amplitude (arb. u.)", ylim=(0, 1.12 * peak))
-    return ax
-
-
-def plot_sho_phase(ax: Axes, frequency_kHz: np.ndarray, phases: dict[str, np.ndarray]) -> Axes:
-    """Phase of the response for opposite polarisations: half a turn apart."""
-    for (name, response), colour in zip(phases.items(), (VAE, DL), strict=True):
-        degrees = np.degrees(np.unwrap(np.angle(response)))
-        ax.plot(frequency_kHz, degrees, color=colour, label=name)
-    ax.set(xlabel="Frequency (kHz)", ylabel="Phase (°)")
+def plot_fitted_loop(ax: Axes, raw: RawLoop, channel: Channel) -> Axes:
+    """Loop from the fits (points) on the loop that the spectra were made of (line)."""
+    x = close_loop(raw.voltage_V)
+    ax.plot(x, close_loop(raw.truth) * channel.scale, color=DATA, linewidth=0.8, label="simulated")
+    ax.plot(x, close_loop(raw.piezoresponse) * channel.scale, ".", color=BOUND, label="from fits")
+    ax.set(xlabel="Voltage (V)", ylabel=channel.label)
     ax.legend()
     return ax
 
 
-def figure_s2(
-    *,
-    resonance_kHz: float = 1325.0,
-    quality: float = 150.0,
-    band_kHz: tuple[float, float] = (1285.0, 1365.0),
-) -> Figure:
-    """Figure S2: band excitation, and the oscillator fit at one voltage step (schematic).
+def figure_s2(raw: RawLoop) -> Figure:
+    """Figure S2: oscillators fitted to band-excitation spectra, and the loop that they give.
 
     Parameters
     ----------
-    resonance_kHz : float
-        Contact resonance ω (kHz); the default is the mean of the measured scan.
-    quality : float
-        Q of the schematic.
-    band_kHz : tuple of float
-        Edges of the excited band (kHz).
+    raw : RawLoop
+        Simulated spectra of one pixel; the two steps drawn are those of the largest and the
+        smallest piezoresponse, where the polarisation points in opposite directions.
     """
-    frequency_kHz = np.linspace(*band_kHz, 400)
-    up, down = (
-        sho_response(frequency_kHz, amplitude=1.0, phase_rad=phase,
-                     resonance_kHz=resonance_kHz, quality=quality)
-        for phase in (0.0, np.pi)
-    )
+    steps = {"polarisation up": int(raw.truth.argmax()), "down": int(raw.truth.argmin())}
     figure = page_figure(2.1)
     axes = figure.subplots(1, 3)
-    plot_excitation_band(axes[0], band_kHz)
-    plot_sho_amplitude(
-        axes[1], frequency_kHz, up, resonance_kHz=resonance_kHz, quality=quality
-    )
-    plot_sho_phase(axes[2], frequency_kHz, {"polarisation up": up, "down": down})
-    for ax, text in zip(axes, ("excited band", "amplitude fit", "phase fit"), strict=True):
+    plot_fit(axes[0], raw, steps, lambda h: 1e3 * np.abs(h), "Amplitude (10⁻³ arb. u.)")
+    plot_fit(axes[1], raw, steps, lambda h: np.degrees(np.unwrap(np.angle(h))), "Phase (°)")
+    axes[0].legend()
+    plot_fitted_loop(axes[2], raw, channels_of(raw.truth)[0])
+    texts = "amplitude and fit", "phase and fit", "P = A cos(φ + θ)"
+    for ax, text in zip(axes, texts, strict=True):
         panel_title(ax, "", text)
     letter_panels(axes, "abc")
-    figure.supxlabel(SCHEMATIC, x=0.995, ha="right", fontsize=6, style="italic", color="0.35")
+    label_source(figure, "twin")
     return figure

@@ -10,10 +10,22 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from helpers.figures.inputs import PHYSICAL, Channel
-from helpers.figures.maps import TURNED, Orientation, plot_map
+from helpers.figures.inputs import Channel, channels_of
+from helpers.figures.maps import (
+    TURNED,
+    Orientation,
+    map_height,
+    orientation_of,
+    plot_map,
+)
 from helpers.figures.spectra import close_loop, share_limits
-from helpers.figures.style import label_source, letter_panels, page_figure, panel_title
+from helpers.figures.style import (
+    PAGE,
+    label_source,
+    letter_panels,
+    page_figure,
+    panel_title,
+)
 
 VOLTAGE = "Voltage (V)"
 EXAMPLE_COLOURS = ("#0072B2", "#D55E00", "#009E73")
@@ -24,9 +36,13 @@ class ScanArrays(Protocol):
     """What is drawn of a scan; `helpers.data.Scan` has it."""
 
     piezoresponse: np.ndarray
-    resonance_kHz: np.ndarray
+    resonance_kHz: np.ndarray | None
     voltage_V: np.ndarray
     source: str
+    shape: tuple[int, int]
+    size_um: float
+    turned: bool
+    usable: np.ndarray
 
 
 def plot_loop_spread(
@@ -40,15 +56,17 @@ def plot_loop_spread(
         Panel.
     voltage_V : ndarray, shape (n_steps,)
         Applied bias (V).
-    loops : ndarray, shape (rows, columns, n_steps)
+    loops : ndarray, shape (..., n_steps)
         One channel.
     channel : Channel
         Its label and scale.
     colour : str
         Line colour.
     """
-    flat = close_loop(loops.reshape(-1, loops.shape[-1])) * channel.scale
-    x = close_loop(voltage_V)
+    # From the largest voltage on, so that a loop has two branches wherever its drive begins.
+    first = int(np.argmax(voltage_V))
+    flat = close_loop(np.roll(loops.reshape(-1, loops.shape[-1]), -first, axis=-1)) * channel.scale
+    x = close_loop(np.roll(voltage_V, -first))
     low, high = np.percentile(flat, [10, 90], axis=0)
     turn = int(np.argmin(x))
     # Branch by branch: a fill of the whole loop cancels where the branches overlap.
@@ -61,13 +79,13 @@ def plot_loop_spread(
     return ax
 
 
-def opening_pixels(piezoresponse: np.ndarray) -> list[int]:
+def opening_pixels(scan: ScanArrays) -> list[int]:
     """Pixels whose loop opens little, as usual and widely (5th, 50th, 95th percentile).
 
-    `piezoresponse` has shape (rows, columns, n_steps); the indices count row by row.
+    The indices count row by row.
     """
-    opening = np.abs(piezoresponse).mean(axis=-1).ravel()
-    order = np.argsort(opening, kind="stable")
+    opening = np.abs(scan.piezoresponse).mean(axis=-1).ravel()
+    order = np.argsort(np.where(scan.usable, opening, np.inf), kind="stable")[: scan.usable.sum()]
     return [int(order[round(part * (len(order) - 1))]) for part in (0.05, 0.5, 0.95)]
 
 
@@ -87,62 +105,74 @@ def plot_example_loops(
     return ax
 
 
-def _draw_channel(
-    axes: np.ndarray,
-    scans: tuple[ScanArrays, ScanArrays],
-    channel: Channel,
-    step: int,
-    orientation: Orientation,
-) -> None:
+def comparable(a: np.ndarray, b: np.ndarray) -> bool:
+    """Whether one axis serves both: their 1–99 % ranges overlap by a fifth of the wider one."""
+    ranges = np.array([np.nanpercentile(x, [1, 99]) for x in (a, b)])
+    overlap = ranges[:, 1].min() - ranges[:, 0].max()
+    return bool(overlap > 0.2 * np.ptp(ranges, axis=1).max())
+
+
+def _draw_channel(axes: np.ndarray, scans: tuple[ScanArrays, ScanArrays], index: int) -> None:
     """One channel of both scans: panels (3, 2) of examples, mean and map."""
-    cubes = [
-        s.piezoresponse if channel is PHYSICAL[0] else s.resonance_kHz for s in scans
-    ]
-    maps = [cube[..., step] * channel.scale for cube in cubes]
-    norm = Normalize(*np.percentile(np.concatenate([m.ravel() for m in maps]), [1, 99]))
-    for column, (scan, cube) in enumerate(zip(scans, cubes, strict=True)):
-        pixels = opening_pixels(scan.piezoresponse)
-        plot_example_loops(axes[0, column], scan.voltage_V, cube, channel, pixels)
-        plot_loop_spread(axes[1, column], scan.voltage_V, cube, channel, "0.15")
-        plot_map(
-            axes[2, column], maps[column], label="", norm=norm,
-            orientation=orientation, colour_bar=False,
-        )
-        titles = ("5th, 50th, 95th percentile of |P|", "mean, 10–90 %", f"at {scan.voltage_V[step]:.1f} V")
+    channels = [channels_of(s.piezoresponse, s.resonance_kHz)[index] for s in scans]
+    cubes = [(s.piezoresponse, s.resonance_kHz)[index] for s in scans]
+    steps = [int(np.argmax(s.voltage_V)) for s in scans]
+    maps = [np.where(s.usable.reshape(s.shape), cube[..., step] * channel.scale, np.nan)
+            for s, cube, channel, step in zip(scans, cubes, channels, steps, strict=True)]
+    together = channels[0] == channels[1] and comparable(*cubes)
+    limits = [np.nanpercentile(m, [1, 99]) for m in maps]
+    if together:
+        limits = [np.nanpercentile(np.concatenate([m.ravel() for m in maps]), [1, 99])] * 2
+    for column, (scan, cube, channel) in enumerate(zip(scans, cubes, channels, strict=True)):
+        plot_example_loops(axes[0, column], scan.voltage_V, cube, channel, opening_pixels(scan))
+        usable = cube.reshape(-1, cube.shape[-1])[scan.usable]
+        plot_loop_spread(axes[1, column], scan.voltage_V, usable, channel, "0.15")
+        label = channel.label.replace("\n", " ")
+        plot_map(axes[2, column], maps[column], label=label, norm=Normalize(*limits[column]),
+                 orientation=orientation_of(scan))
+        at = f"at {scan.voltage_V[steps[column]]:.1f} V"
+        titles = ("5th, 50th, 95th percentile of |P|", "mean, 10–90 %", at)
         for row, title in zip(axes, titles, strict=True):
             panel_title(row[column], "", f"{SOURCE_NAMES[scan.source]}\n{title}")
-    for row in axes[:2]:
+    for row in axes[:2] if together else []:
         share_limits(row)
-    bar = axes[2, 0].figure.colorbar(
-        axes[2, 0].images[0], ax=axes[2], location="bottom", aspect=30, shrink=0.8, pad=0.02
-    )
-    bar.set_label(channel.label.replace("\n", " "))
 
 
-def compare_scans(
-    scan_a: ScanArrays,
-    scan_b: ScanArrays,
-    *,
-    step: int = 0,
-    orientation: Orientation = TURNED,
-) -> Figure:
+def compare_scans(scan_a: ScanArrays, scan_b: ScanArrays) -> Figure:
     """Example loops, mean loops and one map of two scans, side by side.
 
     Parameters
     ----------
     scan_a, scan_b : Scan
-        Usually measured and twin; each panel pair shares one scale.
-    step : int
-        Voltage step of the maps.
-    orientation : Orientation
-        `TURNED`, or `SCAN` for maps as recorded.
+        Usually measured and twin; the channels that both have are drawn. A pair of panels shares
+        one scale where values and units allow it. The map is that at the largest voltage.
     """
-    figure = page_figure(5.8)
-    blocks = figure.subfigures(1, 2)
-    for block, channel, letters in zip(blocks, PHYSICAL, ("abcdef", "ghijkl"), strict=True):
-        axes = block.subplots(3, 2, gridspec_kw={"height_ratios": [1, 1, 1.25]})
-        _draw_channel(axes, (scan_a, scan_b), channel, step, orientation)
+    tall = max(map_height(scan.shape, orientation_of(scan)) for scan in (scan_a, scan_b))
+    both = 1 + all(scan.resonance_kHz is not None for scan in (scan_a, scan_b))
+    figure = page_figure(4.2 + 1.6 * tall, PAGE if both > 1 else 0.6 * PAGE)
+    blocks = np.atleast_1d(figure.subfigures(1, both))
+    for index, (block, letters) in enumerate(zip(blocks, ("abcdef", "ghijkl"), strict=False)):
+        axes = block.subplots(3, 2, gridspec_kw={"height_ratios": [1, 1, 0.35 + 0.9 * tall]})
+        _draw_channel(axes, (scan_a, scan_b), index)
         letter_panels(axes.flat, letters)
+    return figure
+
+
+def cleaning_map(flagged: np.ndarray, unusable: np.ndarray | None, *, orientation: Orientation) -> Figure:
+    """Where points were flagged and interpolated.
+
+    Parameters
+    ----------
+    flagged : ndarray of int, shape (rows, columns)
+        Points of each pixel, over all channels.
+    unusable : ndarray of bool, shape (rows, columns), or None
+        Pixels beyond repair, drawn grey.
+    orientation : Orientation
+    """
+    values = np.where(False if unusable is None else unusable, np.nan, flagged)
+    figure = page_figure(0.75 + 2 * map_height(flagged.shape, orientation), 2.6)
+    norm = Normalize(0, max(1, np.nanmax(values)))
+    plot_map(figure.subplots(), values, label="points interpolated", norm=norm, orientation=orientation)
     return figure
 
 

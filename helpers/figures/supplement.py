@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from string import ascii_lowercase
 
 import numpy as np
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from helpers.figures.inputs import SCALED, Channel, ModelOutput
-from helpers.figures.maps import TURNED, Orientation, plot_map, signed_norm
+from helpers.figures.inputs import PHYSICAL, SCALED, Channel, ModelOutput
+from helpers.figures.maps import TURNED, Orientation, map_height, plot_map, signed_norm
 from helpers.figures.spectra import VISIBLE_SHARE, close_loop, plot_error_violins
 from helpers.figures.style import (
     label_source,
@@ -24,7 +25,9 @@ def figure_s6(
     voltage_V: np.ndarray,
     *,
     source: str,
-    topography_nm: np.ndarray | None = None,
+    channel: Channel = PHYSICAL[0],
+    topography: np.ndarray | None = None,
+    unusable: np.ndarray | None = None,
     orientation: Orientation = TURNED,
 ) -> Figure:
     """Figure S6: topography, or the nearest observables where the file has none.
@@ -37,24 +40,31 @@ def figure_s6(
         Applied bias (V), one closed cycle.
     source : {"measured", "twin"}
         Origin of the data.
-    topography_nm : ndarray, shape (rows, columns), optional
-        Height (nm).
+    channel : Channel
+        Label and scale of the piezoresponse.
+    topography : ndarray, shape (any, any), optional
+        Height, in the unit of the file, on a grid of its own.
+    unusable : ndarray of bool, shape (rows, columns), optional
+        Pixels to grey out.
     orientation : Orientation
         `TURNED`, or `SCAN` for maps as recorded.
     """
     area = np.abs(np.trapezoid(close_loop(piezoresponse), close_loop(voltage_V), axis=-1))
     maps = {
-        "loop area (10⁻³ arb. u. · V)": area * 1e3,
-        "mean |piezoresponse| (10⁻⁴ arb. u.)": np.abs(piezoresponse).mean(-1) * 1e4,
+        f"loop area ({channel.unit} · V)": area * channel.scale,
+        f"mean |piezoresponse| ({channel.unit})": np.abs(piezoresponse).mean(-1) * channel.scale,
     }
+    if unusable is not None:
+        maps = {label: np.where(unusable, np.nan, values) for label, values in maps.items()}
     title = "no topography in the data file: loop observables instead"
-    if topography_nm is not None:
-        maps = {"height (nm)": topography_nm - topography_nm.min()} | maps
+    if topography is not None:
+        maps = {"height (unit of the file)": topography - np.nanmin(topography)} | maps
         title = "topography and loop observables"
-    figure = page_figure(2.6, 1.75 * len(maps) + 0.1)
+    tall = max(map_height(values.shape, orientation) for values in maps.values())
+    figure = page_figure(0.8 + 1.8 * tall, 1.75 * len(maps) + 0.1)
     axes = figure.subplots(1, len(maps), squeeze=False)[0]
     for ax, (label, values) in zip(axes, maps.items(), strict=True):
-        norm = Normalize(*np.percentile(values, [1, 99]))
+        norm = Normalize(*np.nanpercentile(values, [1, 99]))
         plot_map(ax, values, label=label, norm=norm, orientation=orientation)
     letter_panels(axes, "abc"[: len(maps)])
     figure.suptitle(title, fontsize=7)
@@ -96,8 +106,8 @@ def figure_s7(
         `TURNED`, or `SCAN` for maps as recorded.
     """
     rows = -(-len(maps) // 4)
-    figure = page_figure(1.42 * rows, 5.8)
-    axes = figure.subplots(rows, 4)
+    figure = page_figure((0.22 + 1.2 * map_height(maps.shape, orientation)) * rows, 5.8)
+    axes = figure.subplots(rows, 4, squeeze=False)
     norm = signed_norm(maps)
     for ax in axes.flat[len(maps) :]:
         ax.set_axis_off()
@@ -123,31 +133,33 @@ def figure_s8(
     vae: ModelOutput,
     *,
     source: str,
-    channels: tuple[Channel, Channel] = SCALED,
+    channels: Sequence[Channel] = SCALED,
 ) -> Figure:
     """Figure S8: signed error of both models at each voltage step, by channel.
 
     Parameters
     ----------
-    data : ndarray, shape (n_spectra, n_steps, 2)
-        Piezoresponse and resonance, standardised like the reconstructions.
+    data : ndarray, shape (n_spectra, n_steps, n_channels)
+        Piezoresponse and, where there is one, resonance, standardised like the reconstructions.
     dl, vae : ModelOutput
-        Dictionary learning and β-VAE.
+        Dictionary learning and β-VAE; spectra whose error is NaN are left out.
     source : {"measured", "twin"}
         Origin of the data.
-    channels : tuple of Channel
-        Labels of the two channels.
+    channels : sequence of Channel
+        Labels, of which as many are used as the data have channels.
     """
     note = f"reconstruction − data ({VISIBLE_SHARE:.1%} in frame)"
-    figure = page_figure(4.6)
-    axes = figure.subplots(2, 1, sharex=True)
-    for index, (ax, channel) in enumerate(zip(axes, channels, strict=True)):
-        errors = {m.name: (m.reconstruction - data)[..., index] for m in (dl, vae)}
+    n = data.shape[-1]
+    figure = page_figure(0.3 + 2.15 * n)
+    axes = figure.subplots(n, 1, sharex=True, squeeze=False)[:, 0]
+    usable = np.isfinite(dl.mse)
+    for index, (ax, channel) in enumerate(zip(axes, channels[:n], strict=True)):
+        errors = {m.name: (m.reconstruction - data)[usable, :, index] for m in (dl, vae)}
         plot_error_violins(
             ax, errors, y_label=f"Error ({channel.unit})",
-            x_label="Voltage step" if index else "",
+            x_label="Voltage step" if index == n - 1 else "",
         )
         panel_title(ax, "", f"{channel.name}, {note}")
-    letter_panels(axes, "ab")
+    letter_panels(axes, "ab"[:n])
     label_source(figure, source)
     return figure
