@@ -32,7 +32,7 @@ STATEMENTS = (
               "fitted and coded at λ = 0.57"),
     Statement("toy.dl.mse_gamut_coded_at_1", 0.186, "section 2",
               "toy: DL error, gamut, coded at λ = 1.0",
-              "scikit-learn's former default: the likely origin of the paper's number"),
+              "scikit-learn's former default: the nearest that was found"),
     Statement("toy.vae.mse_gamut", 0.104, "section 2", "toy: β-VAE error, gamut",
               "rank-3 PCA is the linear bound"),
     Statement("toy.vae.active", 3, "section 2", "toy: active channels", "KL above 0.1 nat"),

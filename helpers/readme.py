@@ -17,6 +17,7 @@ from helpers.tables import as_markdown, number, reproduction_rows
 
 REFERENCE = ROOT / "data/reference"
 SHOWN, SHOWN_WIDTH = "fig4", 1300
+RANDOM_START = "toy.control.vae_random.kept.spearman"
 TITLES = {
     "fig1": "spectra along each colour, the painting", "fig2": "toy: both models on the painting",
     "fig3": "the network", "fig4": "BEPS: both models on the scan",
@@ -32,16 +33,19 @@ TITLES = {
 }
 
 
-def findings(metrics: dict) -> str:
-    """The main numbers in three sentences."""
+def findings(metrics: dict, seeds: dict) -> str:
+    """The main numbers in three sentences; `seeds` is what `make sweep` collected, or empty."""
     heldout = metrics["beps.vae.mse_heldout"] / metrics["beps.pca5.mse_heldout"]
     return (
         f"- Toy, whole colour gamut: the β-VAE's error is **{number(metrics['toy.vae.mse_gamut'])}** with "
         f"{metrics['toy.vae.active']} active channels; the best linear model of that size has "
         f"{number(metrics['toy.pca3.mse_gamut'])}, the paper's β-VAE "
         f"{number(metrics['paper.toy.vae.mse_gamut'])}.\n"
-        f"- The same channels follow single colours only in part: mean |Spearman| "
-        f"{metrics['toy.vae.spearman']:.2f}, where 1 would be a channel per colour.\n"
+        f"- Each of these channels against the colour it is matched to: mean |Spearman| "
+        f"{metrics['toy.vae.spearman']:.2f}, where 1 is a channel per colour. The coordinates that the training "
+        f"starts from have {metrics['toy.start.spearman']:.2f}"
+        + (f"; from a random start it ends at {seeds[RANDOM_START]['median']:.2f}" if RANDOM_START in seeds else "")
+        + ": the start finds the colours, the network sharpens them.\n"
         f"- Measured loops, blocks of pixels never seen: **{heldout:.2f}** times the error of the best linear "
         f"model with as many components; the paper's dictionary learning has "
         f"{metrics['beps.dl.mse_heldout'] / metrics['beps.pca5.mse_heldout']:.1f} times that error."
@@ -63,9 +67,11 @@ def generated_parts(folder: Path = REFERENCE) -> dict[str, str]:
     """Text of every part of the README that is made from the reference run."""
     metrics, manifest, run = (
         json.loads((folder / f"{name}.json").read_text()) for name in ("metrics", "manifest", "run"))
+    sweep = folder / "seeds.json"
+    seeds = json.loads(sweep.read_text()) if sweep.is_file() else {}
     seconds = ", ".join(f"{name[0]}: {value:.0f} s" for name, value in run["seconds"].items())
     return {
-        "findings": findings(metrics),
+        "findings": findings(metrics, seeds),
         "figures": inventory(manifest),
         "reproduction": as_markdown(reproduction_rows(metrics)),
         "time": f"The reference run (laptop profile, seed {run['parameters']['seed']}, measured loops, two cores, "

@@ -121,6 +121,9 @@ def main(folder: Path) -> None:
         (ROOT / "data" / name).mkdir(parents=True, exist_ok=True)
     for name, record in records.items():
         _write(ROOT / "data/reference" / name, scrub(record, private), indent=2)
+    sweep = folder.parent / "sweep/sweep.json"
+    if sweep.is_file():
+        _write(ROOT / "data/reference/seeds.json", json.loads(sweep.read_text("utf-8")), indent=1)
     for path in sorted((folder / "results/weights").iterdir()):
         with atomic(ROOT / "data/weights" / path.name) as temporary:
             shutil.copyfile(path, temporary)
