@@ -8,6 +8,7 @@ simulated twin standing in for them are shown, and said to be simulated, but dec
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -16,6 +17,7 @@ from math import isfinite
 from helpers.domains import MECHANISMS
 from helpers.loops import UNITS
 from helpers.paper import PAPER
+from helpers.paths import ROOT, Build
 from helpers.tables import number
 
 HOLDS, PARTLY, FAILS = "holds", "holds partly", "does not hold"
@@ -504,3 +506,29 @@ def inconsistency_rows() -> list[dict[str, str]]:
     )
     heads = ("where", "says", "also says", "here")
     return [dict(zip(heads, row, strict=True)) for row in rows]
+
+
+def sweep_numbers(build: Build, sha256: str) -> dict[str, dict[str, float]]:
+    """What `make sweep` collected for this profile; else the reference sweep, if it is of this scan.
+
+    Parameters
+    ----------
+    build : Build
+        Of the run whose ledger is drawn.
+    sha256 : str
+        Of the scan; numbers of another one are not handed on.
+
+    Returns
+    -------
+    dict of str to {"median", "min", "max", "n"}
+        Empty where there is neither.
+    """
+    own, reference = build.root / build.profile / "sweep/sweep.json", ROOT / "data/reference"
+    if own.is_file():
+        return json.loads(own.read_text(encoding="utf-8"))
+    if build.profile != "laptop" or not (reference / "seeds.json").is_file():
+        return {}
+    run = json.loads((reference / "run.json").read_text(encoding="utf-8"))
+    if run["data"]["sha256"] != sha256:
+        return {}
+    return json.loads((reference / "seeds.json").read_text(encoding="utf-8"))

@@ -34,7 +34,7 @@ from helpers.ledger import (
 )
 from helpers.loops import UNITS
 from helpers.paper import PAPER
-from helpers.paths import ROOT
+from helpers.paths import ROOT, Build
 from helpers.tables import as_markdown, number
 
 NEEDED = sorted({name for names in metrics_needed().values() for name in names})
@@ -332,3 +332,21 @@ def test_ten_inconsistencies_with_the_numbers_of_the_paper():
     assert number(PAPER["toy.dl.mse_painting"]) in rows[0]["says"]
     assert number(PAPER["toy.dl.mse_gamut"]) in rows[0]["also says"]
     assert "13977" in rows[6]["says"]
+
+
+def test_numbers_of_another_scan_are_not_handed_on(tmp_path, monkeypatch):
+    reference = tmp_path / "data/reference"
+    reference.mkdir(parents=True)
+    monkeypatch.setattr(ledger, "ROOT", tmp_path)
+    spread = {"beps.vae.mse": {"median": 1.0, "min": 1.0, "max": 1.0, "n": 3}}
+    laptop = Build(tmp_path / "build", "laptop", 0)
+    assert ledger.sweep_numbers(laptop, "abc") == {}
+    (reference / "seeds.json").write_text(json.dumps(spread))
+    (reference / "run.json").write_text('{"data": {"sha256": "abc"}}')
+    assert ledger.sweep_numbers(laptop, "abc") == spread
+    assert ledger.sweep_numbers(laptop, "other") == {}
+    smoke = Build(tmp_path / "build", "smoke", 0)
+    assert ledger.sweep_numbers(smoke, "abc") == {}
+    (tmp_path / "build/smoke/sweep").mkdir(parents=True)
+    (tmp_path / "build/smoke/sweep/sweep.json").write_text(json.dumps(spread))
+    assert ledger.sweep_numbers(smoke, "other") == spread
