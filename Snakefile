@@ -94,7 +94,9 @@ BUILD = Path("build").resolve()
 LIMIT = (f"--execution-timeout {CELL_TIMEOUT_S[settings['profile']]}"
          if settings["profile"] in CELL_TIMEOUT_S else "")
 SETTING_FILES = {"0_measured_data": data_files(settings["data"]),
-                 "1_toy_rgb_benchmark": [settings["painting"]] if settings["painting"] else []}
+                 "1_toy_rgb_benchmark": [settings["painting"]] if settings["painting"] else [],
+                 # What a sweep has collected, where one was run.
+                 "5_paper_and_reproduction": list(map(str, Path(FOLDER).parent.glob("sweep/sweep.json")))}
 
 # The kernel of this environment, whatever kernels the user has registered elsewhere.
 os.environ["JUPYTER_PATH"] = str(Path(sys.prefix, "share", "jupyter"))
