@@ -61,6 +61,8 @@ def find_scan(data: str = "auto", seed: int = 0, twin_shape: tuple[int, int] = (
         If the source named cannot be had or does not hold what is expected.
     """
     if data == "twin":
+        if choice and choice.cycle not in (None, 1):
+            raise DataError(f"the twin has no cycle {choice.cycle}: expected 1, its only one; leave CYCLE out")
         return simulated_scan(seed, twin_shape)
     if data == "zenodo":
         return _from_zenodo(folder, ASKED_BYTES, ASKED_PATIENCE_S, choice)

@@ -13,7 +13,7 @@ from matplotlib.image import AxesImage
 from matplotlib.lines import Line2D
 
 from helpers.figures.inputs import Sweep
-from helpers.figures.maps import Orientation, lay_out, plot_map, signed_norm
+from helpers.figures.maps import Orientation, lay_out, map_height, plot_map, signed_norm
 from helpers.figures.style import DATA, SIGNED, VAE, plain_log_ticks
 from helpers.video import Animated, movie_figure
 
@@ -143,7 +143,8 @@ class TrainingScene:
 
     def _draw_maps(self, block: SubFigure, titles: Sequence[str]) -> list[AxesImage]:
         """Grid on one scale, fixed by the second half of the training."""
-        columns = int(np.ceil(np.sqrt(len(titles))))
+        tall = map_height(self.embeddings.shape, self.orientation)
+        columns = int(np.ceil(np.sqrt(len(titles) * tall)))
         axes = block.subplots(-(-len(titles) // columns), columns, squeeze=False)
         norm = signed_norm(self.embeddings[len(self.embeddings) // 2 :])
         for ax in axes.flat:

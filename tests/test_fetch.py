@@ -34,7 +34,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from helpers import archives, download, fetch
-from helpers.data import DataError, save_scan, simulated_scan
+from helpers.data import Choice, DataError, save_scan, simulated_scan
 
 SHAPE = (20, 20)
 ANY_FOLDER = settings(max_examples=60, deadline=None,
@@ -107,6 +107,22 @@ def test_auto_without_a_network_says_so_and_takes_the_twin(offline, tmp_path, ca
     scan = fetch.find_scan("auto", seed=2, twin_shape=(6, 6), folder=tmp_path)
     assert scan.source == "twin" and scan.shape == (6, 6)
     assert "did not answer" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["own.npy", "own.NPZ", "own.mat", "own.hdf5"])
+def test_auto_takes_own_files_of_every_kind(name, tmp_path):
+    """Found by suffix, recognised by content."""
+    made = simulated_scan(3, (5, 7))
+    (tmp_path / "README.md").write_text("no loops")
+    with (tmp_path / name).open("wb") as file:
+        np.savez(file, made.piezoresponse, made.voltage_V)
+    assert fetch.find_scan("auto", folder=tmp_path).shape == (5, 7)
+    with pytest.raises(DataError, match="holds one cycle"):
+        fetch.find_scan("auto", folder=tmp_path, choice=Choice(cycle=2))
+    with pytest.raises(DataError, match="holds one cycle"):
+        fetch.find_scan(str(tmp_path / name), choice=Choice(cycle=2))
+    with pytest.raises(DataError, match="the twin has no cycle 2"):
+        fetch.find_scan("twin", choice=Choice(cycle=2))
 
 
 def test_auto_takes_the_readers_own_file_first(server, tmp_path):

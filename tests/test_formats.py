@@ -5,6 +5,7 @@ import pickle
 import subprocess
 import sys
 import zipfile
+from dataclasses import replace
 
 import h5py
 import numpy as np
@@ -13,8 +14,15 @@ import scipy.io
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from helpers import twin
-from helpers.data import Choice, DataError, inspect, load_scan
+from helpers import formats, twin
+from helpers.data import (
+    Choice,
+    DataError,
+    inspect,
+    load_scan,
+    save_scan,
+    simulated_scan,
+)
 from helpers.paths import ROOT
 from helpers.switching import drive_voltage
 
@@ -382,6 +390,38 @@ def test_lost_labels_are_named(usid_parts, tmp_path):
         del file["Measurement_000/Channel_000/Raw_Data-SHO_Fit_000/Spectroscopic_Values"].attrs["labels"]
     with pytest.raises(DataError, match="has the axes none: expected DC_Offset"):
         load_scan(tmp_path / "scan.h5")
+
+
+# Too large
+
+
+@pytest.mark.parametrize("kind", ["npy", "list", "npz", "matlab", "own", "fit", "raw"])
+def test_of_a_large_scan_one_row_and_column_in_so_many_is_used(kind, made, usid_parts, tmp_path, monkeypatch):
+    path = tmp_path / "scan"
+    if kind in ("npy", "list"):
+        cube = np.stack([made.piezoresponse, made.resonance_kHz], -1)
+        np.save(tmp_path / "scan.npy", cube if kind == "npy" else cube[:, :4].reshape(16, 96, 2))
+        path = tmp_path / "scan.npy"
+    elif kind == "npz":
+        np.savez(tmp_path / "scan.npz", piezoresponse=made.piezoresponse, resonance=made.resonance_kHz)
+        path = tmp_path / "scan.npz"
+    elif kind == "matlab":
+        write_mat5(path, matlab_variables(made))
+    elif kind == "own":
+        save_scan(replace(simulated_scan(5, SHAPE), unusable=np.eye(*SHAPE, dtype=bool)), path)
+    else:
+        write_usid(path, usid_parts, (kind,))
+    whole = load_scan(path)
+    monkeypatch.setattr(formats, "MOST_PIXELS", 10)
+    monkeypatch.setattr(formats, "BATCH_BYTES", 40_000)  # several batches
+    thinned = load_scan(path)
+    rows, columns = whole.shape
+    assert any(f"of {rows} × {columns} pixels" in note and "in 2 is used" in note for note in thinned.notes)
+    rtol = 1e-2 if kind == "raw" else 1e-12  # the rotation is that of fewer pixels
+    scale = np.abs(whole.piezoresponse).max()
+    np.testing.assert_allclose(thinned.piezoresponse, whole.piezoresponse[::2, ::2], atol=rtol * scale)
+    np.testing.assert_allclose(thinned.resonance_kHz, whole.resonance_kHz[::2, ::2])
+    np.testing.assert_array_equal(thinned.usable, whole.usable.reshape(rows, columns)[::2, ::2].ravel())
 
 
 # Anything
