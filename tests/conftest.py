@@ -14,7 +14,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 COPIED = ["Snakefile", "Makefile", "requirements.txt", "helpers/__init__.py", "helpers/paths.py",
-          "helpers/dependencies.py", "helpers/workflow.py", "helpers/render.py"]
+          "helpers/dependencies.py", "helpers/workflow.py", "helpers/render.py",
+          "helpers/profiles.py", "sweep.yml"]
 PARAMETERS = 'profile = "smoke"\nseed = 1\nbuild = "../build"\n'
 # The notebooks' own parameters and the helper that each imports.
 STUBS = {
@@ -67,9 +68,9 @@ class Tree:
         for file in COPIED:
             (root / file).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / file, root / file)
-        (root / "helpers/profiles.py").write_text("PROFILES = {'smoke': 0, 'laptop': 1}\n")
         (root / "helpers/data.py").write_text("")
         (root / "helpers/training.py").write_text("from helpers import data\ntrain = None\n")
+        (root / "helpers/sweep.py").write_text("from helpers import training\n")
         (root / "helpers/movies.py").write_text("from .data import __doc__\n")
         (root / "notebooks").mkdir()
         for name in STUBS:

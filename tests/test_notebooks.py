@@ -1,4 +1,4 @@
-"""All real notebooks on the smoke profile with the twin, through the real Snakefile."""
+"""All real notebooks on the smoke profile, through the real Snakefile: with the twin, then with an own scan."""
 
 import json
 import os
@@ -12,6 +12,8 @@ import imageio_ffmpeg
 import numpy as np
 import pytest
 from matplotlib.image import imread
+
+from helpers import twin
 
 ROOT = Path(__file__).resolve().parent.parent
 FIGURES = ["fig1", "fig2", "fig3", "fig4", "fig5", *(f"figS{n}" for n in range(1, 11))]
@@ -29,14 +31,36 @@ def folder(tmp_path_factory):
     tree = tmp_path_factory.mktemp("tree")
     for name in ("helpers", "notebooks"):
         shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "Snakefile", tree)
-    command = [sys.executable, "-m", "snakemake", "--cores", "2", "--nolock",
-               "--config", "profile=smoke", "data=twin"]
+    for name in ("Snakefile", "sweep.yml"):
+        shutil.copy(ROOT / name, tree)
+    return make_figures(tree, "twin")
+
+
+def make_figures(tree, data):
+    """Run the workflow on `data`; returns the build folder."""
+    command = [sys.executable, "-m", "snakemake", "--cores", "2", "--nolock", "--rerun-incomplete",
+               "--config", "profile=smoke", f"data={data}"]
     environment = {**os.environ, "TQDM_DISABLE": "1"}
-    done = subprocess.run(command, cwd=tree, env=environment, text=True, timeout=1800,
+    done = subprocess.run(command, cwd=tree, env=environment, text=True, timeout=1800, check=False,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     assert done.returncode == 0, done.stdout[-4000:]
     return tree / "build/smoke/seed0"
+
+
+@pytest.fixture(scope="module")
+def own(folder, tmp_path_factory):
+    """A run on a reader's file: 20 × 31 pixels, 48 steps from 0 V upwards, one channel, holes.
+
+    It goes on from a copy of the other run, so that no toy network is trained again.
+    """
+    tree = tmp_path_factory.mktemp("own") / "tree"
+    shutil.copytree(folder.parents[2], tree)
+    made = twin.simulate(3, (20, 31))
+    loops = 1e6 * np.roll(made.piezoresponse, 24, axis=-1)[..., ::2]
+    loops[3, 4] = np.nan
+    loops[10, 20, 5] = np.nan
+    np.savez(tree / "own.npz", loops=loops, voltage=np.roll(made.voltage_V, 24)[::2])
+    return make_figures(tree, tree / "own.npz")
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +70,7 @@ def manifest(folder):
 
 def test_every_figure_table_and_movie_of_the_paper_is_listed(manifest):
     assert sorted(manifest) == sorted([*FIGURES, *MOVIES, "table1"])
-    beps = {"fig4", "fig5", "figS5", "figS6", "figS7", "figS8", "figS9", "figS10",
+    beps = {"figS1", "figS2", "fig4", "fig5", "figS5", "figS6", "figS7", "figS8", "figS9", "figS10",
             "movieS4", "movieS5", "movieS6"}
     assert beps == {name for name, entry in manifest.items()
                     if entry["source"] == "twin" and entry["kind"] != "table"}
@@ -97,3 +121,31 @@ def test_every_notebook_was_executed_and_turned_into_a_page(folder):
         outputs = [out for cell in executed["cells"] for out in cell.get("outputs", [])]
         assert outputs and not [out for out in outputs if out["output_type"] == "error"]
         assert (folder / "notebooks" / source.name).with_suffix(".html").stat().st_size > 10_000
+
+
+# A reader's own scan
+
+
+def test_an_own_scan_gives_every_figure_and_movie(own):
+    manifest = {entry["id"]: entry for entry in json.loads((own / "manifest.json").read_text())}
+    assert sorted(manifest) == sorted([*FIGURES, *MOVIES, "table1"])
+    assert manifest["fig4"]["panels"] == "a–f, k–p, t–u"
+    for name in ("fig4", "fig5", "figS5", "figS6", "figS7", "figS8", "figS10"):
+        assert manifest[name]["source"] == "measured"
+        image = imread(own / manifest[name]["file"])[..., :3]
+        assert min(image.shape[:2]) > 300 and image.std() > 0.05
+    for n in (4, 5, 6):
+        frames = imageio_ffmpeg.count_frames_and_secs(str(own / f"movies/s{n}.mp4"))[0]
+        assert frames >= 24
+
+
+def test_numbers_of_an_own_scan_are_those_of_its_usable_pixels(own):
+    metrics = json.loads((own / "metrics.json").read_text())
+    assert (metrics["beps.source"], metrics["beps.pixels"], metrics["beps.steps"]) == ("measured", 620, 48)
+    assert metrics["beps.pca5.mse"] < metrics["beps.dl_omp.mse"] < metrics["beps.dl.mse"] < 1
+    assert metrics["beps.vae.mse"] < 1 and metrics["beps.vae.mse_heldout"] < 1
+    with h5py.File(own / "results/scan.h5") as file:
+        assert np.argwhere(file["unusable"][:]).tolist() == [[3, 4]] and "resonance" not in file
+        assert any("1 pixel beyond repair" in note for note in file.attrs["notes"])
+    with np.load(own / "results/vae_beps.npz") as stored:
+        assert stored["reconstructed"].shape == (620, 48, 1)
