@@ -45,7 +45,7 @@ for file in {files!r}:
     for suffix in (".png", ".pdf") if file.startswith("figures/") else ("",):
         path = folder / (file + suffix)
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("{{}}")
+        path.write_text('{{"data": {{"source": "twin"}}}}' if file == "run.json" else "{{}}")
 """
 
 
