@@ -5,12 +5,13 @@ DATA := auto
 SEED := 0
 PAINTING :=
 WEIGHTS := train
+CYCLE := 0
 CORES := all
 PYTHON := python3
 
 # Exported, so that any character a path may hold reaches Snakemake unchanged.
-export PROFILE DATA SEED PAINTING WEIGHTS
-VARIABLES := PROFILE DATA SEED PAINTING WEIGHTS CORES PYTHON
+export PROFILE DATA SEED PAINTING WEIGHTS CYCLE
+VARIABLES := PROFILE DATA SEED PAINTING WEIGHTS CYCLE CORES PYTHON
 GIVEN := $(foreach name,$(.VARIABLES),$(if $(findstring command line,$(origin $(name))),$(name)))
 UNKNOWN := $(filter-out $(VARIABLES),$(GIVEN))
 ifneq ($(UNKNOWN),)
@@ -28,7 +29,7 @@ endif
 # --nolock: the Snakefile holds a lock of its own, which a crash does not leave behind.
 SNAKEMAKE = .venv/bin/python -m snakemake --cores $(CORES) --nolock --rerun-incomplete \
 	--quiet host reason \
-	--config "profile=$$PROFILE" "data=$$DATA" "seed=$$SEED" "weights=$$WEIGHTS" $(if $(PAINTING),"painting=$$PAINTING")
+	--config "profile=$$PROFILE" "data=$$DATA" "seed=$$SEED" "weights=$$WEIGHTS" "cycle=$$CYCLE" $(if $(PAINTING),"painting=$$PAINTING")
 
 .PHONY: help figures sweep test render bench lab clean
 
@@ -43,10 +44,11 @@ help:
 	@echo "make clean     remove build/ and the workflow's notes on it"
 	@echo
 	@echo "PROFILE=laptop    smoke (minutes), laptop, or paper (hours on a GPU)"
-	@echo "DATA=auto         auto, twin, zenodo, drive:<id> or the path of an HDF5 file"
+	@echo "DATA=auto         auto, twin, zenodo, drive:<id> or the path of a file"
 	@echo "SEED=0            of every random choice"
 	@echo "PAINTING=         the path of an image for the toy benchmark (default: the one drawn here)"
 	@echo "WEIGHTS=train     train, or pretrained to take the training in data/weights where it fits"
+	@echo "CYCLE=0           of a file with several cycles; 0 takes the last"
 	@echo "CORES=all         processor cores to use"
 	@echo "PYTHON=python3    Python 3.11 to 3.13, from which .venv is made"
 	@echo

@@ -75,7 +75,7 @@ def written(notebook):
 def given(notebook):
     """The settings that a notebook uses, as arguments of papermill."""
     names = sorted(parameters_used(notebook) & set(settings))
-    return " ".join(f"-{'p' if name == 'seed' else 'r'} {name} {shlex.quote(str(settings[name]))}"
+    return " ".join(f"-{'p' if name in ('seed', 'cycle') else 'r'} {name} {shlex.quote(str(settings[name]))}"
                     for name in names if settings[name] != "")
 
 

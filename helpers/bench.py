@@ -26,13 +26,15 @@ from helpers.data import drive_waveform, simulated_scan, standardised
 from helpers.figures import IMAGE, Channel, Sweep, plot_cost
 from helpers.models import build_beta_vae
 from helpers.movies import sweep_movie
+from helpers.paper import PAPER
 from helpers.paths import ROOT, atomic
 from helpers.profiles import Network, get_profile
 from helpers.tables import as_markdown
 from helpers.training import train
 
 FOLDER = ROOT / "build/bench"
-PAPER_MSE = 0.104
+PAPER_MSE = PAPER["toy.vae.mse_gamut"]
+SEEDS = (0, 1, 2)
 SCALES = (1, 4, 16)
 
 
@@ -107,8 +109,8 @@ def torch_step_seconds() -> float | None:
     return median_seconds(step)
 
 
-def seconds_to_paper_mse(seed: int = 0) -> tuple[float, int]:
-    """Seconds and epochs until the toy network passes the paper's error, graph building included."""
+def seconds_to_paper_mse(seed: int) -> float:
+    """Seconds until the toy network passes the paper's error, graph building included."""
     profile = get_profile("laptop")
     spectra = toy.spectra(toy.sample_rgb(profile.toy_spectra, seed))
     mean, scale = spectra.mean(axis=0), spectra.std(axis=0)
@@ -118,7 +120,7 @@ def seconds_to_paper_mse(seed: int = 0) -> tuple[float, int]:
         run = train(profile.toy_network, profile.toy_training, training, toy.time_steps()[:, None],
                     watched=training[:1], validation=gamut, seed=seed, title="toy", folder=Path(folder),
                     stop_at_mse=PAPER_MSE)
-        return run.seconds_to(PAPER_MSE), len(run.history["loss"])
+        return run.seconds_to(PAPER_MSE)
 
 
 def movie_seconds_per_frame(frames: int = 60) -> float:
@@ -131,8 +133,8 @@ def movie_seconds_per_frame(frames: int = 60) -> float:
                            channels=(Channel("Spectrum", "s.d."),), loop=True, orientation=IMAGE, progress=False)
 
 
-def one_epoch(scale: int) -> None:
-    """Train the laptop BEPS network for one epoch on `scale` times the pixels; print cost."""
+def few_epochs(scale: int) -> None:
+    """Train the laptop BEPS network for three epochs on `scale` times the pixels; print cost."""
     profile = get_profile("laptop")
     scan = simulated_scan(0)
     spectra = np.tile(standardised(scan)[0].astype("float32"), (scale, 1, 1))
@@ -159,9 +161,10 @@ def main() -> None:
     product = matrix_product_rate()
     step, rate = training_step_rate()
     torch_step = torch_step_seconds()
-    reached, epochs = seconds_to_paper_mse()
+    reached = [seconds_to_paper_mse(seed) for seed in SEEDS]
     rows = [
-        {"measure": f"time to the paper's toy error {PAPER_MSE}", "value": f"{reached:.0f} s ({epochs} epochs)"},
+        {"measure": f"time to the paper's toy error {PAPER_MSE}, graph building included, seeds {SEEDS}",
+         "value": f"{np.median(reached):.0f} s (" + ", ".join(f"{seconds:.0f}" for seconds in reached) + ")"},
         {"measure": "training step, toy, laptop profile", "value": f"{1e3 * step:.0f} ms, {rate:.0f} GFLOP/s"},
         {"measure": "share of the matrix-product rate", "value": f"{rate / product:.2f} of {product:.0f} GFLOP/s"},
         {"measure": "the same layers in PyTorch",
@@ -181,4 +184,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    one_epoch(int(sys.argv[1])) if len(sys.argv) > 1 else main()
+    few_epochs(int(sys.argv[1])) if len(sys.argv) > 1 else main()

@@ -27,7 +27,13 @@ from keras import layers
 from sklearn.decomposition import PCA
 
 from helpers import toy
-from helpers.data import Scan, drive_waveform, heldout_blocks, standardised
+from helpers.data import (
+    Scan,
+    drive_waveform,
+    heldout_blocks,
+    standardised,
+    training_pixels,
+)
 from helpers.inference import (
     PREDICTION_BATCH,
     active_channels,
@@ -111,7 +117,7 @@ def beps_benchmark(profile: Profile, scan: Scan) -> Benchmark:
     """Loops of a scan with blocks held out; the training loops where the profile holds none out."""
     spectra = standardised(scan)[0].astype("float32")
     held = heldout_blocks(scan.shape, profile.heldout_every)
-    training = spectra[~held & scan.usable]
+    training = spectra[training_pixels(scan, held)]
     heldout = spectra[held & scan.usable] if held.any() else training
     return Benchmark("beps", training, heldout, drive_waveform(scan.voltage_V), profile.beps_network,
                      profile.beps_training)

@@ -37,8 +37,10 @@ class GaussianLatents(layers.Layer):
             shape=input_shapes[0][1:], initializer="ones", trainable=False, name="open"
         )
         # Sum of KL over the batches of an epoch, and their number. Not a Keras metric: with
-        # JAX a layer can only change its own weights.
-        self.kl_sum = self.add_weight(shape=(2,), initializer="zeros", trainable=False, name="kl_sum")
+        # JAX a layer can only change its own weights. Each of several devices keeps its own sum, and
+        # reading adds them up: adding at once would interrupt the devices within a call.
+        self.kl_sum = keras.Variable(np.zeros(2, "float32"), trainable=False, name="kl_sum",
+                                     aggregation="sum", synchronization="on_read")
 
     def call(self, inputs, training=False):
         mean, log_variance = inputs[0] * self.open, inputs[1] * self.open
@@ -139,12 +141,12 @@ def build_encoder(network: Network, drive: np.ndarray, channels: int) -> keras.M
 
 
 def _paper_embedding(x, network: Network):
-    """Dense layer with L1 activity penalty before the two latent layers (original code)."""
+    """Dense layer before the two latent layers (original code)."""
     if network.normalise:
         x = layers.BatchNormalization(name="embedding_norm")(x)
     x = layers.Activation("relu", name="last_step_relu")(x)
     x = layers.Dense(network.latents, activation="relu", name="embedding")(x)
-    return L1Activity(name="embedding_l1")(x)
+    return L1Activity(name="embedding_l1")(x) if network.l1_before_latents else x
 
 
 def build_decoder(network: Network, drive: np.ndarray, channels: int) -> keras.Model:

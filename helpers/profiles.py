@@ -7,6 +7,9 @@ from dataclasses import dataclass
 # Where a training comes from: made here, or kept in data/weights.
 WEIGHTS = ("train", "pretrained")
 
+# How λ follows β (see `Training`).
+LAMBDAS = ("linked", "added", "added_n", "set")
+
 
 @dataclass(frozen=True)
 class Network:
@@ -19,11 +22,19 @@ class Network:
     blocks : int
         Residual blocks in the encoder and in the decoder, two BiLSTM layers each.
     normalise : bool
-        Layer and batch normalisation, as in the paper's toy network.
+        Layer and batch normalisation, as the original code of the toy; the paper states none.
     interleave : bool
-        The two BEPS channels as one sequence of twice the length, as the original code.
+        The two BEPS channels as one sequence of twice the length, as the original code, to
+        which the 5 017 922 parameters belong; the paper's "two independent dimensions" is False.
+    dropout : float
+        Share of the inputs of the blocks' LSTM layers dropped in training: 0 in the released
+        code, 0.2 in an older one; the paper states none.
     paper_embedding : bool
-        ReLU and L1 penalty before the latents and after sampling, as the original code.
+        A dense layer before the latents, and ReLU on it and on the one after sampling, as the
+        original code. The L1 penalty is on the one after sampling.
+    l1_before_latents : bool
+        The L1 penalty also on the dense layer before the latents, as the original code; the
+        paper has it after sampling only.
     drive_input : bool
         Give the known time or voltage of each step to encoder and decoder.
     linear_path : bool
@@ -37,6 +48,7 @@ class Network:
     normalise: bool = False
     interleave: bool = False
     paper_embedding: bool = False
+    l1_before_latents: bool = False
     drive_input: bool = True
     linear_path: bool = False
 
@@ -53,8 +65,7 @@ class Network:
 class Training:
     """Optimiser, regularisation schedule and snapshots of one training.
 
-    β refers to a KL summed over latents; the paper averages it over 16 latents, so its
-    β steps are divided by 16 here.
+    β refers to a KL summed over latents.
 
     Attributes
     ----------
@@ -66,11 +77,22 @@ class Training:
     clip_norm : float or None
         Largest norm of the whole gradient.
     priming : int
-        Epochs with β = λ = 0 before the schedule starts.
+        Epochs with β = 0 before the schedule starts: 2000 for the paper's toy. For BEPS the
+        paper states no priming, but that β is first changed from 0, every 1000 epochs.
     schedule : str
         "staircase" (paper): the first β, then `beta_step` more every `step_epochs`.
         "annealing": from the first β to `end` times it, geometrically, with the last
         fifth of the epochs held at the end value.
+    kl_mean : bool
+        `beta_step` refers to a KL averaged over the latents, as the original code, and is
+        divided by their number here; the paper does not say.
+    l1 : str
+        λ, with β as it is for an averaged KL. "linked": 1e-5 × 10^β, and 0 while β is 0.
+        "added" (paper, toy): every step of the staircase adds 1e-5 × 10^β. "added_n" (paper,
+        BEPS): step n adds 1e-5 × 10^(nβ). "set" (original code): 1e-5 × 10^β from the start.
+    restart_steps : bool
+        Every step of the staircase begins with a new Adam, at the weights of the lowest training
+        loss in the step before, as the original code; the paper does not say so.
     start : str
         "random" (paper). "isomap" or "pca": at these coordinates of the spectra, with the
         channels that they need open and all others closed (see `helpers.coordinates`).
@@ -91,8 +113,21 @@ class Training:
     end: float = 0.4
     beta_step: float = 0.0
     step_epochs: int = 1
+    kl_mean: bool = False
+    l1: str = "linked"
+    restart_steps: bool = False
     first_share: float = 0.6
     snapshots: int = 24
+
+    def __post_init__(self):
+        if self.l1 not in LAMBDAS:
+            raise ValueError(f"l1 is {self.l1!r}: expected one of {', '.join(LAMBDAS)}; correct the profile")
+        if self.schedule != "staircase" and (self.l1.startswith("added") or self.restart_steps):
+            raise ValueError(f"a schedule of kind {self.schedule} has no steps: expected \"staircase\" where "
+                             "`restart_steps` or a λ that is added is set; correct the profile")
+        if self.cosine and self.restart_steps:
+            raise ValueError("a training cannot have both `cosine` and `restart_steps`: expected one, as a new "
+                             "Adam would warm up again at every step; switch one off")
 
 
 @dataclass(frozen=True)
@@ -182,7 +217,7 @@ PROFILES: dict[str, Profile] = {
             toy_training=Training(
                 epochs=6500, batch=300, learning_rate=3e-5, priming=2000,
                 schedule="staircase", cosine=False, clip_norm=None,
-                beta_step=5e-3 / 16, step_epochs=100, snapshots=46,
+                beta_step=5e-3, step_epochs=100, kl_mean=True, l1="added", snapshots=46,
             ),
             beps_network=Network(
                 units=128, blocks=3, interleave=True, paper_embedding=True, drive_input=False
@@ -190,7 +225,7 @@ PROFILES: dict[str, Profile] = {
             beps_training=Training(
                 epochs=20_000, batch=300, learning_rate=3e-5, priming=1000,
                 schedule="staircase", cosine=False, clip_norm=None,
-                beta_step=2.5e-3 / 16, step_epochs=1000, snapshots=40,
+                beta_step=2.5e-3, step_epochs=1000, kl_mean=True, l1="added_n", snapshots=40,
             ),
             heldout_every=0,
             dictionary_iterations=1000,

@@ -21,8 +21,8 @@ RANDOM_START = "toy.control.vae_random.kept.spearman"
 TITLES = {
     "fig1": "spectra along each colour, the painting", "fig2": "toy: both models on the painting",
     "fig3": "the network", "fig4": "BEPS: both models on the scan",
-    "fig5": "BEPS: what each channel means", "figS1": "drive waveform",
-    "figS2": "band excitation", "figS3": "grid of λ", "figS4": "toy: the whole gamut",
+    "fig5": "BEPS: what each channel means", "figS1": "drive, on and off field, raw spectra",
+    "figS2": "oscillator fits and the loop from them", "figS3": "grid of λ", "figS4": "toy: the whole gamut",
     "figS5": "BEPS: all dictionary atoms", "figS6": "observables in place of the topography",
     "figS7": "BEPS: all latent channels", "figS8": "BEPS: error at each voltage step",
     "figS9": "the linear bound beside every model", "figS10": "BEPS: all active channels",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
 import itertools
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +18,7 @@ from helpers.coordinates import elbow, find_coordinates
 from helpers.inference import PREDICTION_BATCH, embedding_size
 from helpers.models import build_beta_vae
 from helpers.profiles import Network, Training
-from helpers.schedule import ScheduledRegularisation
+from helpers.schedule import RestartSteps, ScheduledRegularisation
 from helpers.start import start_from_isomap, start_from_pca
 from helpers.watching import KeepCheckpoint, KeepSnapshots, ProgressBar, Snapshots
 
@@ -85,7 +87,7 @@ def shuffled_batches(inputs: np.ndarray, targets: np.ndarray, batch: int, seed: 
 
 def train(network: Network, training: Training, spectra: np.ndarray, drive: np.ndarray, *,
           watched: np.ndarray, validation: np.ndarray, seed: int, title: str, folder: Path,
-          stop_at_mse: float | None = None) -> Trained:
+          stop_at_mse: float | None = None, tensorboard: Path | None = None) -> Trained:
     """Train a β-VAE, or go on with a training that was interrupted.
 
     The state after every epoch lies in a folder named by a hash of all that decides how the
@@ -108,29 +110,38 @@ def train(network: Network, training: Training, spectra: np.ndarray, drive: np.n
         Holds the folder of checkpoints.
     stop_at_mse : float, optional
         End early, once the validation error is at most this.
+    tensorboard : Path, optional
+        Folder for TensorBoard's logs of this training: all that the history has, every epoch.
 
     Raises
     ------
     ValueError
         If there are fewer spectra than a batch, or they do not vary.
+    ModuleNotFoundError
+        If TensorBoard is asked for and not installed.
     FloatingPointError
         If the loss is no longer finite.
     """
     _check(spectra, training.batch, title)
+    logs = _tensorboard(tensorboard, title)
+    strategy = mirrored_strategy()
     started = time.perf_counter()
     spectra, validation, watched = (x.astype("float32") for x in (spectra, validation, watched))
     name = f"{title}-{configuration_hash(network, training, seed, spectra, drive, watched)[:12]}"
     checkpoints = Checkpoints(folder / name)
     steps_per_epoch = -(-len(spectra) // training.batch)
-    model = build_beta_vae(network, drive, spectra.shape[-1], seed)
-    model.compile(_optimizer(training, steps_per_epoch), "mse", metrics=["mse"])
+    with strategy.scope() if strategy else nullcontext():
+        model = build_beta_vae(network, drive, spectra.shape[-1], seed)
+        model.compile(_optimizer(training, steps_per_epoch, replicas(strategy)), "mse", metrics=["mse"])
     probe = spectra[:: -(-len(spectra) // PROBE_SPECTRA)]
     schedule = ScheduledRegularisation(training, seed)
     snapshots = KeepSnapshots(training, probe, watched, checkpoints)
-    keep = KeepCheckpoint(checkpoints, schedule, snapshots, started)
-    done = keep.go_on(model)
-    if not done:
-        keep.coordinate_errors = _begin(model, training, spectra, seed)
+    restart = [RestartSteps(training)] if training.restart_steps else []
+    keep = KeepCheckpoint(checkpoints, schedule, snapshots, started, *restart)
+    with strategy.scope() if strategy else nullcontext():
+        done = keep.go_on(model)
+        if not done:
+            keep.coordinate_errors = _begin(model, training, spectra, seed)
     if done:
         print(f"{title}: {done} of {training.epochs} epochs are done already ({checkpoints.folder.name})")
     if done < training.epochs:
@@ -138,10 +149,50 @@ def train(network: Network, training: Training, spectra: np.ndarray, drive: np.n
             shuffled_batches(spectra, spectra, training.batch, seed, done), steps_per_epoch=steps_per_epoch,
             validation_data=(validation, validation), validation_batch_size=PREDICTION_BATCH,
             initial_epoch=done, epochs=training.epochs, shuffle=False, verbose=0,
-            callbacks=[schedule, snapshots, keep, ProgressBar(training.epochs, title, done),
-                       _stop_at(model, stop_at_mse)])
+            callbacks=[*restart, schedule, *_own_noise(model, strategy, seed), snapshots, keep, *logs,
+                       ProgressBar(training.epochs, title, done, snapshots), _stop_at(model, stop_at_mse)])
     history = {name: np.array(values) for name, values in keep.history.items()}
     return Trained(model, history, snapshots.kept, keep.coordinate_errors, schedule.first_beta, checkpoints)
+
+
+def mirrored_strategy():
+    """TensorFlow's strategy that shares every batch among the GPUs, or None where one device is seen.
+
+    Two logical CPUs count as GPUs do where there is no GPU, so that it can be tried anywhere.
+    """
+    if keras.backend.backend() != "tensorflow":
+        return None
+    import tensorflow as tf
+
+    devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
+    return tf.distribute.MirroredStrategy([device.name for device in devices]) if len(devices) > 1 else None
+
+
+def replicas(strategy) -> int:
+    """Number of devices that share a batch."""
+    return strategy.num_replicas_in_sync if strategy else 1
+
+
+def _own_noise(model: keras.Model, strategy, seed: int) -> list[keras.callbacks.Callback]:
+    """Latent noise of its own for each replica; they would all draw the same."""
+    if not strategy:
+        return []
+
+    def seed_replicas(epoch, logs=None):
+        states = strategy.experimental_local_results(model.get_layer("latents").noise.state.value)
+        for replica, state in enumerate(states):
+            state.assign(np.array([seed + replica * 2**20, epoch], "uint32"))
+
+    return [keras.callbacks.LambdaCallback(on_epoch_begin=seed_replicas)]
+
+
+def _tensorboard(folder: Path | None, title: str) -> list[keras.callbacks.Callback]:
+    if folder is None:
+        return []
+    if importlib.util.find_spec("tensorboard") is None:
+        raise ModuleNotFoundError(f"{title}: logs in {folder} need TensorBoard, which is not installed: expected "
+                                  "the package tensorboard; pip install tensorboard, or ask for no logs")
+    return [keras.callbacks.TensorBoard(folder, write_graph=False)]
 
 
 def _begin(model: keras.Model, training: Training, spectra: np.ndarray, seed: int) -> np.ndarray:
@@ -175,11 +226,13 @@ def _check(spectra: np.ndarray, batch: int, title: str) -> None:
                          "check that the right data were loaded")
 
 
-def _optimizer(training: Training, steps_per_epoch: int) -> keras.optimizers.Optimizer:
+def _optimizer(training: Training, steps_per_epoch: int, replicas: int = 1) -> keras.optimizers.Optimizer:
+    """Adam; with several replicas each clips its part of the gradient, the sum keeps the bound."""
+    clip_norm = training.clip_norm and training.clip_norm / replicas
     rate = training.learning_rate
     if training.cosine:
         steps = training.epochs * steps_per_epoch
         warm_up = max(1, steps // 20)
         rate = keras.optimizers.schedules.CosineDecay(
             0.0, steps - warm_up, alpha=0.01, warmup_target=rate, warmup_steps=warm_up)
-    return keras.optimizers.Adam(rate, global_clipnorm=training.clip_norm)
+    return keras.optimizers.Adam(rate, global_clipnorm=clip_norm)

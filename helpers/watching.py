@@ -81,9 +81,11 @@ class KeepSnapshots(keras.callbacks.Callback):
 class KeepCheckpoint(keras.callbacks.Callback):
     """Keep the history, and after every epoch all that is needed to go on from there."""
 
-    def __init__(self, checkpoints: Checkpoints, schedule, snapshots: KeepSnapshots, started: float):
+    def __init__(self, checkpoints: Checkpoints, schedule, snapshots: KeepSnapshots, started: float,
+                 restart=None):
         super().__init__()
         self.checkpoints, self.schedule, self.snapshots = checkpoints, schedule, snapshots
+        self.restart = restart
         self.started = started
         self.history: dict[str, list[float]] = {}
         self.coordinate_errors = np.array([])
@@ -97,6 +99,7 @@ class KeepCheckpoint(keras.callbacks.Callback):
             "coordinate_errors": self.coordinate_errors,
             **{f"history_{name}": np.array(values) for name, values in self.history.items()},
             **self.snapshots.kept.arrays(),
+            **(self.restart.state() if self.restart else {}),
             **numbered("variable", self.model.variables),
             **numbered("optimizer", self.model.optimizer.variables),
         })
@@ -114,21 +117,24 @@ class KeepCheckpoint(keras.callbacks.Callback):
                         for name, values in state.items() if name.startswith("history_")}
         self.schedule.restore(float(state["first_beta"]), self.history)
         self.snapshots.kept.restore(state)
+        if self.restart:
+            self.restart.restore(state)
         self.coordinate_errors = state["coordinate_errors"]
         self.started -= self.history["seconds"][-1]
         return int(state["epochs_done"])
 
 
 class ProgressBar(keras.callbacks.Callback):
-    """One bar over the epochs with loss, MSE, KL and β."""
+    """One bar over the epochs with loss, MSE, KL, β and the active channels of the last snapshot."""
 
-    def __init__(self, epochs: int, title: str, done: int):
+    def __init__(self, epochs: int, title: str, done: int, snapshots: KeepSnapshots):
         super().__init__()
+        self.snapshots = snapshots
         self.bar = tqdm(total=epochs, initial=done, desc=title, unit="epoch", mininterval=1.0)
 
     def on_epoch_end(self, epoch, logs=None):
         shown = {name: f"{logs[name]:.3g}" for name in ("loss", "mse", "kl", "beta")}
-        self.bar.set_postfix(shown, refresh=False)
+        self.bar.set_postfix(shown | {"active": self.snapshots.kept.active[-1]}, refresh=False)
         self.bar.update()
 
     def on_train_end(self, logs=None):

@@ -1,14 +1,16 @@
+from dataclasses import replace
+
 import keras
 import numpy as np
 import pytest
-from sklearn.decomposition import PCA
 
 from helpers.inference import (
     active_channels,
     decode,
     encode,
-    mean_kl,
     keep_open,
+    l1_layers,
+    mean_kl,
     open_channels,
     parameter_count,
     reconstruct,
@@ -47,6 +49,16 @@ def test_paper_network_has_the_original_number_of_parameters(benchmark, steps, c
     model = build_beta_vae(network, np.zeros((steps, 1)), channels, seed=0)
     moving = [w for w in model.non_trainable_weights if "moving" in w.path]
     assert parameter_count(model) + sum(int(np.prod(w.shape)) for w in moving) == total
+
+
+@pytest.mark.parametrize(("before", "penalties"), [(False, 1), (True, 2)])
+def test_l1_before_the_latents_is_an_option(before, penalties):
+    """The paper penalises the layer after sampling alone; the parameters are the same."""
+    network = Network(units=4, blocks=0, latents=3, paper_embedding=True, drive_input=False, l1_before_latents=before)
+    model = build_beta_vae(network, DRIVE, 1, seed=0)
+    assert len(l1_layers(model)) == penalties
+    assert parameter_count(model) == parameter_count(build_beta_vae(
+        replace(network, l1_before_latents=False), DRIVE, 1, seed=0))
 
 
 def test_loss_is_mse_plus_beta_kl():

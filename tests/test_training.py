@@ -1,3 +1,5 @@
+import importlib.util
+import json
 import signal
 import subprocess
 import sys
@@ -11,7 +13,7 @@ from helpers.checkpoints import Checkpoints, configuration_hash
 from helpers.inference import open_channels
 from helpers.paths import ROOT
 from helpers.profiles import Network, Training, get_profile
-from helpers.schedule import first_beta, linked_lambda, scheduled_beta
+from helpers.schedule import first_beta, linked_lambda, scheduled_beta, scheduled_lambda
 from helpers.training import shuffled_batches, train
 from helpers.watching import KeepSnapshots, Snapshots
 
@@ -51,6 +53,38 @@ def test_lambda_is_linked_to_the_papers_beta():
     assert linked_lambda(10.0, 16) == pytest.approx(1e-4)
 
 
+STAIRCASE = replace(TRAINING, schedule="staircase", cosine=False, beta_step=0.1, step_epochs=2, start="random")
+
+
+def test_lambda_grows_as_the_paper_writes_it():
+    """Closed forms: each step adds 1e-5 × 10^β for the toy, 1e-5 × 10^(nβ) for BEPS; none while priming."""
+    beta = [0.01, 0.11, 0.21]
+    for l1, exponents in (("added", beta), ("added_n", [0.01, 0.22, 0.63])):
+        training = replace(STAIRCASE, l1=l1, kl_mean=True)
+        values = [scheduled_lambda(training, epoch, 0.01 / 4, latents=4) for epoch in (1, 2, 3, 4, 6)]
+        steps = np.cumsum(1e-5 * 10 ** np.array(exponents))
+        assert values == pytest.approx([0, steps[0], steps[0], steps[1], steps[2]])
+
+
+def test_lambda_of_the_original_code_is_never_zero():
+    training = replace(STAIRCASE, l1="set", kl_mean=True)
+    values = [scheduled_lambda(training, epoch, 0.01 / 4, latents=4) for epoch in (0, 2, 4)]
+    assert values == pytest.approx([1e-5, 1e-5 * 10**0.01, 1e-5 * 10**0.11])
+
+
+def test_a_mean_over_latents_divides_the_steps_of_beta():
+    summed = scheduled_beta(STAIRCASE, 4, 0.5, latents=4)
+    mean = scheduled_beta(replace(STAIRCASE, kl_mean=True), 4, 0.5, latents=4)
+    assert (summed, mean) == pytest.approx((0.6, 0.525))
+
+
+@pytest.mark.parametrize("settings", [{"l1": "mostly"}, {"l1": "added"}, {"restart_steps": True},
+                                      {"schedule": "staircase", "cosine": True, "restart_steps": True}])
+def test_impossible_trainings_are_refused(settings):
+    with pytest.raises(ValueError, match="expected"):
+        replace(TRAINING, **settings)
+
+
 def test_order_is_a_function_of_seed_and_epoch_and_visits_every_spectrum():
     x = np.arange(10.0).reshape(10, 1, 1)
     batches = shuffled_batches(x, x, batch=4, seed=5)
@@ -76,10 +110,10 @@ def test_snapshot_is_chosen_by_the_rule(active, mse, chosen):
     assert snapshots(active, mse).choose(found=3) == chosen
 
 
-def run(folder, seed=1, training=TRAINING, x=None):
+def run(folder, seed=1, training=TRAINING, x=None, network=NETWORK, **options):
     x = toy_spectra() if x is None else x
-    return train(NETWORK, training, x, DRIVE, watched=x[:9], validation=x[:20], seed=seed, title="test",
-                 folder=folder)
+    return train(network, training, x, DRIVE, watched=x[:9], validation=x[:20], seed=seed, title="test",
+                 folder=folder, **options)
 
 
 def same_weights(first, second):
@@ -125,20 +159,127 @@ def save_and_die(self, epoch, arrays):
         os.kill(os.getpid(), signal.SIGKILL)
 watching.Checkpoints.save = save_and_die
 from pathlib import Path
-test_training.run(Path({folder!r}))
+test_training.run(Path({folder!r}), **test_training.{settings})
 """
+PLAIN = {}
+RESTARTED = {"training": replace(STAIRCASE, epochs=5, restart_steps=True, learning_rate=3e-2, snapshots=5),
+             "network": replace(NETWORK, blocks=1, dropout=0.2)}
+
+
+def kill(folder, epoch, where, settings="PLAIN"):
+    code = KILLED.format(root=str(ROOT), tests=str(ROOT / "tests"), folder=str(folder), epoch=epoch, where=where,
+                         settings=settings)
+    killed = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()[-2000:]
 
 
 @pytest.mark.parametrize(("epoch", "where", "done"), [(1, "before", 0), (2, "after", 2), (4, "before", 3)])
 def test_a_killed_training_goes_on_to_the_same_weights(finished, tmp_path, capsys, epoch, where, done):
     """Killed before the first checkpoint, at the end of priming, and in the schedule."""
-    code = KILLED.format(root=str(ROOT), tests=str(ROOT / "tests"), folder=str(tmp_path), epoch=epoch, where=where)
-    killed = subprocess.run([sys.executable, "-c", code], capture_output=True)
-    assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()[-2000:]
+    kill(tmp_path, epoch, where)
     again = run(tmp_path)
     assert ("3 of 6 epochs are done" in capsys.readouterr().out) == (done == 3)
     assert same_weights(finished.checkpoints.load_snapshot(6), again.checkpoints.load_snapshot(6))
     assert again.history["loss"].tolist() == finished.history["loss"].tolist()
+
+
+def test_a_new_adam_at_every_step_and_dropout_survive_a_kill(tmp_path):
+    """Killed within the first step of the staircase, with the best weights of it still to be used."""
+    whole = run(tmp_path / "whole", **RESTARTED)
+    (tmp_path / "killed").mkdir()
+    kill(tmp_path / "killed", 3, "after", "RESTARTED")
+    again = run(tmp_path / "killed", **RESTARTED)
+    assert same_weights(whole.checkpoints.load_snapshot(5), again.checkpoints.load_snapshot(5))
+    assert again.history["loss"].tolist() == whole.history["loss"].tolist()
+
+
+def test_a_step_begins_at_the_best_epoch_of_the_step_before_with_a_new_adam(tmp_path, monkeypatch):
+    """Four batches an epoch, two epochs a step: Adam counts them from 0 in every step."""
+    begun, kept = {}, {}
+
+    def look(self, epoch, logs=None):
+        begun[epoch] = [self.model.get_weights()[0], int(self.model.optimizer.iterations)]
+
+    def keep(self, epoch, logs=None):
+        kept[epoch] = [self.model.get_weights()[0], logs["loss"]]
+
+    monkeypatch.setattr(KeepSnapshots, "on_epoch_begin", look)
+    monkeypatch.setattr("helpers.watching.ProgressBar.on_epoch_end", keep)
+    run(tmp_path, training=replace(RESTARTED["training"], batch=24))
+    assert [begun[epoch][1] for epoch in range(5)] == [0, 4, 0, 4, 0]
+    for first in (2, 4):
+        best = min((first - 2, first - 1), key=lambda epoch: kept[epoch][1])
+        np.testing.assert_array_equal(begun[first][0], kept[best][0])
+
+
+TWO_DEVICES = """
+import json, sys
+sys.path[:0] = [{root!r}, {tests!r}]
+import tensorflow as tf
+if {devices} > 1:
+    tf.config.set_logical_device_configuration(
+        tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * {devices})
+import numpy as np
+from pathlib import Path
+from dataclasses import replace
+import keras, test_training
+from helpers import training
+if not {noise}:
+    keras.random.normal = lambda shape, seed=None: keras.ops.zeros(shape)
+settings = replace(test_training.STAIRCASE, clip_norm=None, beta_step=1e-3, epochs=4)
+run = test_training.run(Path({folder!r}), training=settings)
+strategy = training.mirrored_strategy()
+state = run.model.get_layer("latents").noise.state.value
+states = strategy.experimental_local_results(state) if strategy else [state]
+again = test_training.run(Path({folder!r}), training=settings)
+print(json.dumps({{
+    "replicas": training.replicas(strategy), "states": [np.array(s).tolist() for s in states],
+    "same": test_training.same_weights(run.model.get_weights()[:4], again.model.get_weights()[:4]),
+    **{{name: run.history[name].tolist() for name in ("loss", "mse", "val_mse", "kl", "beta")}}}}))
+"""
+
+
+def on_devices(devices, folder, noise):
+    code = TWO_DEVICES.format(root=str(ROOT), tests=str(ROOT / "tests"), folder=str(folder), devices=devices,
+                              noise=noise)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.mark.skip(reason="being settled")
+@pytest.mark.parametrize(("noise", "tolerance"), [(False, 1e-4), (True, 0.1)])
+def test_two_devices_train_as_one_does(tmp_path, noise, tolerance):
+    """But for rounding where no latent noise is drawn, else but for the noise; a finished run is read back."""
+    one, two = (on_devices(n, tmp_path / str(n), noise) for n in (1, 2))
+    assert (one["replicas"], two["replicas"]) == (1, 2) and two["same"]
+    for name in ("loss", "mse", "val_mse", "kl", "beta"):
+        assert two[name] == pytest.approx(one[name], rel=tolerance), name
+    assert noise is False or two["states"][0] != two["states"][1]
+
+
+def test_tensorboard_has_the_history_or_is_asked_for_by_name(tmp_path, monkeypatch):
+    training = replace(TRAINING, start="random", epochs=2, priming=1)
+    with monkeypatch.context() as without:
+        without.setattr(importlib.util, "find_spec", lambda name: None)
+        with pytest.raises(ModuleNotFoundError, match="pip install tensorboard"):
+            run(tmp_path / "none", training=training, tensorboard=tmp_path / "logs")
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    history = run(tmp_path, training=training, tensorboard=tmp_path / "logs").history
+    import tensorflow as tf
+
+    written = accumulator.EventAccumulator(str(tmp_path / "logs/train")).Reload()
+    for name in ("mse", "kl", "beta"):
+        values = [float(tf.make_ndarray(event.tensor_proto)) for event in written.Tensors(f"epoch_{name}")]
+        assert values == pytest.approx(history[name].tolist())
+
+
+def test_the_bar_shows_the_active_channels(tmp_path, monkeypatch):
+    shown = []
+    monkeypatch.setattr("helpers.watching.tqdm.set_postfix", lambda self, values, **_: shown.append(dict(values)))
+    result = run(tmp_path, training=replace(TRAINING, start="random"))
+    assert [values["active"] for values in shown] == result.snapshots.active.tolist()
+    assert set(shown[0]) == {"loss", "mse", "kl", "beta", "active"}
 
 
 def test_a_finished_training_is_read_back(finished, capsys):
@@ -188,7 +329,7 @@ def test_the_papers_recipe_trains_at_a_small_size(tmp_path, benchmark):
     result = train(network, training, x, DRIVE, watched=x[:4], validation=x[:9], seed=0, title=benchmark,
                    folder=tmp_path)
     beta = result.history["beta"]
-    assert beta[1] == 0 < beta[2] == beta[3] and beta[4] - beta[3] == pytest.approx(training.beta_step)
+    assert beta[1] == 0 < beta[2] == beta[3] and beta[4] - beta[3] == pytest.approx(training.beta_step / 16, rel=1e-4)
     assert np.isfinite(result.history["loss"]).all() and len(open_channels(result.model)) == 16
 
 
