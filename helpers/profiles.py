@@ -126,8 +126,8 @@ class Training:
             raise ValueError(f"a schedule of kind {self.schedule} has no steps: expected \"staircase\" where "
                              "`restart_steps` or a λ that is added is set; correct the profile")
         if self.cosine and self.restart_steps:
-            raise ValueError("a training cannot have both `cosine` and `restart_steps`: expected one, as a new "
-                             "Adam would warm up again at every step; switch one off")
+            raise ValueError("a training cannot have both `cosine` and `restart_steps`: expected one, as every "
+                             "new Adam would warm up again; switch one off")
 
 
 @dataclass(frozen=True)

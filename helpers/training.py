@@ -141,12 +141,12 @@ def train(network: Network, training: Training, spectra: np.ndarray, drive: np.n
     with strategy.scope() if strategy else nullcontext():
         done = keep.go_on(model)
         if not done:
-            keep.coordinate_errors = _begin(model, training, spectra, seed)
+            keep.coordinate_errors = _begin(model, training, spectra, seed, strategy)
     if done:
         print(f"{title}: {done} of {training.epochs} epochs are done already ({checkpoints.folder.name})")
     if done < training.epochs:
         model.fit(
-            shuffled_batches(spectra, spectra, training.batch, seed, done), steps_per_epoch=steps_per_epoch,
+            _feed(strategy, spectra, spectra, training.batch, seed, done), steps_per_epoch=steps_per_epoch,
             validation_data=(validation, validation), validation_batch_size=PREDICTION_BATCH,
             initial_epoch=done, epochs=training.epochs, shuffle=False, verbose=0,
             callbacks=[*restart, schedule, *_own_noise(model, strategy, seed), snapshots, keep, *logs,
@@ -173,6 +173,19 @@ def replicas(strategy) -> int:
     return strategy.num_replicas_in_sync if strategy else 1
 
 
+def _feed(strategy, *batches):
+    """`shuffled_batches` for `fit`.
+
+    With a strategy Keras looks at a batch beforehand and begins again, which a generator cannot.
+    """
+    if not strategy:
+        return shuffled_batches(*batches)
+    import tensorflow as tf
+
+    signature = tuple(tf.TensorSpec((None, *values.shape[1:]), values.dtype) for values in batches[:2])
+    return tf.data.Dataset.from_generator(lambda: shuffled_batches(*batches), output_signature=signature)
+
+
 def _own_noise(model: keras.Model, strategy, seed: int) -> list[keras.callbacks.Callback]:
     """Latent noise of its own for each replica; they would all draw the same."""
     if not strategy:
@@ -190,12 +203,12 @@ def _tensorboard(folder: Path | None, title: str) -> list[keras.callbacks.Callba
     if folder is None:
         return []
     if importlib.util.find_spec("tensorboard") is None:
-        raise ModuleNotFoundError(f"{title}: logs in {folder} need TensorBoard, which is not installed: expected "
-                                  "the package tensorboard; pip install tensorboard, or ask for no logs")
+        raise ModuleNotFoundError(f"{title}: logs in {folder} were asked for, but TensorBoard is not installed: "
+                                  "expected the package tensorboard; pip install tensorboard, or ask for none")
     return [keras.callbacks.TensorBoard(folder, write_graph=False)]
 
 
-def _begin(model: keras.Model, training: Training, spectra: np.ndarray, seed: int) -> np.ndarray:
+def _begin(model: keras.Model, training: Training, spectra: np.ndarray, seed: int, strategy) -> np.ndarray:
     """Find how many channels are needed and start there; returns the error for each number."""
     kind = "pca" if training.start == "pca" else "isomap"
     coordinates = find_coordinates(spectra, embedding_size(model), kind)
@@ -203,7 +216,7 @@ def _begin(model: keras.Model, training: Training, spectra: np.ndarray, seed: in
         start_from_pca(model, spectra, coordinates.kept)
     elif training.start == "isomap":
         start_from_isomap(model, spectra, coordinates, training,
-                          lambda x, y: shuffled_batches(x, y, training.batch, seed))
+                          lambda x, y: _feed(strategy, x, y, training.batch, seed))
     return coordinates.errors
 
 

@@ -212,50 +212,49 @@ def test_a_step_begins_at_the_best_epoch_of_the_step_before_with_a_new_adam(tmp_
         np.testing.assert_array_equal(begun[first][0], kept[best][0])
 
 
-TWO_DEVICES = """
+DEVICES = """
 import json, sys
 sys.path[:0] = [{root!r}, {tests!r}]
 import tensorflow as tf
 if {devices} > 1:
     tf.config.set_logical_device_configuration(
         tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * {devices})
-import numpy as np
-from pathlib import Path
 from dataclasses import replace
-import keras, test_training
+from pathlib import Path
+import keras, numpy as np, test_training
 from helpers import training
-if not {noise}:
-    keras.random.normal = lambda shape, seed=None: keras.ops.zeros(shape)
+
+strategy, draw, told = training.mirrored_strategy(), keras.random.normal, {{}}
 settings = replace(test_training.STAIRCASE, clip_norm=None, beta_step=1e-3, epochs=4)
-run = test_training.run(Path({folder!r}), training=settings)
-strategy = training.mirrored_strategy()
-state = run.model.get_layer("latents").noise.state.value
-states = strategy.experimental_local_results(state) if strategy else [state]
-again = test_training.run(Path({folder!r}), training=settings)
-print(json.dumps({{
-    "replicas": training.replicas(strategy), "states": [np.array(s).tolist() for s in states],
-    "same": test_training.same_weights(run.model.get_weights()[:4], again.model.get_weights()[:4]),
-    **{{name: run.history[name].tolist() for name in ("loss", "mse", "val_mse", "kl", "beta")}}}}))
+for noise in (False, True):
+    keras.random.normal = draw if noise else lambda shape, seed=None: keras.ops.zeros(shape)
+    folder = Path({folder!r}) / str(noise)
+    run = test_training.run(folder, training=settings)
+    again = test_training.run(folder, training=settings)
+    state = run.model.get_layer("latents").noise.state.value
+    states = strategy.experimental_local_results(state) if strategy else [state]
+    told[noise] = {{"replicas": training.replicas(strategy), "states": [np.array(s).tolist() for s in states],
+                   "read back": test_training.same_weights(run.model.get_weights(), again.model.get_weights()),
+                   **{{name: values.tolist() for name, values in run.history.items()}}}}
+print(json.dumps([told[False], told[True]]))
 """
 
 
-def on_devices(devices, folder, noise):
-    code = TWO_DEVICES.format(root=str(ROOT), tests=str(ROOT / "tests"), folder=str(folder), devices=devices,
-                              noise=noise)
+def on_devices(devices, folder):
+    code = DEVICES.format(root=str(ROOT), tests=str(ROOT / "tests"), folder=str(folder), devices=devices)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(done.stdout.splitlines()[-1])
 
 
-@pytest.mark.skip(reason="being settled")
-@pytest.mark.parametrize(("noise", "tolerance"), [(False, 1e-4), (True, 0.1)])
-def test_two_devices_train_as_one_does(tmp_path, noise, tolerance):
-    """But for rounding where no latent noise is drawn, else but for the noise; a finished run is read back."""
-    one, two = (on_devices(n, tmp_path / str(n), noise) for n in (1, 2))
-    assert (one["replicas"], two["replicas"]) == (1, 2) and two["same"]
-    for name in ("loss", "mse", "val_mse", "kl", "beta"):
-        assert two[name] == pytest.approx(one[name], rel=tolerance), name
-    assert noise is False or two["states"][0] != two["states"][1]
+def test_two_devices_train_as_one_does(tmp_path):
+    """The same but for rounding where no latent noise is drawn, and otherwise but for the noise."""
+    pairs = zip(on_devices(1, tmp_path / "1"), on_devices(2, tmp_path / "2"), strict=True)
+    for (one, two), tolerance in zip(pairs, (1e-4, 0.4), strict=True):
+        assert (one["replicas"], two["replicas"]) == (1, 2) and two["read back"]
+        for name in ("loss", "mse", "val_mse", "kl", "beta"):
+            assert two[name] == pytest.approx(one[name], rel=tolerance), name
+        assert two["states"][0] != two["states"][1]
 
 
 def test_tensorboard_has_the_history_or_is_asked_for_by_name(tmp_path, monkeypatch):
