@@ -126,7 +126,9 @@ def load(path: Path, network: Network, drive: np.ndarray, channels: int) -> Pret
         history = {name.removeprefix("history_"): values for name, values in arrays.items()
                    if name.startswith("history_")}
         return Pretrained(model, history, snapshots, arrays["coordinate_errors"],
-                          float(arrays["first_beta"]), checkpoints=None)
+                          float(arrays["first_beta"]), checkpoints=None,
+                          start_mse=float(arrays.get("start_mse", np.nan)),
+                          start_seconds=float(arrays.get("start_seconds", np.nan)))
     except DAMAGED as error:
         raise ValueError(f"{path.with_suffix('.npz')} is damaged ({error}): expected the course of a "
                          "training; fetch it again, or use WEIGHTS=train") from error

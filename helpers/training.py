@@ -15,7 +15,7 @@ import numpy as np
 
 from helpers.checkpoints import Checkpoints, configuration_hash
 from helpers.coordinates import elbow, find_coordinates
-from helpers.inference import PREDICTION_BATCH, embedding_size
+from helpers.inference import PREDICTION_BATCH, embedding_size, reconstruct
 from helpers.models import build_beta_vae
 from helpers.profiles import Network, Training
 from helpers.schedule import RestartSteps, ScheduledRegularisation
@@ -31,6 +31,8 @@ class Trained:
 
     `coordinate_errors` has shape (candidates,): the error with 1, 2, … coordinates of the
     spectra, from which the number of channels is found (see `helpers.coordinates`).
+    `start_mse` is the validation error where the training starts, `start_seconds` the time it
+    took to come there; NaN for a random start.
     """
 
     model: keras.Model
@@ -39,6 +41,8 @@ class Trained:
     coordinate_errors: np.ndarray
     first_beta: float
     checkpoints: Checkpoints
+    start_mse: float = np.nan
+    start_seconds: float = np.nan
 
     @property
     def found(self) -> int:
@@ -57,6 +61,8 @@ class Trained:
 
     def seconds_to(self, mse: float) -> float:
         """Seconds until the validation error was at most `mse`; NaN if it never was."""
+        if self.start_mse <= mse:
+            return self.start_seconds
         reached = self.history["val_mse"] <= mse
         return float(self.history["seconds"][np.argmax(reached)]) if reached.any() else np.nan
 
@@ -69,7 +75,8 @@ class Trained:
         """History as ``history_…`` and snapshots as ``snapshot_…``, ready to be stored."""
         history = {f"history_{name}": values for name, values in self.history.items()}
         return {**history, **self.snapshots.arrays(), "first_beta": np.array(self.first_beta),
-                "coordinate_errors": self.coordinate_errors, "chosen": np.array(self.chosen)}
+                "coordinate_errors": self.coordinate_errors, "chosen": np.array(self.chosen),
+                "start_mse": np.array(self.start_mse), "start_seconds": np.array(self.start_seconds)}
 
 
 def shuffled_batches(inputs: np.ndarray, targets: np.ndarray, batch: int, seed: int,
@@ -142,6 +149,9 @@ def train(network: Network, training: Training, spectra: np.ndarray, drive: np.n
         done = keep.go_on(model)
         if not done:
             keep.coordinate_errors = _begin(model, training, spectra, seed, strategy)
+            if training.start != "random":
+                keep.start_mse = float(np.square(reconstruct(model, validation) - validation).mean())
+                keep.start_seconds = time.perf_counter() - started
     if done:
         print(f"{title}: {done} of {training.epochs} epochs are done already ({checkpoints.folder.name})")
     if done < training.epochs:
@@ -152,7 +162,8 @@ def train(network: Network, training: Training, spectra: np.ndarray, drive: np.n
             callbacks=[*restart, schedule, *_own_noise(model, strategy, seed), snapshots, keep, *logs,
                        ProgressBar(training.epochs, title, done, snapshots), _stop_at(model, stop_at_mse)])
     history = {name: np.array(values) for name, values in keep.history.items()}
-    return Trained(model, history, snapshots.kept, keep.coordinate_errors, schedule.first_beta, checkpoints)
+    return Trained(model, history, snapshots.kept, keep.coordinate_errors, schedule.first_beta, checkpoints,
+                   keep.start_mse, keep.start_seconds)
 
 
 def mirrored_strategy():

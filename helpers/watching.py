@@ -89,6 +89,7 @@ class KeepCheckpoint(keras.callbacks.Callback):
         self.started = started
         self.history: dict[str, list[float]] = {}
         self.coordinate_errors = np.array([])
+        self.start_mse = self.start_seconds = np.nan
 
     def on_epoch_end(self, epoch, logs=None):
         for name, value in {**logs, "seconds": time.perf_counter() - self.started}.items():
@@ -97,6 +98,7 @@ class KeepCheckpoint(keras.callbacks.Callback):
             "epochs_done": np.array(epoch + 1),
             "first_beta": np.array(self.schedule.first_beta),
             "coordinate_errors": self.coordinate_errors,
+            "start": np.array([self.start_mse, self.start_seconds]),
             **{f"history_{name}": np.array(values) for name, values in self.history.items()},
             **self.snapshots.kept.arrays(),
             **(self.restart.state() if self.restart else {}),
@@ -120,6 +122,7 @@ class KeepCheckpoint(keras.callbacks.Callback):
         if self.restart:
             self.restart.restore(state)
         self.coordinate_errors = state["coordinate_errors"]
+        self.start_mse, self.start_seconds = map(float, state["start"])
         self.started -= self.history["seconds"][-1]
         return int(state["epochs_done"])
 
