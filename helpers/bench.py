@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from math import prod
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -28,7 +29,7 @@ from helpers.models import build_beta_vae
 from helpers.movies import sweep_movie
 from helpers.paper import PAPER
 from helpers.paths import ROOT, atomic
-from helpers.profiles import Network, get_profile
+from helpers.profiles import get_profile
 from helpers.tables import as_markdown
 from helpers.training import train
 
@@ -49,34 +50,44 @@ def median_seconds(work: Callable[[], object], repeats: int = 15) -> float:
     return float(np.median(times))
 
 
-def matrix_product_rate(size: int = 1024) -> float:
+def matrix_product_rate(size: int = 1024, repeats: int = 5) -> float:
     """GFLOP/s of the backend's own float32 matrix product."""
     a = keras.random.normal((size, size), seed=0)
-    seconds = median_seconds(lambda: keras.ops.convert_to_numpy(keras.ops.sum(keras.ops.matmul(a, a))))
+    seconds = median_seconds(lambda: keras.ops.convert_to_numpy(keras.ops.sum(keras.ops.matmul(a, a))), repeats)
     return 2 * size**3 / seconds / 1e9
 
 
-def lstm_gflop(network: Network, steps: int, channels: int, batch: int) -> float:
-    """GFLOP of the matrix products in one training step: forward, and twice that backward."""
-    units, width = network.units, 2 * network.units
-    drive = 1 if network.drive_input else 0
-    inputs = [channels + drive, width] * min(network.blocks, 1) + [width] * 2 * max(network.blocks - 1, 0)
-    encoder = [*inputs, width if network.blocks else channels + drive]
-    decoder = [network.latents + drive, *[width] * 2 * network.blocks]
-    products = sum(2 * (size + units) * 4 * units for size in encoder + decoder)
-    return 3 * 2 * products * steps * batch / 1e9
+def training_step_gflop(model: keras.Model, batch: int) -> float:
+    """GFLOP of the matrix products of one training step, counted from the built layers.
+
+    Every weight of a matrix is used once a step of the sequence, with a multiplication and an
+    addition: once forward, and twice backward, for the gradients of inputs and of weights.
+    """
+    products = 0
+    for part in (model.get_layer("encoder"), model.get_layer("decoder")):
+        for layer in part.layers:
+            matrices = [prod(weights.shape) for weights in layer.trainable_weights if len(weights.shape) == 2]
+            if matrices:
+                products += prod(layer.input.shape[1:-1]) * sum(matrices)
+    return 3 * 2 * products * batch / 1e9
 
 
-def training_step_rate() -> tuple[float, float]:
-    """Seconds of one step of the laptop toy network, and its GFLOP/s."""
-    profile = get_profile("laptop")
-    network, batch = profile.toy_network, profile.toy_training.batch
+def training_step(profile: str, rounds: int) -> tuple[float, float, float]:
+    """Seconds of one step of a profile's toy network, its GFLOP/s, and their share of the product's rate.
+
+    Steps and products take turns, so that another load on the machine slows both.
+    """
+    network, batch = get_profile(profile).toy_network, get_profile(profile).toy_training.batch
     drive = toy.time_steps()[:, None]
     model = build_beta_vae(network, drive, 1, seed=0)
     model.compile(keras.optimizers.Adam(1e-3), "mse")
     x = np.random.default_rng(0).normal(size=(batch, len(drive), 1)).astype("float32")
-    seconds = median_seconds(lambda: model.train_on_batch(x, x))
-    return seconds, lstm_gflop(network, len(drive), 1, batch) / seconds
+    gflop = training_step_gflop(model, batch)
+    measured = [(matrix_product_rate(), median_seconds(lambda: model.train_on_batch(x, x), rounds))
+                for _ in range(rounds)]
+    share = np.median([gflop / seconds / product for product, seconds in measured])
+    seconds = np.median([seconds for _, seconds in measured])
+    return float(seconds), gflop / float(seconds), float(share)
 
 
 def torch_step_seconds() -> float | None:
@@ -150,7 +161,7 @@ def cost_of_pixels() -> list[tuple[int, float, float]]:
     rows = []
     for scale in SCALES:
         command = [sys.executable, "-m", "helpers.bench", str(scale)]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+        done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
         seconds, memory = map(float, done.stdout.split()[-2:])
         rows.append((3600 * scale, seconds, memory))
     return rows
@@ -158,22 +169,24 @@ def cost_of_pixels() -> list[tuple[int, float, float]]:
 
 def main() -> None:
     """Measure all and write the table and the plot."""
-    product = matrix_product_rate()
-    step, rate = training_step_rate()
+    steps = {profile: training_step(profile, rounds) for profile, rounds in (("laptop", 7), ("paper", 3))}
     torch_step = torch_step_seconds()
     reached = [seconds_to_paper_mse(seed) for seed in SEEDS]
     rows = [
         {"measure": f"time to the paper's toy error {PAPER_MSE}, graph building included, seeds {SEEDS}",
          "value": f"{np.median(reached):.0f} s (" + ", ".join(f"{seconds:.0f}" for seconds in reached) + ")"},
-        {"measure": "training step, toy, laptop profile", "value": f"{1e3 * step:.0f} ms, {rate:.0f} GFLOP/s"},
-        {"measure": "share of the matrix-product rate", "value": f"{rate / product:.2f} of {product:.0f} GFLOP/s"},
-        {"measure": "the same layers in PyTorch",
-         "value": "not installed" if torch_step is None else f"{torch_step / step:.2f} times this step"},
+        *({"measure": f"training step, toy, {profile} profile",
+           "value": f"{1e3 * seconds:.0f} ms, {rate:.0f} GFLOP/s, {share:.2f} of the matrix-product rate"}
+          for profile, (seconds, rate, share) in steps.items()),
+        {"measure": "the laptop profile's layers in PyTorch", "value": "not installed" if torch_step is None
+         else f"{torch_step / steps['laptop'][0]:.2f} times this step"},
         {"measure": "movie frame", "value": f"{movie_seconds_per_frame():.3f} s"},
     ]
     cost = cost_of_pixels()
-    rows += [{"measure": f"{pixels} pixels, BEPS", "value": f"{seconds:.1f} s an epoch, {memory:.1f} GiB"}
+    rows += [{"measure": f"{pixels} pixels, BEPS", "value": f"{seconds:.1f} s an epoch, {memory:.2f} GiB"}
              for pixels, seconds, memory in cost]
+    growth = (cost[-1][2] - cost[0][2]) / (cost[-1][0] - cost[0][0]) * 1024**2
+    rows.append({"measure": "memory that grows with the pixels", "value": f"{growth:.1f} KiB a pixel"})
     FOLDER.mkdir(parents=True, exist_ok=True)
     table = as_markdown(rows)
     with atomic(FOLDER / "bench.md") as temporary:

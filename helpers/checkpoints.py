@@ -24,7 +24,7 @@ def configuration_hash(network: Network, training: Training, seed: int,
     digest.update(f"{keras.__version__} {keras.backend.backend()}".encode())
     for values in arrays:
         digest.update(repr(values.shape).encode())
-        digest.update(np.ascontiguousarray(values, "float32").tobytes())
+        digest.update(np.ascontiguousarray(values, "float32"))
     return digest.hexdigest()
 
 

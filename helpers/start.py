@@ -75,7 +75,8 @@ def start_from_isomap(model: keras.Model, spectra: np.ndarray, coordinates: Coor
     _set_noise(encoder, np.clip(error, 1e-3, 1.0))
     keep_open(model, np.arange(found))
     means[:, found:] = 0.0
-    teach(decoder, means, spectra)
+    # A model of its own around the same layers: an optimiser kept by `decoder` would be stored with it.
+    teach(keras.Model(decoder.input, decoder.output), means, spectra)
 
 
 def _set_noise(encoder: keras.Model, variance: np.ndarray) -> None:

@@ -133,7 +133,7 @@ def train(network: Network, training: Training, spectra: np.ndarray, drive: np.n
     logs = _tensorboard(tensorboard, title)
     strategy = mirrored_strategy()
     started = time.perf_counter()
-    spectra, validation, watched = (x.astype("float32") for x in (spectra, validation, watched))
+    spectra, validation, watched = (x.astype("float32", copy=False) for x in (spectra, validation, watched))
     name = f"{title}-{configuration_hash(network, training, seed, spectra, drive, watched)[:12]}"
     checkpoints = Checkpoints(folder / name)
     steps_per_epoch = -(-len(spectra) // training.batch)

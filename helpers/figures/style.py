@@ -23,6 +23,9 @@ DATA, DL, VAE, BOUND = "#262626", "#D55E00", "#0072B2", "#009E73"
 MODEL_COLOURS = {"DL": DL, "β-VAE": VAE, "PCA": BOUND}
 CHANNEL_COLOURS = (DATA, "#CC79A7")
 
+# Of pictures within notebooks, which stay below 2 MiB each; files have 300.
+NOTEBOOK_DPI = 120
+
 # Signed values: zero is dark, so that lines of every value show on white paper.
 SIGNED, POSITIVE = "managua_r", "viridis"
 
@@ -68,7 +71,7 @@ class PageFigure(Figure):
 
     def _repr_png_(self) -> bytes:
         buffer = BytesIO()
-        self.savefig(buffer, format="png")
+        self.savefig(buffer, format="png", dpi=NOTEBOOK_DPI)
         return buffer.getvalue()
 
 

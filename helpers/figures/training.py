@@ -104,6 +104,7 @@ def channels_found(
     at_work = beta > 0
     for ax in (error, carried):
         ax.set(xscale="log", xlabel="β, in the order of training")
+        plain_log_ticks(ax.xaxis)
         if beta[-1] < beta[at_work][0]:
             ax.invert_xaxis()
     error.plot(beta[at_work], snapshots["snapshot_mse"][at_work], ".-", color=DATA)
