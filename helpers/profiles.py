@@ -174,7 +174,7 @@ PROFILES: dict[str, Profile] = {
             painting_side=24,
             toy_network=Network(units=8, blocks=1),
             toy_training=Training(
-                epochs=20, batch=100, learning_rate=2e-2, priming=1, start="isomap", end=0.05
+                epochs=24, batch=100, learning_rate=2e-2, priming=1, start="isomap", end=0.05
             ),
             beps_network=Network(units=8, blocks=0, linear_path=True),
             beps_training=Training(
