@@ -184,8 +184,12 @@ def plot_cost(pixels: np.ndarray, seconds: np.ndarray, memory_GiB: np.ndarray) -
     axes = figure.subplots(1, 2)
     for ax, values, label in zip(axes, (seconds, memory_GiB), ("Epoch (s)", "Memory (GiB)"), strict=True):
         ax.plot(pixels, values, "o-", color=VAE)
-        ax.set(xlabel="Pixels", ylabel=label, xscale="log", ylim=(0, None))
+        ax.set(xlabel="Pixels", ylabel=label, xscale="log")
+        ax.set_xticks(pixels, [f"{n:,}" for n in pixels])
+        ax.minorticks_off()
     axes[0].plot(pixels, seconds[0] * pixels / pixels[0], "--", color=BOUND, label="linear")
-    axes[0].set(yscale="log", ylim=(None, None))
+    axes[0].set(yscale="log")
+    plain_log_ticks(axes[0].yaxis)
     axes[0].legend()
+    axes[1].set_ylim(0, 1.1 * max(memory_GiB))
     return figure
