@@ -4,12 +4,7 @@ Every control has as many latents as the full model opens, about as many paramet
 spectra, optimiser, batches and epochs. Each is trained on the spectra in order and with the time
 steps shuffled by one permutation: a model that gains from order must lose by the shuffle.
 
-What is fair about the shuffle: the spectra are shuffled and the drive is not, as if the shuffled
-spectrum had been measured along that drive. The drive still tells the network which step it is
-at, but no longer which steps are neighbours. Shuffled along with the spectra it would hand the
-order back to the network, each value keeping its own time or voltage: that is the third order,
-"paired", which takes away only the order of reading. The coordinates a training may start from
-depend on distances between spectra alone, and so carry no order either.
+`helpers.benchmarks` says why the shuffle is fair.
 """
 
 from __future__ import annotations
@@ -26,14 +21,7 @@ import numpy as np
 from keras import layers
 from sklearn.decomposition import PCA
 
-from helpers import toy
-from helpers.data import (
-    Scan,
-    drive_waveform,
-    heldout_blocks,
-    standardised,
-    training_pixels,
-)
+from helpers.benchmarks import ORDERS, Benchmark
 from helpers.inference import (
     PREDICTION_BATCH,
     active_channels,
@@ -43,89 +31,16 @@ from helpers.inference import (
 )
 from helpers.metrics import matched_spearman, mean_squared_error_per_spectrum
 from helpers.models import build_beta_vae, build_decoder, build_encoder
-from helpers.profiles import Network, Profile, Training
 from helpers.schedule import ScheduledRegularisation
 from helpers.start import start_from_pca
-from helpers.training import _optimizer, shuffled_batches, train
+from helpers.training import optimizer, shuffled_batches, train
 
-ORDERS = ("kept", "shuffled", "paired")
-# Channels that the full model opens: the colours, and the components at the elbow of the loops.
-CHANNELS = {"toy": 3, "beps": 5}
 CONTROLS = {
     "toy": ("pca", "dense", "convolutional", "lstm", "vae", "vae_recipe", "vae_beta0", "vae_random"),
     "beps": ("pca", "dense", "convolutional", "lstm", "vae", "vae_recipe", "vae_beta0", "vae_linear",
              "vae_recurrent"),
 }
 KERNEL = 5
-
-
-@dataclass(frozen=True)
-class Benchmark:
-    """What all controls of a benchmark share.
-
-    Attributes
-    ----------
-    name : str
-        "toy" or "beps".
-    spectra, heldout : ndarray, shape (n, steps, measured channels)
-        Standardised: to train on, and to take the error on.
-    drive : ndarray, shape (steps, drive channels)
-    network, training : Network, Training
-        Of the full model.
-    truth : ndarray, shape (n heldout, factors), or None
-        Known factors of the held-out spectra.
-    """
-
-    name: str
-    spectra: np.ndarray
-    heldout: np.ndarray
-    drive: np.ndarray
-    network: Network
-    training: Training
-    truth: np.ndarray | None = None
-
-    def __post_init__(self):
-        if not (np.isfinite(self.spectra).all() and np.isfinite(self.heldout).all()):
-            raise ValueError(f"{self.name}: some of the spectra are NaN or infinite: expected finite "
-                             "numbers; interpolate or remove them first")
-
-    @property
-    def channels(self) -> int:
-        """Latents of every control."""
-        return CHANNELS[self.name]
-
-    def ordered(self, order: str) -> Benchmark:
-        """The benchmark with its time steps in one of ORDERS (see the module)."""
-        if order == "kept":
-            return self
-        steps = step_permutation(len(self.drive))
-        drive = self.drive[steps] if order == "paired" else self.drive
-        return replace(self, spectra=self.spectra[:, steps], heldout=self.heldout[:, steps], drive=drive)
-
-
-def toy_benchmark(profile: Profile, seed: int) -> Benchmark:
-    """Uniform colours to train on, the gamut held out, standardised at each time step."""
-    spectra = toy.spectra(toy.sample_rgb(profile.toy_spectra, seed))
-    rgb = toy.sample_rgb(profile.gamut_spectra, seed, "gamut")
-    mean, deviation = spectra.mean(axis=0), spectra.std(axis=0)
-    scaled = [((x - mean) / deviation)[..., None].astype("float32") for x in (spectra, toy.spectra(rgb))]
-    return Benchmark("toy", *scaled, toy.time_steps()[:, None], profile.toy_network,
-                     profile.toy_training, rgb)
-
-
-def beps_benchmark(profile: Profile, scan: Scan) -> Benchmark:
-    """Loops of a scan with blocks held out; the training loops where the profile holds none out."""
-    spectra = standardised(scan)[0].astype("float32")
-    held = heldout_blocks(scan.shape, profile.heldout_every)
-    training = spectra[training_pixels(scan, held)]
-    heldout = spectra[held & scan.usable] if held.any() else training
-    return Benchmark("beps", training, heldout, drive_waveform(scan.voltage_V), profile.beps_network,
-                     profile.beps_training)
-
-
-def step_permutation(steps: int) -> np.ndarray:
-    """The one permutation of the time steps, shape (steps,); the same for every seed and model."""
-    return np.random.default_rng(0).permutation(steps)
 
 
 def run_control(benchmark: Benchmark, model: str, order: str, *, seed: int, folder: Path) -> dict[str, float]:
@@ -145,7 +60,7 @@ def run_control(benchmark: Benchmark, model: str, order: str, *, seed: int, fold
         random start (what the start adds); and "vae_linear", without the recurrent path from
         the same start (what the recurrent path adds).
     order : str
-        "kept", "shuffled" or "paired" (see the module).
+        "kept", "shuffled" or "paired" (see `helpers.benchmarks`).
     seed : int
         Of the initial weights, the latent noise and the order of the spectra.
     folder : Path
@@ -250,7 +165,7 @@ def _fit(model: keras.Model, benchmark: Benchmark, seed: int) -> Fitted:
     x, training = benchmark.spectra, benchmark.training
     steps = -(-len(x) // training.batch)
     callbacks = [ScheduledRegularisation(training, seed)] if model.name == "beta_vae" else []
-    model.compile(_optimizer(training, steps), "mse", metrics=["mse"])
+    model.compile(optimizer(training, steps), "mse", metrics=["mse"])
     model.fit(shuffled_batches(x, x, training.batch, seed), steps_per_epoch=steps, epochs=training.epochs,
               shuffle=False, verbose=0, callbacks=callbacks)
     return _from_keras(model, time.perf_counter() - started)

@@ -23,7 +23,8 @@ from sklearn.ensemble import RandomForestRegressor
 from sklearn.metrics import mean_squared_error, r2_score, roc_auc_score
 from sklearn.model_selection import GroupKFold, cross_val_predict
 
-from helpers.controls import Benchmark, beps_benchmark, run_control, toy_benchmark
+from helpers.benchmarks import Benchmark, beps_benchmark, toy_benchmark
+from helpers.controls import run_control
 from helpers.data import Scan, load_scan, simulated_scan, stack_channels, standardised
 from helpers.inference import active_channels, decode, encode, mean_kl, reconstruct
 from helpers.linear import learn_dictionary, pca_errors

@@ -139,7 +139,7 @@ def train(network: Network, training: Training, spectra: np.ndarray, drive: np.n
     steps_per_epoch = -(-len(spectra) // training.batch)
     with strategy.scope() if strategy else nullcontext():
         model = build_beta_vae(network, drive, spectra.shape[-1], seed)
-        model.compile(_optimizer(training, steps_per_epoch, replicas(strategy)), "mse", metrics=["mse"])
+        model.compile(optimizer(training, steps_per_epoch, replicas(strategy)), "mse", metrics=["mse"])
     probe = spectra[:: -(-len(spectra) // PROBE_SPECTRA)]
     schedule = ScheduledRegularisation(training, seed)
     snapshots = KeepSnapshots(training, probe, watched, checkpoints)
@@ -250,7 +250,7 @@ def _check(spectra: np.ndarray, batch: int, title: str) -> None:
                          "check that the right data were loaded")
 
 
-def _optimizer(training: Training, steps_per_epoch: int, replicas: int = 1) -> keras.optimizers.Optimizer:
+def optimizer(training: Training, steps_per_epoch: int, replicas: int = 1) -> keras.optimizers.Optimizer:
     """Adam; with several replicas each clips its part of the gradient, the sum keeps the bound."""
     clip_norm = training.clip_norm and training.clip_norm / replicas
     rate = training.learning_rate

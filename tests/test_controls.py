@@ -8,14 +8,14 @@ import pytest
 from scipy.stats import spearmanr
 from sklearn.decomposition import PCA
 
-from helpers import controls
-from helpers.controls import (
-    CONTROLS,
+from helpers import benchmarks, controls
+from helpers.benchmarks import (
     Benchmark,
-    run_control,
+    beps_benchmark,
     step_permutation,
     toy_benchmark,
 )
+from helpers.controls import CONTROLS, run_control
 from helpers.coordinates import find_coordinates
 from helpers.data import heldout_blocks, simulated_scan
 from helpers.figures.controls import figure_controls
@@ -43,7 +43,7 @@ def scan():
 
 @pytest.fixture(scope="module")
 def beps(scan):
-    return controls.beps_benchmark(SMALL, scan)
+    return beps_benchmark(SMALL, scan)
 
 
 def score(metrics: dict[str, float], name: str) -> float:
@@ -145,7 +145,7 @@ def similarity(build, benchmark: Benchmark, seeds: range) -> np.ndarray:
 def test_shuffle_changes_what_random_recurrent_networks_see_but_not_dense_ones(
         toy, monkeypatch, build, ordinal):
     """Measured against the difference between two sets of random networks on the same spectra."""
-    monkeypatch.setitem(controls.CHANNELS, "toy", 64)
+    monkeypatch.setitem(benchmarks.CHANNELS, "toy", 64)
     wide = replace(toy, network=Network(units=16, blocks=0))
     kept, again = (similarity(build, wide, seeds) for seeds in (range(2), range(2, 4)))
     shuffled = similarity(build, wide.ordered("shuffled"), range(2, 4))
@@ -222,11 +222,11 @@ def test_controls_give_their_scores_as_flat_floats(toy, tmp_path, model):
 def test_beps_trains_on_the_pixels_that_are_not_held_out(scan, beps):
     held = heldout_blocks(scan.shape, SMALL.heldout_every)
     assert len(beps.heldout) == held.sum() and len(beps.spectra) == (~held).sum()
-    whole = controls.beps_benchmark(replace(SMALL, heldout_every=0), scan)
+    whole = beps_benchmark(replace(SMALL, heldout_every=0), scan)
     assert len(whole.spectra) == len(whole.heldout) == held.size
     unusable = np.zeros(scan.shape, bool)
     unusable[0, :3] = True
-    fewer = controls.beps_benchmark(SMALL, replace(scan, unusable=unusable))
+    fewer = beps_benchmark(SMALL, replace(scan, unusable=unusable))
     assert len(fewer.spectra) + len(fewer.heldout) == held.size - 3
 
 

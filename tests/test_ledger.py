@@ -9,8 +9,18 @@ from hypothesis import strategies as st
 from helpers import ledger
 from helpers.domains import MECHANISMS
 from helpers.ledger import (
-    BARELY,
     CLAIMS,
+    inconsistency_rows,
+    ledger_rows,
+    metrics_needed,
+    verdict_counts,
+)
+from helpers.loops import UNITS
+from helpers.paper import PAPER
+from helpers.paths import ROOT, Build
+from helpers.tables import as_markdown, number
+from helpers.verdicts import (
+    BARELY,
     FAILS,
     HOLDS,
     IN_PART,
@@ -25,17 +35,9 @@ from helpers.ledger import (
     below,
     higher,
     in_all,
-    inconsistency_rows,
-    ledger_rows,
     lower,
-    metrics_needed,
     near,
-    verdict_counts,
 )
-from helpers.loops import UNITS
-from helpers.paper import PAPER
-from helpers.paths import ROOT, Build
-from helpers.tables import as_markdown, number
 
 NEEDED = sorted({name for names in metrics_needed().values() for name in names})
 REFERENCE = ROOT / "data/reference/metrics.json"
