@@ -90,10 +90,8 @@ def training_step(profile: str, rounds: int) -> tuple[float, float, float]:
     return float(seconds), gflop / float(seconds), float(share)
 
 
-def torch_step_seconds() -> float | None:
-    """Seconds of one step of the same LSTM layers in stock PyTorch on the CPU, if installed."""
-    if importlib.util.find_spec("torch") is None:
-        return None
+def torch_step() -> None:
+    """Print the seconds of one step of the laptop profile's LSTM layers in stock PyTorch on the CPU."""
     import torch
 
     profile = get_profile("laptop")
@@ -117,7 +115,7 @@ def torch_step_seconds() -> float | None:
         loss.backward()
         optimiser.step()
 
-    return median_seconds(step)
+    print(median_seconds(step))
 
 
 def seconds_to_paper_mse(seed: int) -> float:
@@ -158,25 +156,31 @@ def few_epochs(scale: int) -> None:
     print(np.diff(run.history["seconds"]).mean(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit)
 
 
+def alone(*arguments: str, **environment: str) -> list[float]:
+    """Numbers on the last line that this module prints in a process of its own."""
+    done = subprocess.run([sys.executable, "-m", "helpers.bench", *arguments], cwd=ROOT, text=True, check=True,
+                          stdout=subprocess.PIPE, env=os.environ | environment)
+    return [float(word) for word in done.stdout.splitlines()[-1].split()]
+
+
+def torch_step_seconds() -> float | None:
+    """Seconds of `torch_step` if PyTorch is installed; TensorFlow must not be loaded beside it."""
+    return alone("torch", KERAS_BACKEND="torch")[0] if importlib.util.find_spec("torch") else None
+
+
 def cost_of_pixels() -> list[tuple[int, float, float]]:
     """Pixels, seconds an epoch and peak GiB, each size in a process of its own.
 
     Comes before everything large: a new process inherits the peak of the one that starts it.
     """
-    rows = []
-    for scale in SCALES:
-        command = [sys.executable, "-m", "helpers.bench", str(scale)]
-        done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
-        seconds, memory = map(float, done.stdout.split()[-2:])
-        rows.append((3600 * scale, seconds, memory))
-    return rows
+    return [(3600 * scale, *alone("pixels", str(scale))) for scale in SCALES]
 
 
 def main() -> None:
     """Measure all and write the table and the plot."""
     cost = cost_of_pixels()
     steps = {profile: training_step(profile, rounds) for profile, rounds in (("laptop", 7), ("paper", 3))}
-    torch_step = torch_step_seconds()
+    torch_seconds = torch_step_seconds()
     reached = [seconds_to_paper_mse(seed) for seed in SEEDS]
     rows = [
         {"measure": f"time to the paper's toy error {PAPER_MSE}, graph building included, seeds {SEEDS}",
@@ -184,8 +188,8 @@ def main() -> None:
         *({"measure": f"training step, toy, {profile} profile",
            "value": f"{1e3 * seconds:.0f} ms, {rate:.0f} GFLOP/s, {share:.2f} of the matrix-product rate"}
           for profile, (seconds, rate, share) in steps.items()),
-        {"measure": "the laptop profile's layers in PyTorch", "value": "not installed" if torch_step is None
-         else f"{torch_step / steps['laptop'][0]:.2f} times this step"},
+        {"measure": "the laptop profile's layers in PyTorch", "value": "not installed" if torch_seconds is None
+         else f"{torch_seconds / steps['laptop'][0]:.2f} times this step"},
         {"measure": "movie frame", "value": f"{movie_seconds_per_frame():.3f} s"},
     ]
     rows += [{"measure": f"{pixels} pixels, BEPS", "value": f"{seconds:.1f} s an epoch, {memory:.2f} GiB"}
@@ -202,4 +206,10 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    few_epochs(int(sys.argv[1])) if len(sys.argv) > 1 else main()
+    match sys.argv[1:]:
+        case ["pixels", scale]:
+            few_epochs(int(scale))
+        case ["torch"]:
+            torch_step()
+        case _:
+            main()
