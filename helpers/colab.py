@@ -1,0 +1,180 @@
+"""The notebooks on Google Colab: what Colab lacks is added, what a notebook reads is made first.
+
+The first cell of each notebook (helpers.badge writes it) fetches the project and calls `install`; the
+cell after the parameters calls `prepare`. Elsewhere neither is called.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from importlib.metadata import distributions, packages_distributions
+from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import InvalidVersion, Version
+
+from helpers.dependencies import parameters_used
+from helpers.paths import ROOT, Build
+
+# Of the workflow and the tests; Colab's own kernel stays as it is.
+LEFT_OUT = {"jupyter", "ipykernel", "nbconvert", "snakemake", "pytest", "hypothesis"}
+# Built by Colab for its hardware.
+KEPT = {"tensorflow", "keras", "numpy"}
+DRIVE = Path("/content/drive")
+# Notebooks whose results a notebook reads, in the order in which they run (see the Snakefile).
+NEEDS = {
+    "0_measured_data": [],
+    "1_toy_rgb_benchmark": [],
+    "2_dictionary_learning": ["0_measured_data", "1_toy_rgb_benchmark"],
+    "3_beta_vae_training": ["0_measured_data", "1_toy_rgb_benchmark"],
+    "4_embedding_movies": ["0_measured_data", "1_toy_rgb_benchmark", "2_dictionary_learning",
+                           "3_beta_vae_training"],
+    "5_paper_and_reproduction": ["0_measured_data", "1_toy_rgb_benchmark", "2_dictionary_learning",
+                                 "3_beta_vae_training", "4_embedding_movies"],
+}
+
+
+def installed() -> dict[str, str]:
+    """Version of every package there is, by normalised name."""
+    importlib.invalidate_caches()
+    return {canonicalize_name(found.name): found.version for found in distributions() if found.name}
+
+
+def lacking(requirements: Path = ROOT / "requirements.txt") -> list[Requirement]:
+    """Requirements of the notebooks that are not there in a version that will do.
+
+    TensorFlow, Keras and NumPy are never among them; a line says so where their version is another.
+    """
+    there, missing = installed(), []
+    lines = [line.partition("#")[0].strip() for line in requirements.read_text("utf-8").splitlines()]
+    for wanted in map(Requirement, filter(None, lines)):
+        name = canonicalize_name(wanted.name)
+        if name in LEFT_OUT or (name in there and wanted.specifier.contains(there[name], prereleases=True)):
+            continue
+        if name in KEPT:
+            print(f"{name} is {there.get(name, 'missing')}, expected is {wanted}; it is left as it is")
+        else:
+            missing.append(wanted)
+    return missing
+
+
+def install(requirements: Path = ROOT / "requirements.txt") -> None:
+    """Add what Colab lacks; every package that is there and will do keeps its version.
+
+    Raises
+    ------
+    RuntimeError
+        If pip cannot add a package, or one that was already imported had to change.
+    """
+    missing, before = lacking(requirements), installed()
+    if not missing:
+        return
+    names = ", ".join(map(str, missing))
+    print(f"Adding {names}", flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        fixed = Path(folder, "constraints.txt")
+        changing = {canonicalize_name(wanted.name) for wanted in missing}
+        fixed.write_text("\n".join(_pins({name: before[name] for name in before.keys() - changing})))
+        done = _python("-m", "pip", "install", "--quiet", "--disable-pip-version-check",
+                       "--constraint", str(fixed), *map(str, missing))
+    if done.returncode:
+        raise RuntimeError(f"pip could not add {names} ({_last_line(done.stderr)}): expected packages that "
+                           "fit those of Colab; run the cell again, or choose another runtime version")
+    changed = before.items() - installed().items()
+    used = sorted({name for name, _ in changed} & _imported())
+    if used:
+        raise RuntimeError(f"{', '.join(used)} was imported before its version changed: expected a fresh "
+                           "start; restart the runtime (Runtime, Restart session) and run all cells")
+
+
+def _pins(versions: dict[str, str]) -> list[str]:
+    """Constraints for pip; packages of the operating system may bear versions that it cannot read."""
+    pins = []
+    for name, version in sorted(versions.items()):
+        try:
+            pins.append(f"{name}=={Version(version)}")
+        except InvalidVersion:
+            pass
+    return pins
+
+
+def _imported() -> set[str]:
+    """Normalised names of the packages that this process has imported."""
+    return {canonicalize_name(package) for module, packages in packages_distributions().items()
+            if module in sys.modules for package in packages}
+
+
+def _python(*arguments: str) -> subprocess.CompletedProcess:
+    """Run this Python quietly, its bars off."""
+    return subprocess.run([sys.executable, *arguments], env={**os.environ, "TQDM_DISABLE": "1"},
+                          capture_output=True, text=True, check=False)
+
+
+def _last_line(text: str) -> str:
+    return (text.strip().splitlines() or ["it ended without a message"])[-1]
+
+
+def prepare(notebook: str, *, profile: str, seed: int, build: str, data: str = "auto") -> None:
+    """Mount Google Drive if `build` lies there, and run the notebooks whose results are missing.
+
+    A result older than one that it was made from counts as missing. Networks are taken from
+    data/weights where they fit; those that notebook 3 has trained are kept.
+
+    Parameters
+    ----------
+    notebook : str
+        The one that is open, without suffix.
+    profile, seed, build, data
+        Its parameters; `data` is for notebook 0, where that has not run.
+
+    Raises
+    ------
+    RuntimeError
+        If one of them fails, with its error and the path of the notebook as far as it came.
+    """
+    if DRIVE in Path(build).parents and not (DRIVE / "MyDrive").is_dir():
+        from google.colab import drive
+        drive.mount(str(DRIVE))
+    folders = Build(ROOT / build, profile, seed)
+    given = {"profile": profile, "seed": seed, "build": str(folders.root), "data": data,
+             "weights": "pretrained"}
+    for name in NEEDS[notebook]:
+        if not _is_done(name, folders.results):
+            _run(name, folders.folder, given)
+    if NEEDS[notebook]:
+        record = json.loads((folders.results / "0_measured_data.json").read_text("utf-8"))
+        if record["parameters"]["data"] != data:
+            print(f"The loops are those of data = {record['parameters']['data']!r}, with which notebook 0 "
+                  "was run; run it again for others")
+
+
+def _is_done(notebook: str, results: Path) -> bool:
+    records = [results / f"{name}.json" for name in (notebook, *NEEDS[notebook])]
+    return records[0].is_file() and all(records[0].stat().st_mtime >= record.stat().st_mtime
+                                        for record in records[1:] if record.is_file())
+
+
+def _run(notebook: str, folder: Path, given: dict[str, object]) -> None:
+    """Execute a notebook into ``notebooks/`` of `folder`, or leave it in ``logs/`` where it fails."""
+    source = ROOT / f"notebooks/{notebook}.ipynb"
+    kept, executed = (folder / place / source.name for place in ("logs", "notebooks"))
+    for path in (kept, executed):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    parameters = [word for name in sorted(parameters_used(source) & given.keys())
+                  for word in ("-p" if name == "seed" else "-r", name, str(given[name]))]
+    print(f"Notebook {notebook} has to run first …", end=" ", flush=True)
+    began = time.perf_counter()
+    done = _python("-m", "papermill", str(source), str(kept), *parameters,
+                   "--kernel", "python3", "--cwd", str(ROOT), "--no-progress-bar")
+    if done.returncode:
+        raise RuntimeError(f"{notebook} failed: {_last_line(done.stderr)}; the notebook as far as it came "
+                           f"is {kept}")
+    os.replace(kept, executed)
+    print(f"{time.perf_counter() - began:.0f} s", flush=True)
