@@ -15,7 +15,13 @@ from helpers.figures.spectra import (
     plot_reconstruction,
     share_limits,
 )
-from helpers.figures.style import label_source, letter_panels, page_figure, panel_title
+from helpers.figures.style import (
+    label_source,
+    letter_panels,
+    page_figure,
+    panel_title,
+    plain,
+)
 
 VOLTAGE = "Voltage (V)"
 RANKS = ("best", "median", "worst")
@@ -51,7 +57,7 @@ def _draw_examples(
                 channel_values(data[spectrum], row, channel), drawn,
                 x_label=VOLTAGE if row == last else "", y_label=channel.label, loop=True,
             )
-        title = f"{RANKS[column]}\nMSE {models[0].mse[spectrum]:.2g}"
+        title = f"{models[0].name} {RANKS[column]}\nMSE {plain(models[0].mse[spectrum])}"
         panel_title(axes[0, column], "", title)
     share_limits(axes[0])
     # The worst resonance spectrum is an outlier whose range would flatten the others.

@@ -90,15 +90,14 @@ def figure_s4(
     pca_mse : float
         Mean error of PCA with three components.
     """
-    figure = page_figure(2.1)
+    figure = page_figure(2.4)
     axes = figure.subplots(1, 4, gridspec_kw={"width_ratios": [1, 1, 1, 1.3]})
     for primary, ax in enumerate(axes[:3]):
         plot_error_along(ax, rgb[:, primary], mse, label="RGB"[primary])
     share_limits(axes[:3])
-    for ax in axes[:3]:
-        ax.set_ylim(top=2 * ax.get_ylim()[1])
-    axes[0].legend(title="median, 10–90 %", title_fontsize=6, ncols=2)
     plot_error_histogram(axes[3], mse, pca_mse)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=2,
+                  title="line: median; band: 10–90 %", title_fontsize=6)
     letter_panels(axes, "abcd")
     return figure
 
@@ -112,9 +111,9 @@ def plot_error_histogram(
     for name, errors in mse.items():
         colour = MODEL_COLOURS[name]
         ax.hist(errors, bins, color=colour, alpha=0.5)
-        label = f"{name}, mean {errors.mean():.3f}"
+        label = f"{name}, mean {errors.mean():.3g}"
         ax.axvline(errors.mean(), ymax=0.65, color=colour, label=label)
-    label = f"PCA, mean {pca_mse:.3f}"
+    label = f"PCA, mean {pca_mse:.3g}"
     ax.axvline(pca_mse, ymax=0.65, color=BOUND, linestyle="--", label=label)
     ax.set(xlabel="MSE (s.d.²)", ylabel="Spectra", xscale="log")
     ax.xaxis.set_major_locator(LogLocator(numticks=5))

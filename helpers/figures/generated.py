@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 
 from helpers.figures.inputs import PHYSICAL, Channel, Sweep
@@ -51,7 +52,7 @@ def draw_sweep(
     n_lines: int = 9,
     channels: Sequence[Channel] = PHYSICAL,
     orientation: Orientation = TURNED,
-) -> None:
+) -> np.ndarray:
     """One row for each map of a sweep: map, generated loops of each channel.
 
     Parameters
@@ -70,6 +71,11 @@ def draw_sweep(
         Labels of the spectral channels.
     orientation : Orientation
         `TURNED`, or `SCAN` for maps as recorded.
+
+    Returns
+    -------
+    ndarray of Axes, shape (n_maps, 1 + n_channels)
+        The panels; each channel has one vertical range.
     """
     rows = len(sweep.maps)
     axes = block.subplots(
@@ -82,7 +88,11 @@ def draw_sweep(
         )
         panel_title(row[0], letters[index], sweep.map_name(index))
     for column in axes.T[1:]:
-        _share_column(column)
+        _share_range(column)
+        for ax in column[:-1]:
+            ax.set_xlabel("")
+            ax.tick_params(labelbottom=False)
+    return axes
 
 
 def _taller(sweep: Sweep, orientation: Orientation) -> float:
@@ -90,15 +100,12 @@ def _taller(sweep: Sweep, orientation: Orientation) -> float:
     return max(-0.35, 1.1 * (map_height(sweep.maps.shape, orientation) - 1))
 
 
-def _share_column(axes: np.ndarray) -> None:
-    """One vertical range for all rows, so that loops of channels can be compared."""
+def _share_range(axes: Sequence[Axes]) -> None:
+    """One vertical range for all panels, so that loops of channels and models can be compared."""
     low = min(ax.get_ylim()[0] for ax in axes)
     high = max(ax.get_ylim()[1] for ax in axes)
     for ax in axes:
         ax.set_ylim(low, high)
-    for ax in axes[:-1]:
-        ax.set_xlabel("")
-        ax.tick_params(labelbottom=False)
 
 
 def figure_5(
@@ -128,11 +135,12 @@ def figure_5(
     rows = max(min(3, len(dl.maps)), min(3, len(vae.maps)))
     figure = page_figure((1.6 + _taller(dl, orientation)) * rows, PAGE if len(channels) > 1 else 0.75 * PAGE)
     blocks = figure.subfigures(1, 2, wspace=0.03)
-    for block, sweep, letters in zip(blocks, (dl, vae), ("abc", "def"), strict=True):
-        draw_sweep(
-            block, voltage_V, sweep.first(3),
-            letters=letters, channels=channels, orientation=orientation,
-        )
+    drawn = [
+        draw_sweep(block, voltage_V, sweep.first(3), letters=letters, channels=channels, orientation=orientation)
+        for block, sweep, letters in zip(blocks, (dl, vae), ("abc", "def"), strict=True)
+    ]
+    for columns in zip(*(axes.T[1:] for axes in drawn), strict=True):
+        _share_range(np.concatenate(columns))
     label_source(figure, source)
     return figure
 
@@ -152,8 +160,7 @@ def figure_s5(
     voltage_V : ndarray, shape (n_steps,)
         Applied bias (V).
     sweep : Sweep
-        All five channels of dictionary learning (S5), or the active channels of the
-        β-VAE that Figure 5 leaves out (S10).
+        All channels of dictionary learning (S5), or all active channels of the β-VAE (S10).
     source : {"measured", "twin"}
         Origin of the data.
     channels : sequence of Channel

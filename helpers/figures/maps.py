@@ -165,7 +165,10 @@ def plot_no_map(ax: Axes) -> Axes:
 def _colour_bar(ax: Axes, image: AxesImage, label: str) -> None:
     """Colour bar as wide as the map, right below it whatever room the layout leaves."""
     below = ax.inset_axes((0.0, -0.1, 1.0, 0.05))
-    bar = ax.figure.colorbar(image, cax=below, orientation="horizontal")
+    low, high = np.nanmin(image.get_array()), np.nanmax(image.get_array())
+    clipped = low < image.norm.vmin, high > image.norm.vmax
+    extend = {(True, True): "both", (True, False): "min", (False, True): "max"}.get(clipped, "neither")
+    bar = ax.figure.colorbar(image, cax=below, orientation="horizontal", extend=extend)
     bar.set_label(label, labelpad=1)
     bar.outline.set_linewidth(0.4)
     below.tick_params(length=1.5, pad=1)

@@ -61,13 +61,13 @@ def plot_on_off(ax: Axes, voltage_V: np.ndarray) -> Axes:
         ax.plot(times, [0, bias, bias, 0, 0], color=DATA)
         for start, level, colour in ((0.1, bias, DL), (0.6, 0.0, VAE)):
             t = np.linspace(0, 1, 400)
-            pulse = 1.2 * np.sin(2 * np.pi * (3 * t + 6 * t**2)) * np.sin(np.pi * t) ** 2
+            pulse = 0.13 * voltage_V.max() * np.sin(2 * np.pi * (3 * t + 6 * t**2)) * np.sin(np.pi * t) ** 2
             ax.plot(step + start + 0.3 * t, level + pulse, color=colour, linewidth=0.7)
     ax.plot([], [], color=DL, label="excitation, on field")
     ax.plot([], [], color=VAE, label="excitation, off field (used)")
     top = voltage_V.max()
     ax.set(xlabel="Voltage step", ylabel="Bias (V)", xticks=range(len(voltage_V) + 1),
-           ylim=(-0.12 * top, 1.5 * top))
+           ylim=(-0.2 * top, 1.5 * top))
     ax.legend(loc="upper left")
     return ax
 
@@ -94,7 +94,7 @@ def figure_s1(voltage_V: np.ndarray, raw: RawLoop) -> Figure:
     figure = page_figure(2.1)
     axes = figure.subplots(1, 3, width_ratios=[1, 1.1, 1.2])
     plot_drive(axes[0], voltage_V)
-    positive = np.sort(voltage_V[voltage_V > 0]) if (voltage_V > 0).any() else np.sort(np.abs(voltage_V))
+    positive = np.unique(voltage_V[voltage_V > 0] if (voltage_V > 0).any() else np.abs(voltage_V))
     plot_on_off(axes[1], positive[len(positive) // 2 :][:3])
     plot_spectrogram(axes[2], raw)
     for ax, text in zip(axes, ("cycle used", "three steps (schematic)", "one pixel, simulated"), strict=True):
@@ -132,14 +132,14 @@ def figure_s2(raw: RawLoop) -> Figure:
         Simulated spectra of one pixel; the two steps drawn are those of the largest and the
         smallest piezoresponse, where the polarisation points in opposite directions.
     """
-    steps = {"polarisation up": int(raw.truth.argmax()), "down": int(raw.truth.argmin())}
+    steps = {"polarisation up": int(raw.truth.argmax()), "polarisation down": int(raw.truth.argmin())}
     figure = page_figure(2.1)
     axes = figure.subplots(1, 3)
     plot_fit(axes[0], raw, steps, lambda h: 1e3 * np.abs(h), "Amplitude (10⁻³ arb. u.)")
     plot_fit(axes[1], raw, steps, lambda h: np.degrees(np.unwrap(np.angle(h))), "Phase (°)")
     axes[0].legend()
     plot_fitted_loop(axes[2], raw, channels_of(raw.truth)[0])
-    texts = "amplitude and fit", "phase and fit", "P = A cos(φ + θ)"
+    texts = "amplitude (points), fit (lines)", "phase (points), fit (lines)", "P = A cos(φ + θ)"
     for ax, text in zip(axes, texts, strict=True):
         panel_title(ax, "", text)
     letter_panels(axes, "abc")

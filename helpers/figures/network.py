@@ -176,7 +176,11 @@ def figure_3(
         _draw_linear_paths(ax, n - len(up), n - len(down), n - 1)
     ax.text(n - len(up) - 0.4, 2.78, "encoder", weight="bold")
     ax.text(n - len(down) - 0.4, 0.78, "decoder", weight="bold")
-    note = f"{n_parameters:,} parameters. Under each box: output shape. Bracket: shortcut, added."
+    note = f"{n_parameters:,} parameters. Under each box: output shape."
+    if any(stage.skip for stage in (*encoder, *decoder)):
+        note += " Bracket: shortcut, added."
+    if linear_path:
+        note += " Dashed: linear map, added."
     ax.text(n - 0.6, -1.15, note, ha="right", fontsize=6, color="0.35")
     ax.set(xlim=(-0.55, n - 0.45), ylim=(-1.2, 3.0))
     ax.set_axis_off()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from io import BytesIO
 from pathlib import Path
@@ -12,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
+from PIL import Image
 
 from helpers.paths import atomic
 
@@ -24,7 +26,7 @@ MODEL_COLOURS = {"DL": DL, "β-VAE": VAE, "PCA": BOUND}
 CHANNEL_COLOURS = (DATA, "#CC79A7")
 
 # Of pictures within notebooks, which stay below 2 MiB each; files have 300.
-NOTEBOOK_DPI = 120
+NOTEBOOK_DPI = 150
 
 # Signed values: zero is dark, so that lines of every value show on white paper.
 SIGNED, POSITIVE = "managua_r", "viridis"
@@ -67,12 +69,19 @@ mpl.rcParams.update(STYLE)
 
 
 class PageFigure(Figure):
-    """Figure that a notebook shows by itself, without the global state of pyplot."""
+    """Figure that a notebook shows by itself, without the global state of pyplot.
 
-    def _repr_png_(self) -> bytes:
-        buffer = BytesIO()
-        self.savefig(buffer, format="png", dpi=NOTEBOOK_DPI)
-        return buffer.getvalue()
+    `alt` is read to those who do not see it; where empty, the axes are named instead.
+    """
+
+    alt = ""
+
+    def _repr_png_(self) -> tuple[bytes, dict[str, str]]:
+        drawn, buffer = BytesIO(), BytesIO()
+        self.savefig(drawn, format="png", dpi=NOTEBOOK_DPI)
+        with Image.open(drawn) as image:
+            image.convert("RGB").quantize(256).save(buffer, "png", optimize=True)
+        return buffer.getvalue(), {"alt": self.alt or named_axes(self)}
 
 
 def page_figure(height: float, width: float = PAGE) -> PageFigure:
@@ -94,9 +103,34 @@ def letter_panels(axes: Iterable[Axes], letters: str) -> None:
         panel_title(ax, letter, ax.get_title(loc="left"))
 
 
+def plain(value: float) -> str:
+    """Two significant digits, small ones as a power of ten."""
+    text = f"{value:.2g}"
+    if "e" not in text:
+        return text
+    digits, exponent = text.split("e")
+    return rf"${digits}\times10^{{{int(exponent)}}}$"
+
+
+def panel_letters(figure: Figure) -> list[str]:
+    """Letters of the panels that a figure has, in alphabetical order."""
+    found = (re.match(r"\$\\mathbf\{(\w)\}\$", ax.get_title(loc="left")) for ax in figure.axes)
+    return sorted(match[1] for match in found if match)
+
+
+def named_axes(figure: Figure) -> str:
+    """One sentence that names what is drawn against what, each pair once."""
+    pairs = {ax: (ax.get_ylabel(), ax.get_xlabel()) for ax in figure.axes if ax.axison}
+    named = dict.fromkeys(f"{y} against {x}" for y, x in pairs.values() if x and y)
+    maps = sum(bool(ax.images) for ax in figure.axes)
+    parts = [*([f"{maps} map{'s' * (maps > 1)}"] if maps else []), *named]
+    return " ".join(f"Figure: {'; '.join(parts) or 'drawing'}.".split())
+
+
 def plain_log_ticks(axis: Axis) -> None:
-    """Label a logarithmic axis with plain numbers at 1, 2 and 5 of every decade."""
-    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    """Label a logarithmic axis with plain numbers: 1, 2, 5 of every decade, or all where it spans less."""
+    low, high = axis.get_view_interval()
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high > 5 * low else range(1, 10)))
     axis.set_major_formatter("{x:g}")
     axis.set_minor_formatter(NullFormatter())
 

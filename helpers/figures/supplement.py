@@ -61,7 +61,7 @@ def figure_s6(
         maps = {"height (unit of the file)": topography - np.nanmin(topography)} | maps
         title = "topography and loop observables"
     tall = max(map_height(values.shape, orientation) for values in maps.values())
-    figure = page_figure(0.8 + 1.8 * tall, 1.75 * len(maps) + 0.1)
+    figure = page_figure(0.65 + 1.8 * tall, 1.75 * len(maps) + 0.1)
     axes = figure.subplots(1, len(maps), squeeze=False)[0]
     for ax, (label, values) in zip(axes, maps.items(), strict=True):
         norm = Normalize(*np.nanpercentile(values, [1, 99]))
@@ -148,7 +148,7 @@ def figure_s8(
     channels : sequence of Channel
         Labels, of which as many are used as the data have channels.
     """
-    note = f"reconstruction − data ({VISIBLE_SHARE:.1%} in frame)"
+    note = f"reconstruction − data ({100 * VISIBLE_SHARE:g} % in frame)"
     n = data.shape[-1]
     figure = page_figure(0.3 + 2.15 * n)
     axes = figure.subplots(n, 1, sharex=True, squeeze=False)[:, 0]

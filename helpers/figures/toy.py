@@ -19,7 +19,7 @@ from helpers.figures.spectra import (
     plot_spectra,
     share_limits,
 )
-from helpers.figures.style import letter_panels, page_figure, panel_title
+from helpers.figures.style import letter_panels, page_figure, panel_title, plain
 
 TIME = "Time t"
 INTENSITY = "Intensity (s.d.)"
@@ -91,7 +91,7 @@ def _draw_toy_model(
             ax, time, data[spectrum], {model.name: model.reconstruction[spectrum]},
             x_label=TIME, y_label=INTENSITY,
         )
-        panel_title(ax, "", f"{rank}\nMSE {model.mse[spectrum]:.3g}")
+        panel_title(ax, "", f"{model.name} {rank}\nMSE {plain(model.mse[spectrum])}")
     share_limits(axes[3:])
     axes[3].legend(loc="best")
 
@@ -110,9 +110,10 @@ def figure_2(
     dl, vae : ModelOutput
         Dictionary learning and β-VAE; the first three maps of each are drawn.
     """
-    figure = page_figure(6.0)
-    top, bottom = figure.subfigures(2, 1, height_ratios=[2.3, 1])
-    axes = top.subplots(2, 6)
+    figure = page_figure(5.4)
+    top, bottom = figure.subfigures(2, 1, height_ratios=[2.2, 1])
+    left, right = top.subfigures(1, 2)
+    axes = np.hstack([left.subplots(2, 3), right.subplots(2, 3)])
     for row, model in zip(axes, (dl, vae), strict=True):
         _draw_toy_model(row, time, data, model)
     letter_panels(axes.flat, "abcdefghijkl")
@@ -125,5 +126,5 @@ def figure_2(
     violins = bottom.subplots()
     errors = {model.name: model.reconstruction - data for model in (dl, vae)}
     plot_error_violins(violins, errors, x_label="Spectrum index", y_label="Error (s.d.)")
-    panel_title(violins, "m", f"reconstruction − data ({VISIBLE_SHARE:.1%} in frame)")
+    panel_title(violins, "m", f"reconstruction − data ({100 * VISIBLE_SHARE:g} % in frame)")
     return figure

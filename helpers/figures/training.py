@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -138,11 +138,14 @@ class Errors:
         Mean squared error (s.d.²) of PCA with 1, 2, … components.
     models : mapping of str to tuple of (int, float)
         Number of components (active channels for the β-VAE) and error by model name.
+    paper : mapping of str to tuple of (int, float)
+        The same as the paper states them.
     """
 
     title: str
     pca_mse: np.ndarray
     models: Mapping[str, tuple[int, float]]
+    paper: Mapping[str, tuple[int, float]] = field(default_factory=dict)
 
 
 def plot_component_errors(ax: Axes, errors: Errors) -> Axes:
@@ -151,6 +154,9 @@ def plot_component_errors(ax: Axes, errors: Errors) -> Axes:
     ax.plot(components, errors.pca_mse, ".-", color=BOUND, label="PCA: bound of linear models")
     for name, (n, mse) in errors.models.items():
         ax.plot(n, mse, "D", color=MODEL_COLOURS[name], markersize=5, label=name)
+    for name, (n, mse) in errors.paper.items():
+        ax.plot(n, mse, "D", color=MODEL_COLOURS[name], markersize=5, markerfacecolor="none",
+                label=f"{name}, paper")
     ax.set(xlabel="Components", ylabel="MSE (s.d.²)", yscale="log")
     plain_log_ticks(ax.yaxis)
     ax.xaxis.set_major_locator(MaxNLocator(8, integer=True))
