@@ -14,7 +14,7 @@ import scipy.io
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from helpers import formats, twin
+from helpers import twin
 from helpers.data import (
     Choice,
     DataError,
@@ -23,6 +23,7 @@ from helpers.data import (
     save_scan,
     simulated_scan,
 )
+from helpers.formats import common, usid_axes
 from helpers.paths import ROOT
 from helpers.switching import drive_voltage
 
@@ -113,6 +114,16 @@ def test_phases_in_degrees_are_recognised(write, made, tmp_path):
     write(tmp_path / "d.mat", variables)
     scan = load_scan(tmp_path / "d.mat", Choice(cycle=1))
     np.testing.assert_allclose(scan.piezoresponse, 0.5 * made.piezoresponse, rtol=1e-3, atol=1e-8)
+
+
+def test_the_mean_of_two_cycles(write, made, tmp_path):
+    write(tmp_path / "d.mat", matlab_variables(made))
+    scan = load_scan(tmp_path / "d.mat", Choice(cycle="mean"))
+    assert_loops(scan, 0.75 * made.piezoresponse, made.resonance_kHz + 0.25, made.voltage_V, rtol=1e-3)
+    assert "mean of the cycles 1, 2" in scan.notes
+    write(tmp_path / "d.mat", {k: v for k, v in matlab_variables(made).items() if k != "OutA1_mixed"})
+    with pytest.raises(DataError, match="holds one cycle: expected several to average"):
+        load_scan(tmp_path / "d.mat", Choice(cycle="mean"))
 
 
 def test_what_a_matlab_file_lacks_is_named(write, made, tmp_path):
@@ -300,6 +311,28 @@ def test_usid_loops_of_the_chosen_cycle_and_field(usid_parts, tmp_path, keep, fa
     assert scan.size_um == pytest.approx(3.5) and scan.shape == SHAPE
 
 
+@pytest.mark.parametrize("keep", [("raw",), ("fit",), ("loops",)])
+def test_the_mean_of_usid_cycles_misses_what_one_of_them_misses(usid_parts, tmp_path, keep):
+    write_usid(tmp_path / "scan.h5", usid_parts, keep)
+    first, second, mean = (load_scan(tmp_path / "scan.h5", Choice(cycle=n)) for n in (1, 2, "mean"))
+    np.testing.assert_allclose(mean.piezoresponse, (first.piezoresponse + second.piezoresponse) / 2)
+    assert {"cycle 1 of 2", "cycle 2 of 2", "mean of the cycles 1, 2"} <= set(mean.notes)
+    if keep == ("loops",):
+        with h5py.File(tmp_path / "scan.h5", "a") as file:
+            file["Measurement_000/Channel_000/Raw_Data-SHO_Fit_000/Fit-Loop_Fit_000/Projected_Loops"][9, 3] = np.nan
+        assert load_scan(tmp_path / "scan.h5", Choice(cycle="mean")).cleaning.map.sum() == 1
+
+
+def test_cycles_driven_differently_have_no_mean(usid_parts, tmp_path):
+    write_usid(tmp_path / "scan.h5", usid_parts, ("fit",))
+    with h5py.File(tmp_path / "scan.h5", "a") as file:
+        group = file["Measurement_000/Channel_000/Raw_Data-SHO_Fit_000"]
+        values = group["Spectroscopic_Values"]
+        values[2] = values[2] * (1 + values[0])
+    with pytest.raises(DataError, match="drives its cycles differently"):
+        load_scan(tmp_path / "scan.h5", Choice(cycle="mean"))
+
+
 @pytest.mark.parametrize("order", [("Cycle", "DC_Offset", "Field"), ("DC_Offset", "Field", "Cycle")])
 @pytest.mark.parametrize("keep", [("raw",), ("fit",), ("loops",)])
 def test_axes_may_vary_in_any_order(usid_parts, tmp_path, order, keep):
@@ -376,6 +409,7 @@ def test_a_fit_broken_off_gives_way_to_the_spectra(usid_parts, tmp_path):
     (Choice(cycle=3), "has no Cycle 3: expected one of 0, 1"),
     (Choice(others={"FORC": 1}), "has no axis FORC: expected one of Cycle, Field, DC_Offset"),
     (Choice(field="both"), "field=both is not a field"),
+    (Choice(cycle="median"), "cycle=median is not a cycle: expected a number from 1 or mean"),
 ])
 def test_what_cannot_be_chosen_is_named(usid_parts, tmp_path, choice, message):
     write_usid(tmp_path / "scan.h5", usid_parts, ("fit",))
@@ -412,8 +446,8 @@ def test_of_a_large_scan_one_row_and_column_in_so_many_is_used(kind, made, usid_
     else:
         write_usid(path, usid_parts, (kind,))
     whole = load_scan(path)
-    monkeypatch.setattr(formats, "MOST_PIXELS", 10)
-    monkeypatch.setattr(formats, "BATCH_BYTES", 40_000)  # several batches
+    monkeypatch.setattr(common, "MOST_PIXELS", 10)
+    monkeypatch.setattr(usid_axes, "BATCH_BYTES", 40_000)  # several batches
     thinned = load_scan(path)
     rows, columns = whole.shape
     assert any(f"of {rows} × {columns} pixels" in note and "in 2 is used" in note for note in thinned.notes)

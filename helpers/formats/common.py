@@ -1,0 +1,157 @@
+"""What every reader of a format shares: the choice made, the loops found, and checks of size."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from dataclasses import field as made_by
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+EXPECTED = (
+    "an HDF5 file with `piezoresponse` and `resonance` (rows, columns, steps) "
+    "and `voltage` (steps,), or another format that data/README.md lists"
+)
+MOST_BYTES = 8 * 2**30  # of one array in memory
+MOST_PIXELS = 2**16  # of a scan; of a larger one, every n-th row and column is used
+
+
+class DataError(ValueError):
+    """A data file that cannot be used; the message names file, expectation and remedy."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which part of a file is read, where it holds more than one scan of loops.
+
+    Attributes
+    ----------
+    cycle : int or "mean", optional
+        Counted from 1, or the mean of all; the last where left out.
+    field : str
+        "off" (read after the pulse, as in the paper) or "on".
+    others : mapping of str to float
+        Value of any further axis, such as ``{"FORC": 0}``; its first value where left out.
+    grid : (int, int), optional
+        Rows and columns of a list of pixels, which otherwise has to be square.
+    voltage_V : ndarray, shape (steps,), optional
+        Voltage of a file without one.
+    """
+
+    cycle: int | str | None = None
+    field: str = "off"
+    others: Mapping[str, float] = made_by(default_factory=dict)
+    grid: tuple[int, int] | None = None
+    voltage_V: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class Loops:
+    """Loops as a file has them: turned, aligned and in kHz, but neither checked nor cleaned.
+
+    Attributes
+    ----------
+    piezoresponse : ndarray, shape (rows, columns, steps)
+    voltage_V : ndarray, shape (steps,)
+    resonance_kHz : ndarray, shape (rows, columns, steps), optional
+    notes : tuple of str
+        What was read, chosen, and taken for granted.
+    missing : tuple of str
+        What the file could have had and has not.
+    size_um : float
+        Width of the scan; NaN where the file does not tell.
+    topography : ndarray, shape (any, any), optional
+        In the file's unit, on a grid of its own.
+    origin : dict of str to str
+        ``source``, ``path`` and ``sha256`` where the file itself states them.
+    truth : dict of str to ndarray (rows, columns)
+    unusable : ndarray of bool, shape (rows, columns), optional
+        Pixels that an earlier cleaning gave up.
+    turned : bool
+        Whether maps are to be turned as those of the published scan.
+    cycles : tuple of int
+        Those that the file holds.
+    """
+
+    piezoresponse: np.ndarray
+    voltage_V: np.ndarray
+    resonance_kHz: np.ndarray | None = None
+    notes: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    size_um: float = float("nan")
+    topography: np.ndarray | None = None
+    origin: dict[str, str] = made_by(default_factory=dict)
+    truth: dict[str, np.ndarray] = made_by(default_factory=dict)
+    unusable: np.ndarray | None = None
+    turned: bool = False
+    cycles: tuple[int, ...] = (1,)
+
+
+def numbers(path: Path, name: str, array: h5py.Dataset | np.ndarray, every: int = 1) -> np.ndarray:
+    """A real array, or every so many rows and columns of it, as float64 that fits into memory."""
+    if not isinstance(array, h5py.Dataset | np.ndarray) or array.dtype.kind not in "fiu":
+        raise DataError(f"{path}: `{name}` is not an array of real numbers: expected {EXPECTED}; "
+                        "store it as floats")
+    check_size(path, name, array, array.size // every**2)
+    return np.asarray(array if every == 1 else array[::every, ::every], "float64")
+
+
+def check_size(path: Path, name: str, array: h5py.Dataset | np.ndarray, values: int | None = None) -> None:
+    """Refuse an array of which too many values, all unless given, would be read."""
+    if (array.size if values is None else values) * max(8, array.dtype.itemsize) > MOST_BYTES:
+        raise DataError(f"{path}: `{name}` has shape {array.shape}, more than {MOST_BYTES >> 30} GiB: "
+                        "expected loops that fit into memory; store a part of the scan")
+
+
+def every_nth(shape: tuple[int, ...]) -> int:
+    """Every so many rows and columns leave at most about MOST_PIXELS of a cube; 1 for a list."""
+    return max(1, math.ceil(math.sqrt(shape[0] * shape[1] / MOST_PIXELS))) if len(shape) > 2 else 1
+
+
+def thinning(every: int, shape: tuple[int, ...]) -> list[str]:
+    """The note on a scan of `shape` of which not all rows and columns are used."""
+    note = f"of {shape[0]} × {shape[1]} pixels, more than {MOST_PIXELS}, one row and column in {every} is used"
+    return [note] if every > 1 else []
+
+
+def thinned(loops: Loops) -> Loops:
+    """Loops that a reader had to take whole, at most about MOST_PIXELS of them."""
+    every = every_nth(loops.piezoresponse.shape)
+    if every == 1:
+        return loops
+
+    def part(cube: np.ndarray | None) -> np.ndarray | None:
+        return None if cube is None else cube[::every, ::every].copy()
+
+    return replace(
+        loops, piezoresponse=part(loops.piezoresponse), resonance_kHz=part(loops.resonance_kHz),
+        truth={name: part(values) for name, values in loops.truth.items()}, unusable=part(loops.unusable),
+        notes=(*loops.notes, *thinning(every, loops.piezoresponse.shape)))
+
+
+def in_kHz(resonance: np.ndarray) -> tuple[np.ndarray, str]:
+    """Contact resonances lie between 10 kHz and 10 MHz, so the size tells the unit."""
+    finite = resonance[np.isfinite(resonance)]
+    typical = np.median(finite) if finite.size else np.nan
+    if typical > 1e4:
+        return resonance / 1e3, "resonance converted from Hz to kHz"
+    if np.abs(typical) < 3:
+        return resonance, "resonance taken to be in standard deviations, not in kHz"
+    return resonance, "resonance taken to be in kHz"
+
+
+def only_one_scan(path: Path, choice: Choice) -> None:
+    """Refuse a choice among scans where the format holds one."""
+    if choice.cycle not in (None, 1) or choice.field == "on" or choice.others:
+        raise DataError(f"{path} holds one cycle, measured off-field: expected no choice of cycle, field or "
+                        "other axis; leave it out")
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file, read in pieces."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
