@@ -93,6 +93,23 @@ def test_uncertainties_are_those_of_the_errors():
     np.testing.assert_allclose(np.std(errors(fit, truth) / stated, axis=1), 1, atol=0.06)
 
 
+@pytest.mark.parametrize(("snr", "largest", "share"), [(2, 1.4, 0.3), (3, 1.25, 0.9), (5, 1.1, 1)])
+def test_uncertainties_of_faint_resonances_hold_or_are_not_given(snr, largest, share):
+    """The error of the frequency, the first to leave what the curvature says."""
+    truth = draw(4000, 6)
+    fit = fit_sho(noisy(truth, snr, seed=4)[0], FREQUENCY_kHz)
+    given = np.isfinite(fit.frequency_sd)
+    stated = np.array([getattr(fit, f"{name}_sd")[given] for name in NAMES])
+    assert given.mean() >= share
+    assert (np.std(errors(fit, truth)[:, given] / stated, axis=1) < largest).all()
+
+
+def test_noise_alone_has_no_uncertainty():
+    rng = np.random.default_rng(8)
+    fit = fit_sho(rng.standard_normal((3000, 64)) + 1j * rng.standard_normal((3000, 64)), FREQUENCY_kHz)
+    assert np.isnan(fit.frequency_sd).all() and np.isfinite(fit.frequency).all()
+
+
 @settings(deadline=None, max_examples=40)
 @given(seed=st.integers(0, 2**32 - 1), scale=st.floats(-12, 12), turn=st.floats(-7, 7))
 def test_scale_and_phase_of_the_spectra_pass_into_amplitude_and_phase(seed, scale, turn):
