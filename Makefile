@@ -39,7 +39,7 @@ help:
 	@echo "make test      all tests"
 	@echo "make render    make figures, then put the executed notebooks into notebooks/ and the"
 	@echo "               numbers of a measured run into data/reference/ and README.md"
-	@echo "make bench     speed and memory, in build/bench/"
+	@echo "make bench     speed, memory and how they grow, in build/bench/ (40 minutes)"
 	@echo "make lab       open the notebooks in JupyterLab"
 	@echo "make clean     remove build/ and the workflow's notes on it"
 	@echo

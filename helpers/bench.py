@@ -1,19 +1,17 @@
-"""Speed, measured as ratios within one run: ``python -m helpers.bench``, or `make bench`.
+"""Speed, measured as ratios within one run, and cost: ``python -m helpers.bench``, or `make bench`.
 
-Writes ``build/bench/bench.md`` and ``bench.png``.
+Writes ``build/bench/bench.md`` and what `helpers.cost` writes.
 """
 
 from __future__ import annotations
 
 import importlib.util
 import os
-import resource
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from math import prod
 from pathlib import Path
 
@@ -23,8 +21,8 @@ import keras
 import numpy as np
 
 from helpers import toy
-from helpers.data import drive_waveform, simulated_scan, standardised
-from helpers.figures import IMAGE, Channel, Sweep, plot_cost
+from helpers.cost import FOLDER, measure_cost
+from helpers.figures import IMAGE, Channel, Sweep
 from helpers.models import build_beta_vae
 from helpers.movies import sweep_movie
 from helpers.paper import PAPER
@@ -33,10 +31,8 @@ from helpers.profiles import get_profile
 from helpers.tables import as_markdown
 from helpers.training import train
 
-FOLDER = ROOT / "build/bench"
 PAPER_MSE = PAPER["toy.vae.mse_gamut"]
 SEEDS = (0, 1, 2)
-SCALES = (1, 4, 16)
 
 
 def median_seconds(work: Callable[[], object], repeats: int = 15) -> float:
@@ -142,20 +138,6 @@ def movie_seconds_per_frame(frames: int = 60) -> float:
                            channels=(Channel("Spectrum", "s.d."),), loop=True, orientation=IMAGE, progress=False)
 
 
-def few_epochs(scale: int) -> None:
-    """Train the laptop BEPS network for three epochs on `scale` times the pixels; print cost."""
-    profile = get_profile("laptop")
-    scan = simulated_scan(0)
-    spectra = np.tile(standardised(scan)[0].astype("float32"), (scale, 1, 1))
-    spectra += 0.05 * np.random.default_rng(0).standard_normal(spectra.shape, "float32")
-    training = replace(profile.beps_training, epochs=3, snapshots=1)
-    with tempfile.TemporaryDirectory() as folder:
-        run = train(profile.beps_network, training, spectra, drive_waveform(scan.voltage_V),
-                    watched=spectra[:1], validation=spectra[:100], seed=0, title="BEPS", folder=Path(folder))
-    unit = 1024**3 if sys.platform == "darwin" else 1024**2
-    print(np.diff(run.history["seconds"]).mean(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit)
-
-
 def alone(*arguments: str, **environment: str) -> list[float]:
     """Numbers on the last line that this module prints in a process of its own."""
     done = subprocess.run([sys.executable, "-m", "helpers.bench", *arguments], cwd=ROOT, text=True, check=True,
@@ -168,17 +150,9 @@ def torch_step_seconds() -> float | None:
     return alone("torch", KERAS_BACKEND="torch")[0] if importlib.util.find_spec("torch") else None
 
 
-def cost_of_pixels() -> list[tuple[int, float, float]]:
-    """Pixels, seconds an epoch and peak GiB, each size in a process of its own.
-
-    Comes before everything large: a new process inherits the peak of the one that starts it.
-    """
-    return [(3600 * scale, *alone("pixels", str(scale))) for scale in SCALES]
-
-
 def main() -> None:
-    """Measure all and write the table and the plot."""
-    cost = cost_of_pixels()
+    """Measure all and write the table."""
+    cost = measure_cost()
     steps = {profile: training_step(profile, rounds) for profile, rounds in (("laptop", 7), ("paper", 3))}
     torch_seconds = torch_step_seconds()
     reached = [seconds_to_paper_mse(seed) for seed in SEEDS]
@@ -192,23 +166,14 @@ def main() -> None:
          else f"{torch_seconds / steps['laptop'][0]:.2f} times this step"},
         {"measure": "movie frame", "value": f"{movie_seconds_per_frame():.3f} s"},
     ]
-    rows += [{"measure": f"{pixels} pixels, BEPS", "value": f"{seconds:.1f} s an epoch, {memory:.2f} GiB"}
-             for pixels, seconds, memory in cost]
-    growth = (cost[-1][2] - cost[0][2]) / (cost[-1][0] - cost[0][0]) * 1024**2
-    rows.append({"measure": "memory that grows with the pixels", "value": f"{growth:.1f} KiB a pixel"})
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    table = as_markdown(rows)
+    table = as_markdown(rows + cost)
     with atomic(FOLDER / "bench.md") as temporary:
         temporary.write_text(table + "\n", encoding="utf-8")
-    with atomic(FOLDER / "bench.png") as temporary:
-        plot_cost(*map(np.array, zip(*cost, strict=True))).savefig(temporary, dpi=200)
     print(table)
 
 
 if __name__ == "__main__":
     match sys.argv[1:]:
-        case ["pixels", scale]:
-            few_epochs(int(scale))
         case ["torch"]:
             torch_step()
         case _:

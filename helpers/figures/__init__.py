@@ -7,6 +7,7 @@ from helpers.figures.baselines import (
 )
 from helpers.figures.beps import figure_4
 from helpers.figures.controls import figure_controls
+from helpers.figures.cost import figure_cost
 from helpers.figures.gamut import figure_s3, figure_s4
 from helpers.figures.generated import figure_5, figure_s5, figure_s10
 from helpers.figures.inputs import (
@@ -37,7 +38,6 @@ from helpers.figures.training import (
     Errors,
     channels_found,
     figure_s9,
-    plot_cost,
     training_curves,
 )
 
@@ -67,6 +67,7 @@ __all__ = [
     "figure_5",
     "figure_baselines",
     "figure_controls",
+    "figure_cost",
     "figure_loop_features",
     "figure_reference_34",
     "figure_s1",
@@ -84,7 +85,6 @@ __all__ = [
     "lay_out",
     "network_stages",
     "orientation_of",
-    "plot_cost",
     "plot_map",
     "save_figure",
     "training_curves",

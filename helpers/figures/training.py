@@ -161,7 +161,6 @@ def plot_component_errors(ax: Axes, errors: Errors) -> Axes:
     plain_log_ticks(ax.yaxis)
     ax.xaxis.set_major_locator(MaxNLocator(8, integer=True))
     panel_title(ax, "", errors.title)
-    ax.legend()
     return ax
 
 
@@ -175,27 +174,12 @@ def figure_s9(toy: Errors, beps: Errors, *, source: str) -> Figure:
     source : {"measured", "twin"}
         Origin of the BEPS data.
     """
-    figure = page_figure(2.4, 5.0)
+    figure = page_figure(2.6, 5.0)
     axes = figure.subplots(1, 2)
     for ax, errors in zip(axes, (toy, beps), strict=True):
         plot_component_errors(ax, errors)
+    named = dict(zip(*axes[0].get_legend_handles_labels()[::-1], strict=True))
+    figure.legend(named.values(), named.keys(), loc="outside upper center", ncols=5, columnspacing=1.2)
     letter_panels(axes, "ab")
     label_source(figure, source)
-    return figure
-
-
-def plot_cost(pixels: np.ndarray, seconds: np.ndarray, memory_GiB: np.ndarray) -> Figure:
-    """Seconds an epoch and peak memory against the number of pixels, shape (n,) each."""
-    figure = page_figure(2.4, 5.0)
-    axes = figure.subplots(1, 2)
-    for ax, values, label in zip(axes, (seconds, memory_GiB), ("Epoch (s)", "Memory (GiB)"), strict=True):
-        ax.plot(pixels, values, "o-", color=VAE)
-        ax.set(xlabel="Pixels", ylabel=label, xscale="log")
-        ax.set_xticks(pixels, [f"{n:,}" for n in pixels])
-        ax.minorticks_off()
-    axes[0].plot(pixels, seconds[0] * pixels / pixels[0], "--", color=BOUND, label="linear")
-    axes[0].set(yscale="log")
-    plain_log_ticks(axes[0].yaxis)
-    axes[0].legend()
-    axes[1].set_ylim(0, 1.1 * max(memory_GiB))
     return figure
