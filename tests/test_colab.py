@@ -1,0 +1,378 @@
+"""The notebooks on Google Colab, played through with a stand-in for `google.colab`."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+import types
+import zipfile
+from pathlib import Path
+
+import packaging
+import pytest
+from conftest import listed_notebooks, write_notebook
+
+from helpers import colab
+from helpers.badge import BADGE, FETCH, badge, marked, origin
+
+ROOT = Path(__file__).resolve().parent.parent
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
+REPOSITORY = "https://github.com/someone/project"
+TAG = origin()[1]
+# What the notebooks use of Colab's own packages (its runtime of Python 3.13), one of them out of range.
+COLAB = """tensorflow==2.20.* keras==3.13.* numpy==2.1.* scipy==1.16.* scikit-learn==1.7.* h5py==3.15.*
+matplotlib==3.10.* pillow==11.3.* imageio-ffmpeg==0.6.* tqdm==4.67.* pooch==1.8.2 requests==2.32.4
+gdown==5.2.* urllib3==2.5.* PyYAML==6.0.* jsonschema==4.25.* ipython==7.34.0 ipykernel==6.17.1
+jupyter-client==7.4.9 nbclient==0.10.* nbformat==5.10.* nbconvert==7.16.* tornado==6.5.1 packaging>=25""".split()
+
+
+def read(path: Path) -> dict:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def source(cell: dict) -> str:
+    return "".join(cell["source"])
+
+
+# One place for address and version
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_badge_and_first_cell_are_those_of_the_citation_file(path):
+    notebook = read(path)
+    assert notebook == marked(notebook, path.name, *origin()), "run `python -m helpers.badge`"
+    assert len(BADGE.findall(source(notebook["cells"][0]))) == 1
+    code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    assert code[0]["id"] == FETCH
+    calls = [n for n, cell in enumerate(code) if f'colab.prepare("{path.stem}"' in source(cell)]
+    tagged = [n for n, cell in enumerate(code) if "parameters" in cell["metadata"].get("tags", [])]
+    assert calls == [tagged[0] + 1]
+
+
+def test_versions_of_citation_and_package_agree():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert TAG == f"v{project['version']}"
+
+
+def test_an_address_leads_the_badge_to_the_notebook_and_the_cell_to_the_repository():
+    path = NOTEBOOKS[3]
+    notebook = marked(marked(read(path), path.name, "", "v0"), path.name, REPOSITORY, "v1.2")
+    title, fetch = map(source, notebook["cells"][:2])
+    assert title.count("colab-badge.svg") == 1
+    assert ("(https://colab.research.google.com/github/someone/project/blob/v1.2/notebooks/"
+            "3_beta_vae_training.ipynb)") in title
+    assert f'repository, tag = "{REPOSITORY}", "v1.2"' in fetch
+    assert badge("a.ipynb", "", "v1").endswith("(https://colab.research.google.com/)")
+
+
+def test_an_address_that_colab_cannot_open_is_refused(tmp_path):
+    cited = tmp_path / "CITATION.cff"
+    cited.write_text("version: 1.0\nrepository-code: https://example.org/project\n")
+    with pytest.raises(ValueError, match="names https://example.org/project as repository-code: expected"):
+        origin(cited)
+
+
+# The first cell
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory) -> str:
+    """Address of a git repository made of the working tree, with the tag of its version."""
+    tree = tmp_path_factory.mktemp("repository")
+    for name in ("helpers", "notebooks", "data/weights"):
+        shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("requirements.txt", "CITATION.cff", "pyproject.toml"):
+        shutil.copy(ROOT / name, tree)
+    for command in ("init -q", "add -A", "-c user.name=n -c user.email=e commit -q -m state", f"tag {TAG}"):
+        subprocess.run(["git", *command.split()], cwd=tree, check=True)
+    return tree.as_uri()
+
+
+def run_first_cell(folder: Path, address: str, tag: str = TAG, there=True) -> subprocess.CompletedProcess:
+    """Run the first code cell of notebook 3 in `folder`, on Colab or elsewhere."""
+    cell = source(marked(read(NOTEBOOKS[3]), NOTEBOOKS[3].name, address, tag)["cells"][1])
+    stand_in = "import sys, types; sys.modules['google.colab'] = types.ModuleType('colab')\n" if there else ""
+    after = ("\nimport os; print(os.getcwd(), on_colab)\n"
+             "if on_colab: from helpers import paths; print(paths.ROOT)")
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    return subprocess.run([sys.executable, "-c", stand_in + cell + after], cwd=folder, env=environment,
+                          capture_output=True, text=True, timeout=300)
+
+
+def test_the_first_cell_fetches_the_project_once(repository, tmp_path):
+    for _ in range(2):
+        done = run_first_cell(tmp_path, repository)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.split() == [f"{tmp_path}/companion", "True", f"{tmp_path}/companion"]
+
+
+@pytest.mark.parametrize("address, tag", [("", TAG), ("https://127.0.0.1:9/a/b", TAG), (None, "v0.0")])
+def test_what_cannot_be_fetched_is_said_in_one_sentence(repository, tmp_path, address, tag):
+    done = run_first_cell(tmp_path, repository if address is None else address, tag)
+    assert done.returncode and "expected a public git repository with this tag" in done.stderr
+    assert f"at '{tag}' was not fetched (" in done.stderr and not list(tmp_path.iterdir())
+
+
+def test_elsewhere_the_first_cell_does_nothing(tmp_path):
+    done = run_first_cell(tmp_path, "", there=False)
+    assert (done.stdout, done.returncode) == (f"{tmp_path} False\n", 0) and not list(tmp_path.iterdir())
+
+
+# What Colab lacks
+
+
+WHEEL = "Wheel-Version: 1.0\nGenerator: t\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+
+
+def wheel(folder: Path, name: str, version: str, requires: str = "") -> None:
+    """A package of one empty module."""
+    info = f"{name}-{version}.dist-info"
+    needs = f"Requires-Dist: {requires}\n" if requires else ""
+    with zipfile.ZipFile(folder / f"{name}-{version}-py3-none-any.whl", "w") as file:
+        file.writestr(f"{name}.py", "")
+        file.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{needs}")
+        file.writestr(f"{info}/WHEEL", WHEEL)
+        file.writestr(f"{info}/RECORD", "")
+
+
+class Machine:
+    """A Python of its own with NumPy 2.1 and pooch 1.8, both hollow, and a shelf of later packages."""
+
+    def __init__(self, folder: Path):
+        self.folder, self.shelf, self.python = folder, folder / "shelf", folder / "env/bin/python"
+        self.shelf.mkdir()
+        for package in ("numpy 2.1", "numpy 2.3", "pooch 1.8", "pooch 1.9", "ansicolors 1"):
+            wheel(self.shelf, *package.split())
+        wheel(self.shelf, "papermill", "2.7", "ansicolors")
+        shutil.copytree(Path(packaging.__file__).parent, folder / "path/packaging")
+        subprocess.run([sys.executable, "-m", "venv", folder / "env"], check=True)
+        self.run("-m", "pip", "install", "-q", "numpy==2.1", "pooch==1.8")
+        site = next(folder.glob("env/lib/*/site-packages"))
+        system = site / "devscripts.dist-info"
+        system.mkdir()
+        (system / "METADATA").write_text("Metadata-Version: 2.1\nName: devscripts\nVersion: 2.2ubuntu1\n")
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess:
+        environment = os.environ | {"PYTHONPATH": f"{ROOT}:{self.folder}/path", "PIP_NO_INDEX": "1",
+                                    "PIP_FIND_LINKS": str(self.shelf), "PIP_CONFIG_FILE": os.devnull}
+        return subprocess.run([self.python, *arguments], env=environment, capture_output=True, text=True)
+
+    def install(self, requirements: str, before: str = "") -> subprocess.CompletedProcess:
+        path = self.folder / "requirements.txt"
+        path.write_text(requirements)
+        return self.run("-c", f"{before}\nfrom pathlib import Path\nfrom helpers import colab\n"
+                              f"colab.install(Path({str(path)!r}))")
+
+    def versions(self) -> dict[str, str]:
+        found = json.loads(self.run("-m", "pip", "list", "--format", "json").stdout)
+        return {package["name"]: package["version"] for package in found
+                if package["name"] not in ("pip", "setuptools", "devscripts")}
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    return Machine(tmp_path)
+
+
+def test_only_what_is_missing_is_added(machine):
+    wanted = "numpy>=2.0  # reason\n\n# heading\npooch>=1.8\npapermill>=2.7\nsnakemake>=9\n"
+    done = machine.install(wanted)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "Adding papermill>=2.7\n"
+    assert machine.versions() == {"numpy": "2.1", "pooch": "1.8", "papermill": "2.7", "ansicolors": "1"}
+    assert (machine.install(wanted).stdout, machine.versions()["numpy"]) == ("", "2.1")
+
+
+@pytest.mark.parametrize("before", ["", "import pooch"])
+def test_a_restart_is_asked_for_where_an_imported_package_changed(machine, before):
+    done = machine.install("pooch>=1.9\n", before)
+    assert machine.versions() == {"numpy": "2.1", "pooch": "1.9"}
+    assert bool(done.returncode) == bool(before)
+    assert not before or re.search("pooch was imported before .* restart the runtime", done.stderr)
+
+
+def test_nothing_changes_where_a_package_asks_for_another_numpy(machine):
+    wheel(machine.shelf, "papermill", "2.8", "numpy>=2.3")
+    done = machine.install("numpy>=2.0\npapermill>=2.8\n")
+    assert done.returncode and "pip could not add papermill>=2.8 (" in done.stderr
+    assert machine.versions() == {"numpy": "2.1", "pooch": "1.8"}
+
+
+def test_numpy_out_of_range_is_named_and_left(machine):
+    done = machine.install("numpy>=2.3\n")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "numpy is 2.1, expected is numpy>=2.3; it is left as it is\n"
+    assert machine.versions()["numpy"] == "2.1"
+
+
+# Earlier notebooks
+
+
+def test_each_notebook_names_those_it_needs():
+    files = listed_notebooks()
+    makers = {file: name for name, entry in files.items()
+              for file in [*entry["writes"], f"results/{name}.json"]}
+    for name, entry in files.items():
+        direct = {makers[file] for file in entry["reads"]}
+        every = direct.union(*(colab.NEEDS[maker] for maker in direct))
+        assert colab.NEEDS[name] == [other for other in files if other in every]
+
+
+STUB = """from pathlib import Path
+folder = Path(build) / profile / f"seed{{seed}}/results"
+folder.mkdir(parents=True, exist_ok=True)
+(folder / "{name}.json").write_text('{{"parameters": {{"data": "' + data + '"}}}}')
+with (folder / "order.txt").open("a") as file: file.write("{name} " + data + "\\n")
+{last}"""
+
+
+def stub(root: Path, name: str, last: str = "") -> None:
+    (root / "notebooks").mkdir(exist_ok=True)
+    parameters = 'profile = "smoke"\nseed = 1\nbuild = ""\ndata = "auto"'
+    write_notebook(root / f"notebooks/{name}.ipynb", "0", parameters, STUB.format(name=name, last=last))
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch) -> Path:
+    monkeypatch.setattr(colab, "ROOT", tmp_path)
+    for name in colab.NEEDS["4_embedding_movies"]:
+        stub(tmp_path, name)
+    return tmp_path
+
+
+def ran(folder: Path) -> list[str]:
+    return (folder / "smoke/seed2/results/order.txt").read_text().splitlines()
+
+
+def test_earlier_notebooks_run_once_and_again_when_older_than_what_they_read(project, capsys):
+    given = dict(profile="smoke", seed=2, build="build", data="twin")
+    colab.prepare("3_beta_vae_training", **given)
+    assert ran(project / "build") == ["0_measured_data twin", "1_toy_rgb_benchmark twin"]
+    printed = capsys.readouterr().out
+    assert re.fullmatch(r"(Notebook \w+ has to run first … \d+ s\n){2}", printed)
+    assert (project / "build/smoke/seed2/notebooks/0_measured_data.ipynb").is_file()
+    colab.prepare("2_dictionary_learning", **given)
+    assert capsys.readouterr().out == ""
+    colab.prepare("2_dictionary_learning", **given | {"data": "auto"})
+    assert "those of data = 'twin'" in capsys.readouterr().out
+    colab.prepare("4_embedding_movies", **given)
+    assert [line[0] for line in ran(project / "build")] == ["0", "1", "2", "3"]
+    results = project / "build/smoke/seed2/results"
+    later = (results / "3_beta_vae_training.json").stat().st_mtime + 1
+    os.utime(results / "1_toy_rgb_benchmark.json", (later, later))
+    colab.prepare("4_embedding_movies", **given)
+    assert [line[0] for line in ran(project / "build")] == ["0", "1", "2", "3", "2", "3"]
+
+
+def test_a_failing_earlier_notebook_is_named_with_its_error(project):
+    stub(project, "1_toy_rgb_benchmark", "raise ValueError('no colours')")
+    with pytest.raises(RuntimeError, match="1_toy_rgb_benchmark failed: ValueError: no colours;") as error:
+        colab.prepare("3_beta_vae_training", profile="smoke", seed=2, build="build", data="twin")
+    assert Path(str(error.value).rpartition(" ")[2]).is_file()
+
+
+def test_results_lie_in_drive_on_request(project, monkeypatch):
+    calls = []
+
+    def mount(folder: str) -> None:
+        calls.append(Path(folder).name)
+        Path(folder, "MyDrive").mkdir(parents=True)
+
+    google = types.ModuleType("google.colab")
+    google.drive = types.SimpleNamespace(mount=mount)
+    monkeypatch.setitem(sys.modules, "google.colab", google)
+    monkeypatch.setattr(colab, "DRIVE", project / "drive")
+    colab.prepare("0_measured_data", profile="smoke", seed=2, build="build")
+    assert not calls
+    for _ in range(2):
+        place = project / "drive/MyDrive/mine"
+        colab.prepare("3_beta_vae_training", profile="smoke", seed=2, build=str(place), data="twin")
+        assert calls == ["drive"] and len(ran(place)) == 2
+
+
+# In an environment with Colab's versions
+
+
+@pytest.fixture(scope="module")
+def base() -> Path:
+    """An environment with Colab's packages, made in the folder COLAB_ENVIRONMENT where it is not there."""
+    folder = os.environ.get("COLAB_ENVIRONMENT")
+    if not folder:
+        pytest.skip("minutes, and 2 GiB of packages: set COLAB_ENVIRONMENT to a folder, in which an "
+                    "environment like Colab's is made once")
+    candidates = [shutil.which("python3.13"), *Path.home().glob(".pyenv/versions/3.13*/bin/python")]
+    folder = Path(folder).resolve()
+    if not (folder / "made").is_file():
+        works = [str(python) for python in candidates if python and
+                 not subprocess.run([python, "-c", ""], capture_output=True).returncode]
+        if not works:
+            pytest.skip("Python 3.13, which Colab has, is not on this machine")
+        subprocess.run([works[0], "-m", "venv", folder], check=True)
+        subprocess.run([folder / "bin/python", "-m", "pip", "install", "--quiet", *COLAB], check=True)
+        (folder / "made").touch()
+    return folder
+
+
+@pytest.fixture
+def fresh(base, tmp_path) -> Path:
+    """A Python above `base` in which `google.colab` is imported from the start, as Colab's kernels do."""
+    environment = tmp_path / "python"
+    subprocess.run([base / "bin/python", "-m", "venv", environment], check=True)
+    site = next(environment.glob("lib/*/site-packages"))
+    (site / "google/colab").mkdir(parents=True)
+    (site / "google/colab/__init__.py").touch()
+    (site / "base.pth").write_text(f"{next(base.glob('lib/*/site-packages'))}\nimport google.colab\n")
+    return environment / "bin/python"
+
+
+def packages(python: Path) -> dict[str, str]:
+    """Versions that an import finds, by name."""
+    code = ("import json; from importlib.metadata import distributions, version;"
+            "print(json.dumps({d.name: version(d.name) for d in distributions()}))")
+    return json.loads(subprocess.run([python, "-c", code], capture_output=True, text=True, check=True).stdout)
+
+
+def open_and_run(path: Path, python: Path, base: Path, repository: str, content: Path, **given: str) -> str:
+    """Run a notebook as a reader would who opened it on Colab and set parameters; returns what it printed."""
+    notebook = marked(read(path), path.name, repository, TAG)
+    cell = next(cell for cell in notebook["cells"] if "parameters" in cell["metadata"].get("tags", []))
+    for name, value in given.items():
+        cell["source"], count = re.subn(rf'(?m)^{name} = "\w+"', f'{name} = "{value}"', source(cell))
+        assert count == 1
+    content.mkdir()
+    (content / path.name).write_text(json.dumps(notebook))
+    environment = os.environ | {"JUPYTER_PATH": str(base / "share/jupyter"), "TF_CPP_MIN_LOG_LEVEL": "2"}
+    command = [python, *"-m nbconvert --to notebook --execute --output done.ipynb".split(), path.name]
+    done = subprocess.run(command, cwd=content, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-4000:]
+    cells = read(content / "done.ipynb")["cells"]
+    return "".join(source({"source": out["text"]}) for cell in cells for out in cell.get("outputs", [])
+                   if out["output_type"] == "stream")
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_every_notebook_runs_alone_and_leaves_packages_as_they_are(path, base, fresh, repository, tmp_path):
+    before = packages(fresh)
+    printed = open_and_run(path, fresh, base, repository, tmp_path / "content", profile="smoke", data="twin")
+    results = tmp_path / "content/companion/build/smoke/seed0/results"
+    assert {file.stem for file in results.glob("[0-9]*.json")} == {*colab.NEEDS[path.stem], path.stem}
+    assert printed.count("has to run first") == len(colab.NEEDS[path.stem])
+    after = packages(fresh)
+    assert {name for name in before if after[name] != before[name]} == {"pooch"}
+    assert {name: before[name].rpartition(".")[0] for name in ("tensorflow", "keras", "numpy")} == \
+        {"tensorflow": "2.20", "keras": "3.13", "numpy": "2.1"}
+    assert "papermill" in after.keys() - before.keys() and "snakemake" not in after
+
+
+def test_notebook_3_takes_the_weights_trained_in_advance(base, fresh, repository, tmp_path):
+    loops = Path(os.environ.get("BEPS_DATA", ROOT.parent / "shared/data/beps_pzt_loops.h5"))
+    if not loops.is_file():
+        pytest.skip("the measured loops (BEPS_DATA) are not on this machine")
+    printed = open_and_run(NOTEBOOKS[3], fresh, base, repository, tmp_path / "content",
+                           data=str(loops.resolve()))
+    assert printed.count("weights trained in advance are used") == 2
