@@ -249,19 +249,25 @@ def save_scan(scan: Scan, path: Path) -> None:
                           scan_size_um=scan.size_um, resonance_lag_steps=0, turned=scan.turned)
 
 
-def standardised(scan: Scan) -> tuple[np.ndarray, StandardScaler]:
+def standardised(scan: Scan, scaler: StandardScaler | None = None) -> tuple[np.ndarray, StandardScaler]:
     """Spectra with one mean and one standard deviation per channel (original code).
+
+    Parameters
+    ----------
+    scan : Scan
+    scaler : StandardScaler, optional
+        That of another scan; fitted to this one where left out.
 
     Returns
     -------
     ndarray, shape (rows * columns, steps, channels)
         In standard deviations.
     StandardScaler
-        Fitted on (values, channels) of the usable pixels; its inverse leads back to arb. u. and kHz.
+        Fitted on (values, channels) of usable pixels; its inverse leads back to arb. u. and kHz.
     """
     spectra = scan.spectra
     channels = spectra.shape[-1]
-    scaler = StandardScaler().fit(spectra[scan.usable].reshape(-1, channels))
+    scaler = scaler or StandardScaler().fit(spectra[scan.usable].reshape(-1, channels))
     return scaler.transform(spectra.reshape(-1, channels)).reshape(spectra.shape), scaler
 
 

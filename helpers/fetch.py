@@ -6,13 +6,15 @@ import json
 import math
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import gdown
 import pooch
 
 from helpers.archives import is_archive, plain_name, unpacked
+from helpers.cleaning import Cleaning
 from helpers.data import EXPECTED, Choice, DataError, Scan, load_scan, simulated_scan
 from helpers.download import (
     REMEDY,
@@ -40,7 +42,8 @@ LIKELY = {".h5": 0, ".hdf5": 0, ".mat": 0, ".npy": 1, ".npz": 1,
 
 
 def find_scan(data: str = "auto", seed: int = 0, twin_shape: tuple[int, int] = (60, 60),
-              folder: Path = ROOT / "data", choice: Choice | None = None) -> Scan:
+              folder: Path = ROOT / "data", choice: Choice | None = None,
+              cleaning: Cleaning | None = None) -> Scan:
     """The loops that the parameter `data` names.
 
     Parameters
@@ -54,6 +57,8 @@ def find_scan(data: str = "auto", seed: int = 0, twin_shape: tuple[int, int] = (
         Where the reader's own files and the downloads lie.
     choice : Choice, optional
         Cycle and so on of a file that holds several scans of loops.
+    cleaning : Cleaning, optional
+        What is repaired in a file; by default missing points alone. The twin needs no repair.
 
     Raises
     ------
@@ -64,54 +69,55 @@ def find_scan(data: str = "auto", seed: int = 0, twin_shape: tuple[int, int] = (
         if choice and choice.cycle not in (None, 1):
             raise DataError(f"the twin has no cycle {choice.cycle}: expected 1, its only one; leave CYCLE out")
         return simulated_scan(seed, twin_shape)
+    load = partial(load_scan, choice=choice, cleaning=cleaning)
     if data == "zenodo":
-        return _from_zenodo(folder, ASKED_BYTES, ASKED_PATIENCE_S, choice)
+        return _from_zenodo(folder, ASKED_BYTES, ASKED_PATIENCE_S, load)
     if data.startswith("drive:"):
-        return _from_drive(data.removeprefix("drive:"), folder, choice)
+        return _from_drive(data.removeprefix("drive:"), folder, load)
     if data != "auto":
-        return load_scan(data, choice)
+        return load(data)
     own = own_scans(folder)
     if own:
-        return load_scan(own[0], choice)
+        return load(own[0])
     try:
-        return _from_zenodo(folder, AUTO_BYTES, NETWORK_PATIENCE_S, choice)
+        return _from_zenodo(folder, AUTO_BYTES, NETWORK_PATIENCE_S, load)
     except DataError as error:
         print(f"{error}. The simulated twin is used instead.")
         return simulated_scan(seed, twin_shape)
 
 
-def _from_zenodo(folder: Path, limit: int, patience_s: float, choice: Choice | None) -> Scan:
+def _from_zenodo(folder: Path, limit: int, patience_s: float, load: Callable[[Path], Scan]) -> Scan:
     name = ZENODO_DOI.rpartition("/")[2]
     cache = folder / "downloads" / name
     refused: list[str] = []
     return _first_scan(_record_contents(cache, limit, patience_s, refused),
-                       cache.with_name(f"{name}.json"), f"doi:{ZENODO_DOI}", refused, choice)
+                       cache.with_name(f"{name}.json"), f"doi:{ZENODO_DOI}", refused, load)
 
 
-def _from_drive(identifier: str, folder: Path, choice: Choice | None) -> Scan:
+def _from_drive(identifier: str, folder: Path, load: Callable[[Path], Scan]) -> Scan:
     if not re.fullmatch(r"[\w-]+", identifier):
         raise DataError(f"drive:{identifier} is not an id: expected letters, digits, - and _; take "
                         "what stands between /d/ and /view in the shared link")
     path = folder / "downloads" / f"drive_{identifier}"
     refused: list[str] = []
     return _first_scan(_drive_contents(identifier, path, refused),
-                       path.with_name(f"{path.name}.json"), f"drive:{identifier}", refused, choice)
+                       path.with_name(f"{path.name}.json"), f"drive:{identifier}", refused, load)
 
 
 def _first_scan(paths: Iterator[Path], note: Path, source: str, refused: list[str],
-                choice: Choice | None) -> Scan:
+                load: Callable[[Path], Scan]) -> Scan:
     """The loops in the file chosen before (`note` keeps its sha256), else in the first usable one."""
     try:
         known = json.loads(note.read_text())
         path = note.parent / known["file"]
         if pooch.file_hash(path) == known["sha256"]:
-            return load_scan(path, choice)
+            return load(path)
         print(f"{path} has changed since it was fetched from {source} and is fetched again.")
     except (OSError, ValueError, KeyError, TypeError):
         pass
     for path in paths:
         try:
-            scan = load_scan(path, choice)
+            scan = load(path)
         except DataError as error:
             refused.append(str(error))
         else:

@@ -49,7 +49,8 @@ def check_settings(config: dict, profiles: Iterable[str]) -> dict:
                  "description": "a whole number from 0 to 4294967295"},
         "painting": {"type": "string", "description": "the path of an image"},
         "weights": {"enum": list(WEIGHTS), "description": f"one of {', '.join(WEIGHTS)}"},
-        "cycle": {"type": "integer", "minimum": 0, "description": "a whole number, 0 for the last one"},
+        "cycle": {"anyOf": [{"type": "integer", "minimum": 0}, {"const": "mean"}],
+                  "description": "a whole number, 0 for the last one, or mean"},
     }
     schema = {"properties": properties, "additionalProperties": False}
     settings = {"profile": "laptop", "data": "auto", "seed": 0, "painting": "", "weights": "train",

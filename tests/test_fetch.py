@@ -34,6 +34,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from helpers import archives, download, fetch
+from helpers.cleaning import Cleaning
 from helpers.data import Choice, DataError, save_scan, simulated_scan
 
 SHAPE = (20, 20)
@@ -123,6 +124,17 @@ def test_auto_takes_own_files_of_every_kind(name, tmp_path):
         fetch.find_scan(str(tmp_path / name), choice=Choice(cycle=2))
     with pytest.raises(DataError, match="the twin has no cycle 2"):
         fetch.find_scan("twin", choice=Choice(cycle=2))
+
+
+def test_rules_of_cleaning_reach_the_file(tmp_path):
+    made = simulated_scan(3, (5, 7))
+    loops = made.piezoresponse.copy()
+    loops[2, 3, 20] = 1.0
+    np.savez(tmp_path / "own.npz", loops, made.voltage_V)
+    for data in ("auto", str(tmp_path / "own.npz")):
+        assert fetch.find_scan(data, folder=tmp_path).cleaning.map.sum() == 0
+        rules = Cleaning(valid_range={"piezoresponse": (-1e-3, 1e-3)})
+        assert fetch.find_scan(data, folder=tmp_path, cleaning=rules).cleaning.map[2, 3] == 1
 
 
 def test_auto_takes_the_readers_own_file_first(server, tmp_path):

@@ -50,7 +50,8 @@ def edit(path: Path, old: str, new: str) -> None:
     ({"data": "drive:"}, "DATA=drive:: there is no file"),
     ({"data": "."}, "DATA=.: there is no file"),
     ({"painting": "nala.png"}, "PAINTING=nala.png: there is no file"),
-    ({"cycle": -1}, "CYCLE=-1 is not a cycle: expected a whole number, 0 for the last one"),
+    ({"cycle": -1}, "CYCLE=-1 is not a cycle: expected a whole number, 0 for the last one, or mean"),
+    ({"cycle": "median"}, "CYCLE=median is not a cycle"),
     ({"sed": 3}, "Unknown setting sed: expected profile, data, seed, painting"),
 ])
 def test_wrong_settings_are_named_in_one_sentence(wrong, sentence):
@@ -63,6 +64,7 @@ def test_wrong_settings_are_named_in_one_sentence(wrong, sentence):
 def test_settings_have_defaults_and_absolute_paths(tmp_path, monkeypatch):
     assert check_settings({}, ["laptop"]) == {
         "profile": "laptop", "data": "auto", "seed": 0, "painting": "", "weights": "train", "cycle": 0}
+    assert check_settings({"cycle": "mean"}, ["laptop"])["cycle"] == "mean"
     assert check_settings({"data": "drive:1a-B_c"}, ["laptop"])["data"] == "drive:1a-B_c"
     monkeypatch.chdir(tmp_path)
     Path("my loops.h5").touch()
