@@ -48,7 +48,7 @@ help:
 	@echo "SEED=0            of every random choice"
 	@echo "PAINTING=         the path of an image for the toy benchmark (default: the one drawn here)"
 	@echo "WEIGHTS=train     train, or pretrained to take the training in data/weights where it fits"
-	@echo "CYCLE=0           of a file with several cycles; 0 takes the last"
+	@echo "CYCLE=0           of a file with several cycles; 0 takes the last, mean averages them"
 	@echo "CORES=all         processor cores to use"
 	@echo "PYTHON=python3    Python 3.11 to 3.13, from which .venv is made"
 	@echo
