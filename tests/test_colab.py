@@ -28,7 +28,8 @@ TAG = origin()[1]
 COLAB = """tensorflow==2.20.* keras==3.13.* numpy==2.1.* scipy==1.16.* scikit-learn==1.7.* h5py==3.15.*
 matplotlib==3.10.* pillow==11.3.* imageio-ffmpeg==0.6.* tqdm==4.67.* pooch==1.8.2 requests==2.32.4
 gdown==5.2.* urllib3==2.5.* PyYAML==6.0.* jsonschema==4.25.* ipython==7.34.0 ipykernel==6.17.1
-jupyter-client==7.4.9 nbclient==0.10.* nbformat==5.10.* nbconvert==7.16.* tornado==6.5.1 packaging>=25""".split()
+jupyter-client==7.4.9 nbclient==0.10.* nbformat==5.10.*
+nbconvert==7.16.* tornado==6.5.1 packaging>=25""".split()
 
 
 def read(path: Path) -> dict:
