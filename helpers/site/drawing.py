@@ -1,0 +1,86 @@
+"""Parts that the interactive pages share: plots in the house colours, maps, and scripts beside this module."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+from bokeh.document import Document
+from bokeh.models import (
+    Axis,
+    ColorBar,
+    ColumnDataSource,
+    CustomJS,
+    Legend,
+    Line,
+    LinearColorMapper,
+    Scatter,
+    Text,
+)
+from bokeh.models import Grid as GridLines
+from bokeh.plotting import figure
+from matplotlib.colors import to_hex
+
+from helpers.figures.maps import UNUSABLE
+from helpers.figures.style import DATA, SIGNED, VAE
+from helpers.site.packing import Grid
+
+PALETTE = [to_hex(colour) for colour in mpl.colormaps[SIGNED](np.linspace(0, 1, 256))]
+GREY = to_hex(UNUSABLE)
+CLEAR = (0, 0, 0, 0)
+# Of controls and lines of text: as wide as their place, letters as large as the page's, in its colours.
+WIDE = {"sizing_mode": "stretch_width", "styles": {"font-size": "15px"},
+        "stylesheets": [".bk-input { background-color: Canvas; color: CanvasText; }"]}
+
+
+def script(name: str, **args) -> CustomJS:
+    """A script of this folder as a callback; `args` are its models and arrays."""
+    return CustomJS.from_file(Path(__file__).with_name(name), **args)
+
+
+def plot(**settings) -> figure:
+    """An empty plot as wide as its place, without tools: a finger that crosses it scrolls the page."""
+    made = figure(toolbar_location=None, tools="", sizing_mode="stretch_width", background_fill_color=None,
+                  border_fill_color=None, outline_line_color=None, **settings)
+    made.axis.axis_label_text_font_style = "normal"
+    return made
+
+
+def signed_colours(half: float) -> LinearColorMapper:
+    """Colours of values from -`half` to `half`, as in the figures."""
+    return LinearColorMapper(PALETTE, low=-half, high=half, nan_color=CLEAR)
+
+
+def map_plot(grid: Grid, pitch: float, places: Sequence[tuple[float, float]], **settings) -> figure:
+    """A plot for maps with their lower left corners at `places`; its axes count `pitch` a pixel."""
+    width = max(x for x, _ in places) + pitch * grid.width
+    height = settings.pop("height", max(y for _, y in places) + pitch * grid.height)
+    made = plot(x_range=(0, width), y_range=(0, height), aspect_ratio=width / height, min_border=0, **settings)
+    made.axis.visible = False
+    made.grid.visible = False
+    return made
+
+
+def draw_maps(made: figure, grid: Grid, pitch: float, places: Sequence[tuple[float, float]],
+              colours: LinearColorMapper) -> ColumnDataSource:
+    """Maps on a grey ground, which shows where there is no value; scripts fill the column ``values``."""
+    size = {"dw": pitch * grid.width, "dh": pitch * grid.height}
+    corners = {"x": [x for x, _ in places], "y": [y for _, y in places]}
+    ground = np.where(grid.pixel >= 0, 1.0, np.nan).astype(np.float32)
+    made.image([ground] * len(places), **corners, **size,
+               color_mapper=LinearColorMapper([GREY], low=0, high=1, nan_color=CLEAR))
+    source = ColumnDataSource({"values": [np.full(grid.pixel.shape, np.nan, np.float32) for _ in places]} | corners)
+    made.image("values", x="x", y="y", **size, source=source, color_mapper=colours)
+    return source
+
+
+def follow_theme(document: Document) -> None:
+    """Paint the plots of a document for light or dark pages, when it is shown and when that changes."""
+    kinds = {"axes": Axis, "grids": GridLines, "legends": Legend, "bars": ColorBar, "texts": Text}
+    found = {name: list(document.select({"type": kind})) for name, kind in kinds.items()}
+    glyphs = [*document.select({"type": Line}), *document.select({"type": Scatter})]
+    by_colour = {name: [glyph for glyph in glyphs if glyph.line_color == colour]
+                 for name, colour in (("inks", DATA), ("strong", VAE))}
+    document.js_on_event("document_ready", script("theme.mjs", **found, **by_colour))

@@ -1,0 +1,10 @@
+// Draws the chosen embedding channel and says what its slider sweeps.
+export default ({select, image, colours, bar, sweep, cells, maps, halves, quantities}) => {
+  const chosen = Number(select.value)
+  const pixels = maps.length / halves.length
+  const drawn = image.data.values[0]
+  for (let i = 0; i < drawn.length; i++) drawn[i] = cells[i] < 0 ? NaN : maps[chosen * pixels + cells[i]]
+  image.change.emit()
+  colours.setv({low: -halves[chosen], high: halves[chosen]})
+  bar.title = quantities[chosen]
+}

@@ -1,0 +1,70 @@
+"""Executed notebooks as parts of a page: formulas as MathML, no script or style of another site."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import nbformat
+from jinja2 import pass_context
+from latex2mathml.converter import convert
+from nbconvert.exporters import HTMLExporter
+from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
+
+UNNAMED = "Drawn by the code above"
+
+
+class _Renderer(IPythonRenderer):
+    """Markdown with formulas that the browser itself can set."""
+
+    def inline_math(self, body: str) -> str:
+        return convert(body)
+
+    def block_math(self, body: str) -> str:
+        return f'<div class="formula">{convert(body, display="block")}</div>'
+
+
+class _Exporter(HTMLExporter):
+    @pass_context
+    def markdown2html(self, context, source: str) -> str:
+        return MarkdownWithMath(renderer=_Renderer(escape=False, exclude_anchor_links=True)).render(source)
+
+
+def notebook_body(path: Path, alternatives: Mapping[str, str]) -> tuple[str, str]:
+    """Title and body of an executed notebook.
+
+    Parameters
+    ----------
+    path : Path
+        ``.ipynb``, with outputs.
+    alternatives : mapping of str to str
+        Alternative text of each figure by its identifier, such as "fig4".
+
+    Returns
+    -------
+    str
+        First heading, plain.
+    str
+        HTML of all cells.
+    """
+    notebook = nbformat.read(path, as_version=4)
+    for cell in notebook.cells:
+        # What papermill put in is the run's own parameters, not part of the article.
+        tags = cell.metadata.get("tags", [])
+        cell.metadata["tags"] = ["remove"] if "injected-parameters" in tags else tags
+        if cell.cell_type == "code":
+            cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
+            _name_pictures(cell, alternatives)
+    exporter = _Exporter(template_name="basic", exclude_input_prompt=True, exclude_output_prompt=True)
+    notebook.cells = [cell for cell in notebook.cells if "remove" not in cell.metadata["tags"]]
+    body, _ = exporter.from_notebook_node(notebook)
+    title = next(line.lstrip("# ") for line in notebook.cells[0].source.splitlines() if line.startswith("#"))
+    return title, body
+
+
+def _name_pictures(cell: nbformat.NotebookNode, alternatives: Mapping[str, str]) -> None:
+    """Give pictures without alternative text that of the figure which their code saves."""
+    named = [text for identifier, text in alternatives.items() if f'"{identifier}"' in cell.source]
+    for output in cell.outputs:
+        if "image/png" in output.get("data", {}):
+            output.metadata.setdefault("image/png", {}).setdefault("alt", named[0] if named else UNNAMED)

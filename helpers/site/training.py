@@ -1,0 +1,210 @@
+"""Embedding maps through the training, with a slider: in the explorer and in notebook 3."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import ipywidgets
+import numpy as np
+from bokeh.document import Document
+from bokeh.embed import file_html
+from bokeh.layouts import column
+from bokeh.models import ColorBar, ColumnDataSource, Div, Slider, UIElement
+from bokeh.resources import INLINE
+from IPython import get_ipython
+from IPython.display import HTML, display
+from matplotlib.figure import Figure
+
+from helpers.data import Scan
+from helpers.figures.maps import (
+    Orientation,
+    map_height,
+    orientation_of,
+    plot_map,
+    signed_norm,
+)
+from helpers.figures.style import PAGE, TWIN_LABEL, label_source, page_figure
+from helpers.site.drawing import (
+    WIDE,
+    draw_maps,
+    follow_theme,
+    map_plot,
+    script,
+    signed_colours,
+)
+from helpers.site.packing import grid, packed_maps
+
+STRIP = 6  # snapshots of the static picture
+ACROSS = 3  # maps side by side, readable on a phone
+CAPTION_SHARE = 0.14  # of the height of a map, above it
+
+
+@dataclass(frozen=True)
+class Snapshots:
+    """Maps of a training.
+
+    Attributes
+    ----------
+    maps : ndarray, shape (n_snapshots, n_channels, rows, columns)
+        Posterior means, the same channels in the same order at every snapshot; NaN at unusable pixels.
+    kl : ndarray, shape (n_snapshots, n_channels)
+        Mean KL of each channel (nat).
+    epochs, beta, mse : ndarray, shape (n_snapshots,)
+        Epoch, β and mean squared error (s.d.²).
+    names : tuple of str
+        Of the channels.
+    source : str
+        "measured", "twin" or "toy".
+    orientation : Orientation
+        Of the maps on the page.
+    """
+
+    maps: np.ndarray
+    kl: np.ndarray
+    epochs: np.ndarray
+    beta: np.ndarray
+    mse: np.ndarray
+    names: tuple[str, ...]
+    source: str
+    orientation: Orientation
+
+    @classmethod
+    def of(cls, scan: Scan, stored: Mapping[str, np.ndarray], stride: int = 1) -> Snapshots:
+        """What notebook 3 keeps of the training on a scan: channels ever open, the largest KL first.
+
+        Parameters
+        ----------
+        scan : Scan
+        stored : mapping of str to ndarray
+            Content of ``vae_beps.npz``.
+        stride : int
+            Take every so manieth row and column.
+        """
+        embeddings = stored["snapshot_embeddings"]
+        order = [k for k in stored["order"] if embeddings[..., k].any()]
+        maps = np.stack([scan.maps(codes)[:, ::stride, ::stride] for codes in embeddings[..., order]])
+        return cls(maps, stored["snapshot_kl"][:, order], stored["snapshot_epochs"], stored["snapshot_beta"],
+                   stored["snapshot_mse"], tuple(f"z{k + 1}" for k in order), scan.source, orientation_of(scan))
+
+    @property
+    def half(self) -> float:
+        """Where the colour scale ends: fixed by the second half of the training, as in Movie S5."""
+        return float(signed_norm(self.maps[len(self.maps) // 2:]).vmax)
+
+    def title(self, index: int) -> str:
+        """Epoch, β and error of a snapshot."""
+        return f"epoch {self.epochs[index]}, β = {self.beta[index]:.3g}, error {self.mse[index]:.3g} s.d.²"
+
+
+def training_maps(kept: Snapshots, document: Document) -> dict[str, UIElement]:
+    """Slider ``training``, line of text ``trained`` and ``maps``, which `document` fills when it is shown."""
+    count, laid = kept.maps.shape[1], grid(kept.maps.shape[2:], kept.orientation)
+    step = laid.height * (1 + CAPTION_SHARE)
+    down = -(-count // ACROSS)
+    places = [(1.04 * laid.width * (i % ACROSS), step * (down - 1 - i // ACROSS)) for i in range(count)]
+    made = map_plot(laid, 1.0, places, height=step * down)
+    colours = signed_colours(kept.half)
+    image = draw_maps(made, laid, 1.0, places, colours)
+    made.add_layout(ColorBar(color_mapper=colours, height=10, title="posterior mean", background_fill_color=None), "below")
+    captions = ColumnDataSource({"x": [x for x, _ in places], "y": [y + 1.015 * laid.height for _, y in places],
+                                 "text": [""] * count})
+    made.text("x", "y", "text", source=captions, text_font_size="13px", text_baseline="bottom")
+    last = len(kept.maps) - 1
+    slider = Slider(start=0, end=last, value=last, step=1, title="Snapshot of the training", **WIDE)
+    parts = {"training": slider, "trained": Div(**WIDE), "maps": made}
+    maps, scale = packed_maps(kept.maps, kept.half)
+    moved = script(
+        "training.mjs", slider=slider, image=image, captions=captions, note=parts["trained"], maps=maps.ravel(),
+        scale=scale, cells=laid.pixel.ravel(), pixels=maps[0, 0].size, names=list(kept.names), kl=kept.kl.tolist(),
+        titles=[kept.title(index) for index in range(len(kept.maps))])
+    slider.js_on_change("value", moved)
+    document.js_on_event("document_ready", moved)
+    return parts
+
+
+def training_strip(kept: Snapshots) -> Figure:
+    """Some snapshots side by side, a row for each channel."""
+    chosen = np.unique(np.linspace(0, len(kept.maps) - 1, STRIP).round().astype(int))
+    rows, tall = kept.maps.shape[1], map_height(kept.maps.shape, kept.orientation)
+    figure = page_figure(PAGE / STRIP * tall * rows + 0.4)
+    axes = figure.subplots(rows, len(chosen), squeeze=False)
+    norm = signed_norm(kept.maps[len(kept.maps) // 2:])
+    for row, (line, name) in enumerate(zip(axes, kept.names, strict=True)):
+        for ax, index in zip(line, chosen, strict=True):
+            plot_map(ax, kept.maps[index, row], label="", norm=norm, orientation=kept.orientation, colour_bar=False)
+            ax.set_title(f"{name}  epoch {kept.epochs[index]}, β {kept.beta[index]:.2g}" if row == 0 else name, loc="left", fontsize=6)
+    label_source(figure, kept.source)
+    return figure
+
+
+def attended() -> bool:
+    """Whether a person sits at this kernel: a run by papermill takes no input."""
+    shell = get_ipython()
+    request = shell.get_parent() if hasattr(shell, "get_parent") else {}
+    return bool(request.get("content", {}).get("allow_stdin"))
+
+
+def show_training(kept: Snapshots) -> None:
+    """Show the maps of a training with a slider, below a strip of some of them.
+
+    At a live kernel the slider is an ipywidget; else it is a page of its own in the output, which
+    works wherever scripts may run. The strip remains where they may not.
+    """
+    display(training_strip(kept))
+    if attended():
+        ipywidgets.interact(lambda snapshot: display(_one(kept, snapshot)), snapshot=ipywidgets.SelectionSlider(
+            options=[(kept.title(index), index) for index in range(len(kept.maps))], value=len(kept.maps) - 1,
+            description="Snapshot", layout={"width": "100%"}, style={"description_width": "initial"}))
+    else:
+        display(HTML(framed(training_page(kept), "Embedding maps through the training")))
+
+
+def _one(kept: Snapshots, index: int) -> Figure:
+    """All maps of one snapshot."""
+    count, tall = kept.maps.shape[1], map_height(kept.maps.shape, kept.orientation)
+    columns = min(count, 6)
+    rows = -(-count // columns)
+    figure = page_figure(PAGE / columns * tall * rows + 0.3)
+    axes = figure.subplots(rows, columns, squeeze=False)
+    for ax in axes.flat:
+        ax.set_axis_off()
+    norm = signed_norm(kept.maps[len(kept.maps) // 2:])
+    for ax, values, name in zip(axes.flat, kept.maps[index], kept.names, strict=False):
+        plot_map(ax, values, label="", norm=norm, orientation=kept.orientation, colour_bar=False)
+        ax.set_title(name, loc="left")
+    label_source(figure, kept.source)
+    return figure
+
+
+def training_page(kept: Snapshots) -> str:
+    """The slider and its maps as one HTML page that needs no network."""
+    document = Document()
+    parts = training_maps(kept, document)
+    if kept.source == "twin":
+        parts["label"] = Div(text=TWIN_LABEL)
+    document.add_root(column(*parts.values(), sizing_mode="stretch_width"))
+    follow_theme(document)
+    return file_html(document, INLINE, "Embedding maps through the training")
+
+
+def framed(page: str, title: str) -> str:
+    """A page within a page, compressed to a quarter; the browser unpacks it."""
+    # The alphabet of URLs has no slash, so that nothing in it can be taken for a path.
+    data = base64.urlsafe_b64encode(gzip.compress(page.encode(), mtime=0)).decode()
+    return FRAME.format(title=title, data=data)
+
+
+FRAME = """<iframe title="{title}" style="width: 100%; border: 0" height="600"></iframe>
+<script>
+(async (frame) => {{
+  const packed = Uint8Array.from(atob("{data}".replaceAll("-", "+").replaceAll("_", "/")), (c) => c.charCodeAt(0))
+  const unpacked = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"))
+  frame.onload = () => new ResizeObserver(([page]) => {{
+    frame.style.height = `${{page.target.scrollHeight + 20}}px`
+  }}).observe(frame.contentDocument.body)
+  frame.srcdoc = await new Response(unpacked).text()
+}})(document.currentScript.previousElementSibling)
+</script>"""
