@@ -24,8 +24,13 @@ def _tree(cell: dict) -> ast.Module:
 
 
 def source_digest(notebook: Path) -> str:
-    """Hash of what the author wrote: text and code of all cells, without their outputs."""
-    sources = [[cell["cell_type"], "".join(cell["source"])] for cell in cells(notebook)]
+    """Hash of what the author wrote in a notebook file."""
+    return cells_digest(cells(notebook))
+
+
+def cells_digest(every: list[dict]) -> str:
+    """Hash of the text and code of all cells, without their outputs."""
+    sources = [[cell["cell_type"], "".join(cell["source"])] for cell in every]
     return hashlib.sha256(json.dumps(sources).encode()).hexdigest()
 
 

@@ -83,6 +83,14 @@ def loop_features(piezoresponse: np.ndarray, resonance_kHz: np.ndarray | None,
     return {name: features[name] for name in UNITS}
 
 
+def features_of(loops: np.ndarray, voltage_V: np.ndarray) -> dict[str, np.ndarray]:
+    """`loop_features` of loops whose last axis holds piezoresponse and, where there is one, resonance.
+
+    `loops` has shape (pixels, steps, channels), in physical units.
+    """
+    return loop_features(loops[..., 0], loops[..., 1] if loops.shape[-1] > 1 else None, voltage_V)
+
+
 def count_missing(features: dict[str, np.ndarray]) -> dict[str, int]:
     """Number of pixels without each feature, for those that any pixel lacks."""
     counts = {name: int(np.isnan(values).sum()) for name, values in features.items()}

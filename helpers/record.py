@@ -8,17 +8,24 @@ import resource
 import subprocess
 import sys
 import time
+from base64 import b64encode
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from html import escape
 from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
-from matplotlib.figure import Figure
+from IPython.display import HTML, Markdown, display
 
+from helpers.captions import PLACES, caption_of, full_name
 from helpers.data import Scan
 from helpers.figures import save_figure
+from helpers.figures.style import PageFigure, panel_letters
 from helpers.paths import ROOT, Build, atomic
 from helpers.profiles import Profile, get_profile
+from helpers.tables import as_markdown
+from helpers.video import poster
 
 NOTEBOOKS = (
     "0_measured_data", "1_toy_rgb_benchmark", "2_dictionary_learning",
@@ -38,9 +45,9 @@ class Record:
     parameters: dict[str, object]
     started: float = field(default_factory=time.perf_counter)
     metrics: dict[str, object] = field(default_factory=dict)
-    manifest: list[dict[str, str]] = field(default_factory=list)
+    manifest: list[dict[str, object]] = field(default_factory=list)
 
-    def metric(self, name: str, value: float | int | str) -> None:
+    def metric(self, name: str, value: float | str) -> None:
         """Record and print one number of ``metrics.json``."""
         if isinstance(value, (np.floating, np.integer)):
             value = value.item()
@@ -49,23 +56,53 @@ class Record:
         self.metrics[name] = value
         print(f"{name} = {value:.4g}" if isinstance(value, float) else f"{name} = {value}")
 
-    def figure(self, drawn: Figure, identifier: str, panels: str, source: str) -> Figure:
-        """Save a figure as ``figures/<identifier>.png`` and ``.pdf`` and give it back to show."""
+    def figure(self, drawn: PageFigure, identifier: str, source: str) -> None:
+        """Save a figure as ``figures/<identifier>.png`` and ``.pdf`` and show it above its caption."""
         provenance = {**self.parameters, "notebook": self.notebook, "source": source}
         provenance = {name: str(value) for name, value in provenance.items()}
         png, _ = save_figure(drawn, self.build.figures / identifier, provenance=provenance)
-        self.made(identifier, "figure", png, panels, source)
-        return drawn
+        drawn.alt = caption_of(identifier).alt
+        display(drawn)
+        self.made(identifier, "figure", png, panel_letters(drawn), source)
 
-    def made(self, identifier: str, kind: str, file: Path, panels: str, source: str) -> None:
-        """List a figure, table or movie of the paper in ``manifest.json``.
+    def movie(self, identifier: str, path: Path, channels: Sequence[str], source: str) -> None:
+        """Show a frame of a movie, which links to its file, above the caption; `channels` are those it shows."""
+        picture = b64encode(poster(path)).decode()
+        # Executed notebooks lie in the folder beside that of the movies.
+        display(HTML(f'<a href="../movies/{path.name}"><img alt="{escape(caption_of(identifier).alt)}" '
+                     f'src="data:image/jpeg;base64,{picture}"></a>'))
+        self.made(identifier, "movie", path, channels, source)
 
-        `source` is "toy", "measured", "twin" or "schematic".
+    def table(self, identifier: str, rows: list[dict[str, str]], source: str) -> None:
+        """Save a table as ``results/<identifier>.json`` and show it above its caption."""
+        path = self.build.results / f"{identifier}.json"
+        write_json(path, rows)
+        display(Markdown(as_markdown(rows)))
+        self.made(identifier, "table", path, [next(iter(row.values())) for row in rows], source)
+
+    def made(self, identifier: str, kind: str, file: Path, panels: Sequence[str], source: str) -> None:
+        """List a figure, table or movie of the paper in ``manifest.json`` and show its caption.
+
+        Parameters
+        ----------
+        identifier : str
+            Such as "fig4", "figS4", "table1" or "movieS4"; has texts in `helpers.captions`.
+        kind : {"figure", "table", "movie"}
+        file : path
+            In the build folder.
+        panels : sequence of str
+            Letters of a figure, rows of a table, channels that a movie shows.
+        source : {"toy", "measured", "twin", "schematic"}
+            Origin of what is shown.
         """
+        texts = caption_of(identifier)
         self.manifest.append({
             "id": identifier, "kind": kind, "file": str(file.relative_to(self.build.folder)),
-            "notebook": self.notebook, "panels": panels, "source": source,
+            "notebook": self.notebook, "panels": list(panels), "source": source,
+            "caption": texts.caption, "alt": texts.alt,
         })
+        name = f"{full_name(identifier)} ({PLACES[source]})."
+        display(Markdown(f'<a id="{identifier}"></a>**{name}** {texts.caption}'))
 
     def finish(self) -> None:
         """Write the record; call it in the last cell."""

@@ -12,16 +12,20 @@ import sys
 import tempfile
 from pathlib import Path
 
+from helpers.dependencies import cells_digest
 from helpers.paths import ROOT, atomic
 
 LARGEST_MIB = 2
 REFERENCE = ("metrics.json", "manifest.json", "run.json")
+MOVIES = "data/reference/movies"
+DIGEST = "source_digest"  # in a rendered notebook's metadata
 
 
 def render(source: dict, executed: dict, name: str, private: list[str]) -> dict:
     """The source notebook with the outputs of its executed copy.
 
-    Progress bars and warnings (stderr) are left out; cells are numbered from 1.
+    Progress bars and warnings (stderr) are left out; cells are numbered from 1; links to movies lead
+    to the copies in ``data/reference/movies/``.
 
     Parameters
     ----------
@@ -48,8 +52,22 @@ def render(source: dict, executed: dict, name: str, private: list[str]) -> dict:
             count += bool(_source(cell).strip())
             cell["execution_count"] = count if _source(cell).strip() else None
             kept = [out for out in ran["outputs"] if out.get("name") != "stderr"]
-            cell["outputs"] = [_numbered(scrub(out, private), count) for out in kept]
+            cell["outputs"] = [_numbered(_linked(scrub(out, private)), count) for out in kept]
     return source
+
+
+def is_current(notebook: dict) -> bool:
+    """Whether a rendered notebook still has the source that it was rendered from."""
+    return notebook["metadata"].get(DIGEST) == cells_digest(notebook["cells"])
+
+
+def _linked(output: dict) -> dict:
+    """The output with its links to movies as seen from ``notebooks/``."""
+    page = output.get("data", {}).get("text/html")
+    if page is None:
+        return output
+    page = "".join(page).replace('href="../movies/', f'href="../{MOVIES}/')
+    return output | {"data": output["data"] | {"text/html": page}}
 
 
 def _source(cell: dict) -> str:
@@ -112,21 +130,24 @@ def main(folder: Path) -> None:
         executed = json.loads((folder / "notebooks" / path.name).read_text("utf-8"))
         source = json.loads(path.read_text("utf-8"))
         rendered[path] = render(source, executed, path.name, private)
+        # So that a test can tell whether the source was changed since.
+        rendered[path]["metadata"][DIGEST] = cells_digest(source["cells"])
     for path, notebook in rendered.items():
         _write(path, notebook, indent=1)
     if records["metrics.json"].get("beps.source") != "measured":
         print("data/reference/ keeps the numbers of measured loops only; these are simulated.")
         return
-    for name in ("reference", "weights"):
-        (ROOT / "data" / name).mkdir(parents=True, exist_ok=True)
+    for name in ("data/weights", MOVIES):
+        (ROOT / name).mkdir(parents=True, exist_ok=True)
     for name, record in records.items():
         _write(ROOT / "data/reference" / name, scrub(record, private), indent=2)
     sweep = folder.parent / "sweep/sweep.json"
     if sweep.is_file():
         _write(ROOT / "data/reference/seeds.json", json.loads(sweep.read_text("utf-8")), indent=1)
-    for path in sorted((folder / "results/weights").iterdir()):
-        with atomic(ROOT / "data/weights" / path.name) as temporary:
-            shutil.copyfile(path, temporary)
+    for kept, target in (("results/weights", "data/weights"), ("movies", MOVIES)):
+        for path in sorted((folder / kept).glob("[!.]*")):
+            with atomic(ROOT / target / path.name) as temporary:
+                shutil.copyfile(path, temporary)
 
 
 if __name__ == "__main__":

@@ -68,7 +68,7 @@ class SweepScene:
         title = sweep.map_name(index)
         if not title.startswith(sweep.name):
             title = f"{sweep.name}, {title}"
-        self._draw_map(upper, title)
+        self._draw_map(upper, f"{title}; white: the {NEIGHBOURS} nearest pixels")
         self._draw_spectra(lower, x, spectra, labels)
         bars = scale_bars(self.overlay.axes)
         artists = [self.overlay, *bars, self.marker, self.text, *self.lines]
@@ -86,9 +86,7 @@ class SweepScene:
         histogram.hist(self.values[np.isfinite(self.values)], 200, color="0.6", log=True)
         histogram.set(xlabel=self.quantity, ylabel="Pixels")
         self.marker = histogram.axvline(self.swept[0], color=DATA, linewidth=1.5)
-        self.text = histogram.text(
-            0.99, 0.95, "", transform=histogram.transAxes, ha="right", va="top", fontsize=9
-        )
+        self.text = histogram.text(1, 1.02, "", transform=histogram.transAxes, ha="right", fontsize=9)
 
     def _draw_spectra(
         self, block: SubFigure, x: np.ndarray, spectra: list[np.ndarray], labels: Sequence[str]
@@ -108,7 +106,7 @@ class SweepScene:
         value = self.swept[step]
         self.overlay.set_data(nearest_pixels(self.values, value, self.orientation))
         self.marker.set_xdata([value, value])
-        self.text.set_text(f"{self.quantity} {value:+.2f}")
+        self.text.set_text(f"{self.quantity} {value:+.2f}".replace("-", "−"))
         for line, own in zip(self.lines, self.spectra, strict=True):
             line.set(ydata=own[step], color=mpl.colormaps[SIGNED](self.norm(value)))
         return self.animated.frame()

@@ -5,12 +5,14 @@ from __future__ import annotations
 import errno
 import time
 from collections.abc import Iterator, Sequence
+from io import BytesIO
 from pathlib import Path
 
 import imageio_ffmpeg
 from matplotlib.artist import Artist
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from PIL import Image
 from tqdm import tqdm
 
 from helpers.figures.style import label_source, page_figure
@@ -67,7 +69,7 @@ def _encode(path: Path, frames: Iterator[bytes], fps: int) -> None:
     writer = imageio_ffmpeg.write_frames(
         str(path), (round(WIDTH * DPI), round(HEIGHT * DPI)), pix_fmt_in="rgba",
         pix_fmt_out="yuv420p", fps=fps, codec="libx264", quality=None, macro_block_size=2,
-        ffmpeg_log_level="quiet", output_params=["-crf", "20", "-movflags", "+faststart"],
+        ffmpeg_log_level="quiet", output_params=["-crf", "24", "-movflags", "+faststart"],
     )
     writer.send(None)
     try:
@@ -96,6 +98,16 @@ class Animated:
         for artist in self.artists:
             artist.draw(self.canvas.get_renderer())
         return self.canvas.buffer_rgba().tobytes()
+
+
+def poster(path: Path | str) -> bytes:
+    """JPEG of the frame in the middle of a movie, half as wide."""
+    middle = next(imageio_ffmpeg.read_frames(str(path)))["duration"] / 2
+    reader = imageio_ffmpeg.read_frames(str(path), input_params=["-ss", f"{middle:.3f}"])
+    size, picture = next(reader)["size"], BytesIO()
+    Image.frombytes("RGB", size, next(reader)).reduce(2).save(picture, "jpeg", quality=85)
+    reader.close()
+    return picture.getvalue()
 
 
 def movie_figure(source: str) -> Figure:

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from matplotlib.colors import CenteredNorm
+from matplotlib.colors import CenteredNorm, Normalize
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 from PIL import Image
@@ -15,6 +15,7 @@ from PIL import Image
 from helpers import figures as fig
 from helpers.figures.maps import signed_norm
 from helpers.figures.spectra import close_loop
+from helpers.figures.style import plain, plain_log_ticks
 
 ROWS, COLUMNS, STEPS = 12, 12, 16
 PIXELS = ROWS * COLUMNS
@@ -354,5 +355,38 @@ def test_unwritable_target_is_one_sentence_and_leaves_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_notebook_can_show_a_figure():
-    assert fig.figure_s2(raw_loop())._repr_png_().startswith(b"\x89PNG")
+def test_a_notebook_shows_a_figure_with_a_text_in_its_place():
+    drawn = fig.figure_s2(raw_loop())
+    picture, metadata = drawn._repr_png_()
+    assert picture.startswith(b"\x89PNG") and "Phase (°) against Frequency (kHz)" in metadata["alt"]
+    drawn.alt = "Three panels"
+    assert drawn._repr_png_()[1] == {"alt": "Three panels"}
+
+
+def test_a_colour_bar_says_that_its_scale_clips(twin_figures):
+    values = np.linspace(-1, 1, 144).reshape(12, 12)
+    for clipped, ends in ((Normalize(-0.5, 0.5), "both"), (Normalize(-1, 0.5), "max"), (Normalize(-1, 1), "neither")):
+        ax = Figure().subplots()
+        fig.plot_map(ax, values, label="x", norm=clipped)
+        assert ax.images[0].colorbar.extend == ends
+
+
+@pytest.mark.parametrize(("limits", "labelled"), [((0.006, 0.012), 5), ((0.0002, 0.5), 9)])
+def test_a_logarithmic_axis_has_several_labels(limits, labelled):
+    ax = Figure().subplots()
+    ax.set(yscale="log", ylim=limits)
+    plain_log_ticks(ax.yaxis)
+    shown = [tick for tick in ax.yaxis.get_majorticklocs() if limits[0] <= tick <= limits[1]]
+    assert len(shown) >= labelled
+
+
+def test_small_errors_are_powers_of_ten():
+    assert [plain(value) for value in (0.0039, 0.00038, 6.73e-5)] == ["0.0039", "0.00038", r"$6.7\times10^{-5}$"]
+
+
+def test_the_note_on_the_network_names_what_is_drawn():
+    stages = fig.network_stages(block("block1"))
+    for skip, linear, words in ((stages, False, "Bracket"), ([], True, "Dashed")):
+        drawn = fig.figure_3(skip, skip, n_latents=16, n_parameters=1, linear_path=linear)
+        note = next(text.get_text() for text in drawn.axes[0].texts if "parameters" in text.get_text())
+        assert words in note and note.count(":") == 2

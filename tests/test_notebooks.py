@@ -12,8 +12,10 @@ import imageio_ffmpeg
 import numpy as np
 import pytest
 from matplotlib.image import imread
+from test_inventory import missing_parts
 
 from helpers import twin
+from helpers.render import is_current
 
 ROOT = Path(__file__).resolve().parent.parent
 FIGURES = ["fig1", "fig2", "fig3", "fig4", "fig5", *(f"figS{n}" for n in range(1, 11))]
@@ -76,6 +78,15 @@ def test_every_figure_table_and_movie_of_the_paper_is_listed(manifest):
                     if entry["source"] == "twin" and entry["kind"] != "table"}
 
 
+def test_every_entry_has_its_panels_and_its_texts(manifest):
+    assert {name: missing_parts(entry) for name, entry in manifest.items() if missing_parts(entry)} == {}
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "notebooks").glob("*.ipynb")), ids=lambda path: path.stem)
+def test_notebook_is_rendered_from_its_own_source(path):
+    assert is_current(json.loads(path.read_text(encoding="utf-8"))), f"{path.name} was edited: make render"
+
+
 @pytest.mark.parametrize("name", FIGURES)
 def test_figure_opens_and_is_not_blank(folder, manifest, name):
     path = folder / manifest[name]["file"]
@@ -129,7 +140,7 @@ def test_every_notebook_was_executed_and_turned_into_a_page(folder):
 def test_an_own_scan_gives_every_figure_and_movie(own):
     manifest = {entry["id"]: entry for entry in json.loads((own / "manifest.json").read_text())}
     assert sorted(manifest) == sorted([*FIGURES, *MOVIES, "table1"])
-    assert manifest["fig4"]["panels"] == "a–f, k–p, t–u"
+    assert manifest["fig4"]["panels"] == list("abcdefklmnoptu")
     for name in ("fig4", "fig5", "figS5", "figS6", "figS7", "figS8", "figS10"):
         assert manifest[name]["source"] == "measured"
         image = imread(own / manifest[name]["file"])[..., :3]

@@ -1,14 +1,20 @@
 import errno
 import json
+import re
+from base64 import b64decode
+from io import BytesIO
 
 import numpy as np
 import pytest
-from matplotlib.figure import Figure
+from PIL import Image
 
+from helpers.captions import CAPTIONS
+from helpers.figures.style import page_figure, panel_title
 from helpers.paths import atomic
 from helpers.profiles import PROFILES, get_profile
 from helpers.record import load_arrays, save_arrays, start
 from helpers.tables import as_markdown, number
+from helpers.video import write_movie
 
 
 def opened(tmp_path, **changes):
@@ -19,12 +25,63 @@ def test_a_record_keeps_numbers_figures_time_and_memory(tmp_path):
     record = opened(tmp_path)
     record.metric("a", np.float32(0.5))
     record.metric("b", float("nan"))
-    record.figure(Figure(), "fig1", "a–d", "toy")
+    record.figure(panels("ab"), "fig1", "toy")
     record.finish()
     stored = json.loads((tmp_path / "smoke/seed0/results/1_toy_rgb_benchmark.json").read_text())
     assert stored["metrics"] == {"a": 0.5, "b": None}
-    assert stored["manifest"][0]["file"] == "figures/fig1.png"
+    assert stored["manifest"] == [{
+        "id": "fig1", "kind": "figure", "file": "figures/fig1.png", "notebook": "1_toy_rgb_benchmark",
+        "panels": ["a", "b"], "source": "toy", "caption": CAPTIONS["fig1"].caption, "alt": CAPTIONS["fig1"].alt}]
     assert stored["seconds"] > 0 and stored["peak_memory_GiB"] > 0.01
+
+
+def panels(letters):
+    figure = page_figure(2.0)
+    for ax, letter in zip(figure.subplots(1, len(letters)), letters, strict=True):
+        panel_title(ax, letter, "title")
+    return figure
+
+
+@pytest.fixture
+def shown(monkeypatch):
+    """What a notebook would show."""
+    seen = []
+    monkeypatch.setattr("helpers.record.display", seen.append)
+    return seen
+
+
+def test_a_figure_is_shown_above_its_caption_with_its_source(tmp_path, shown):
+    record = opened(tmp_path)
+    record.figure(panels("ab"), "figS4", "twin")
+    figure, caption = shown
+    assert figure.alt == CAPTIONS["figS4"].alt
+    assert '<a id="figS4"></a>**Figure S4 (simulated loops (twin), not a measurement).**' in caption.data
+    assert CAPTIONS["figS4"].caption in caption.data
+
+
+def test_a_movie_is_a_picture_that_links_to_its_file(tmp_path, shown):
+    record = opened(tmp_path)
+    path = record.build.movies / "s1.mp4"
+    write_movie(path, (bytes([shade] * (1280 * 720 * 4)) for shade in (0, 250, 250, 250, 0)), 5, fps=25, progress=False)
+    record.movie("movieS1", path, ["DL 1", "DL 2"], "toy")
+    html, caption = shown
+    assert '<a href="../movies/s1.mp4"><img alt="' + CAPTIONS["movieS1"].alt in html.data
+    picture = Image.open(BytesIO(b64decode(re.search("base64,([^\"]+)", html.data)[1])))
+    assert picture.size == (640, 360) and picture.convert("L").getpixel((9, 9)) > 200
+    assert "Movie S1 (toy spectra)" in caption.data
+    assert record.manifest[0]["panels"] == ["DL 1", "DL 2"]
+
+
+def test_a_table_is_stored_and_shown(tmp_path, shown):
+    record = opened(tmp_path)
+    record.table("table1", [{"": "Ordinal", "paper": "No"}], "toy")
+    assert json.loads((record.build.results / "table1.json").read_text()) == [{"": "Ordinal", "paper": "No"}]
+    assert "| Ordinal | No |" in shown[0].data and record.manifest[0]["panels"] == ["Ordinal"]
+
+
+def test_what_has_no_caption_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="figS11 has no caption"):
+        opened(tmp_path).made("figS11", "figure", tmp_path / "figS11.png", "a", "toy")
 
 
 @pytest.mark.parametrize(("changes", "message"), [

@@ -120,6 +120,11 @@ class Sweep:
         return f"{self.name} {index + 1}"
 
     @property
+    def names(self) -> list[str]:
+        """Title of every map."""
+        return [self.map_name(index) for index in range(len(self.maps))]
+
+    @property
     def quantity(self) -> str:
         """What the maps show."""
         return QUANTITIES[self.name]

@@ -26,7 +26,7 @@ MODEL_COLOURS = {"DL": DL, "β-VAE": VAE, "PCA": BOUND}
 CHANNEL_COLOURS = (DATA, "#CC79A7")
 
 # Of pictures within notebooks, which stay below 2 MiB each; files have 300.
-NOTEBOOK_DPI = 150
+NOTEBOOK_DPI = 110
 
 # Signed values: zero is dark, so that lines of every value show on white paper.
 SIGNED, POSITIVE = "managua_r", "viridis"
@@ -80,7 +80,7 @@ class PageFigure(Figure):
         drawn, buffer = BytesIO(), BytesIO()
         self.savefig(drawn, format="png", dpi=NOTEBOOK_DPI)
         with Image.open(drawn) as image:
-            image.convert("RGB").quantize(256).save(buffer, "png", optimize=True)
+            image.convert("RGB").save(buffer, "png", optimize=True)
         return buffer.getvalue(), {"alt": self.alt or named_axes(self)}
 
 

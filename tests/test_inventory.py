@@ -1,0 +1,129 @@
+"""The paper's inventory: every figure, table and movie, panel by panel, with its texts."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import numpy as np
+import pytest
+from test_figures import MAPS, RNG, beps_figures, raw_loop, toy_figures
+
+from helpers import figures as fig
+from helpers.captions import CAPTIONS, PLACES, caption_of, full_name
+from helpers.paths import ROOT
+
+# What the letters of each figure hold. Those of the scan have maps with a scale bar.
+FIGURES = {
+    "fig1": {"abc": "curves", "d": "picture"},  # spectra along R, G and B; the painting
+    # Dictionary: maps, best, median and worst; β-VAE the same; errors along the spectrum.
+    "fig2": {"abc": "picture", "def": "curves", "ghi": "picture", "jkl": "curves", "m": "violins"},
+    "fig3": {},  # one drawing
+    # Dictionary: maps, three piezoresponse loops, three of the resonance; β-VAE the same; errors.
+    "fig4": {"abc": "map", "def": "loops", "hij": "loops", "klm": "map", "nop": "loops", "qrs": "loops", "tu": "map"},
+    "fig5": {"abc": "map", "def": "map"},  # each with its generated loops
+    "figS1": {"ab": "curves", "c": "mesh"},  # drive, reading on and off field, spectra over the steps
+    "figS2": {"abc": "curves"},  # amplitude, phase, loop
+    "figS3": {},  # one curve
+    "figS4": {"abc": "curves", "d": "bars"},  # error along each colour, its distribution
+    "figS5": {"abcde": "map"},  # all five atoms
+    "figS6": {"ab": "map"},  # observables, after the topography where there is one
+    "figS7": {"abcdefghijklmnop": "map"},  # all sixteen latents
+    "figS8": {"ab": "violins"},  # piezoresponse, resonance
+    "figS9": {"ab": "curves"},  # toy, scan
+    "figS10": {"a": "map"},  # at least one active channel
+}
+TABLES = {"table1": ("Reconstruction quality (MSE)", "Ordinal", "Nonlinear", "Training time", "Inference time",
+                     "Influence of hyperparameters")}
+# How many channels a movie shows at least: atoms, latents, active channels.
+MOVIES = {"movieS1": 3, "movieS2": 16, "movieS3": 1, "movieS4": 5, "movieS5": 16, "movieS6": 1}
+INVENTORY = {*FIGURES, *TABLES, *MOVIES}
+RESONANCE = {"fig4": "hijqrs", "figS8": "b"}
+OF_THE_SCAN = {"fig4", "fig5", "figS5", "figS6", "figS7", "figS10"}
+
+
+def missing_parts(entry: dict, *, resonance: bool = True) -> list[str]:
+    """Panels and texts that an entry of the manifest should have and has not."""
+    name = entry["id"]
+    if name in MOVIES:
+        missing = ["channels"] if len(entry["panels"]) < MOVIES[name] else []
+    else:
+        wanted = TABLES.get(name) or "".join(FIGURES[name])
+        left_out = "" if resonance else RESONANCE.get(name, "")
+        missing = [panel for panel in wanted if panel not in entry["panels"] and panel not in left_out]
+    return missing + [text for text in ("caption", "alt") if not entry.get(text)]
+
+
+def holds(ax, kind: str) -> bool:
+    """Whether a panel holds what its letter promises."""
+    closed = [line.get_xdata()[0] == line.get_xdata()[-1] for line in ax.lines if len(line.get_xdata())]
+    return bool({
+        "curves": ax.lines, "loops": closed and all(closed), "picture": ax.images, "bars": ax.patches,
+        "map": ax.images and ax.artists, "mesh": ax.collections, "violins": len(ax.collections) >= 2,
+    }[kind])
+
+
+@pytest.fixture(scope="module")
+def drawn() -> dict[str, object]:
+    toy, scan = list(toy_figures().values()), beps_figures("measured")
+    sixteen = RNG.normal(size=(16, *MAPS.shape[1:]))
+    latents = fig.figure_s7(sixteen, np.linspace(0, 2, 16), np.arange(16), source="measured")
+    return dict(zip(("fig1", "fig2", "figS3", "figS4"), toy, strict=False)) | scan | {
+        "figS1": fig.figure_s1(np.linspace(-16, 16, 16), raw_loop()), "figS2": fig.figure_s2(raw_loop()),
+        "figS7": latents}
+
+
+@pytest.mark.parametrize("name", [name for name in FIGURES if name != "fig3"])
+def test_every_panel_holds_what_the_paper_shows_there(drawn, name):
+    panels = {ax.get_title(loc="left").partition(r"\mathbf{")[2][:1]: ax for ax in drawn[name].axes}
+    kinds = {letter: kind for letters, kind in FIGURES[name].items() for letter in letters}
+    assert [letter for letter in kinds if letter not in panels] == []
+    assert [letter for letter, kind in kinds.items() if not holds(panels[letter], kind)] == []
+    without_bar = [letter for letter in kinds if name in OF_THE_SCAN and panels[letter].images
+                   and not panels[letter].artists]
+    assert without_bar == []
+
+
+def test_generated_loops_of_both_models_share_one_range(drawn):
+    axes = [ax for ax in drawn["fig5"].axes if ax.lines]
+    for label in ("Piezoresponse", "Resonance"):
+        assert len({ax.get_ylim() for ax in axes if ax.get_ylabel().startswith(label)}) == 1
+
+
+def test_every_entry_of_the_paper_has_texts_and_no_other():
+    assert set(CAPTIONS) == INVENTORY
+    for name, texts in CAPTIONS.items():
+        assert len(texts.caption) > 60 and len(texts.alt) > 40 and texts.caption != texts.alt, name
+        # Numbers of a run belong into the picture or into a sentence that code prints.
+        assert set(re.findall(r"\d\.\d+", texts.caption + texts.alt)) <= {"0.5"}, name
+
+
+def test_an_entry_without_texts_is_refused():
+    with pytest.raises(ValueError, match="figS11 has no caption: expected one in helpers/captions.py"):
+        caption_of("figS11")
+
+
+def test_ids_become_the_paper_s_names():
+    assert [full_name(name) for name in ("fig4", "figS4", "table1", "movieS4")] == [
+        "Figure 4", "Figure S4", "Table 1", "Movie S4"]
+    with pytest.raises(ValueError, match="'plot' is no id"):
+        full_name("plot")
+    assert set(PLACES) == {"toy", "measured", "twin", "schematic"}
+
+
+def test_a_lost_panel_or_text_is_found():
+    whole = {"id": "fig4", "panels": list("abcdefhijklmnopqrstu"), "caption": "x", "alt": "y"}
+    assert missing_parts(whole) == []
+    assert missing_parts(whole | {"panels": list("abcdefhijklmnopqrst"), "alt": ""}) == ["u", "alt"]
+    assert missing_parts(whole | {"panels": list("abcdefklmnoptu")}, resonance=False) == []
+    assert missing_parts({"id": "movieS2", "panels": ["z1"], "caption": "x", "alt": "y"}) == ["channels"]
+
+
+REFERENCE = ROOT / "data/reference/manifest.json"
+
+
+@pytest.mark.skipif(not REFERENCE.is_file(), reason="no reference run is stored")
+def test_the_reference_run_has_the_whole_inventory():
+    manifest = {entry["id"]: entry for entry in json.loads(REFERENCE.read_text(encoding="utf-8"))}
+    assert set(manifest) == INVENTORY
+    assert {name: missing_parts(entry) for name, entry in manifest.items() if missing_parts(entry)} == {}
