@@ -10,9 +10,9 @@ import numpy as np
 from bokeh.document import Document
 from bokeh.models import (
     Axis,
-    ColorBar,
     ColumnDataSource,
     CustomJS,
+    Div,
     Legend,
     Line,
     LinearColorMapper,
@@ -53,6 +53,13 @@ def signed_colours(half: float) -> LinearColorMapper:
     return LinearColorMapper(PALETTE, low=-half, high=half, nan_color=CLEAR)
 
 
+def colour_bar(label: str = "", half: float = 0.0) -> Div:
+    """A bar of the colours of signed values, its ends and its quantity below; scripts may write these anew."""
+    bar = f'<span style="display: block; height: 10px; background: linear-gradient(to right, {", ".join(PALETTE[::16])})">'
+    ends = "".join(f"<span>{text}</span>" for text in (f"−{half:.3g}", label, f"{half:.3g}"))
+    return Div(text=f'{bar}</span><span style="display: flex; justify-content: space-between">{ends}</span>', **WIDE)
+
+
 def map_plot(grid: Grid, pitch: float, places: Sequence[tuple[float, float]], **settings) -> figure:
     """A plot for maps with their lower left corners at `places`; its axes count `pitch` a pixel."""
     width = max(x for x, _ in places) + pitch * grid.width
@@ -78,7 +85,7 @@ def draw_maps(made: figure, grid: Grid, pitch: float, places: Sequence[tuple[flo
 
 def follow_theme(document: Document) -> None:
     """Paint the plots of a document for light or dark pages, when it is shown and when that changes."""
-    kinds = {"axes": Axis, "grids": GridLines, "legends": Legend, "bars": ColorBar, "texts": Text}
+    kinds = {"axes": Axis, "grids": GridLines, "legends": Legend, "texts": Text}
     found = {name: list(document.select({"type": kind})) for name, kind in kinds.items()}
     glyphs = [*document.select({"type": Line}), *document.select({"type": Scatter})]
     by_colour = {name: [glyph for glyph in glyphs if glyph.line_color == colour]

@@ -12,7 +12,6 @@ from dataclasses import replace
 import numpy as np
 from bokeh.document import Document
 from bokeh.models import (
-    ColorBar,
     ColumnDataSource,
     Div,
     Legend,
@@ -29,7 +28,15 @@ from helpers.figures.inputs import QUANTITIES
 from helpers.figures.maps import orientation_of, signed_norm
 from helpers.figures.spectra import close_loop
 from helpers.figures.style import BOUND, DATA, DL, VAE
-from helpers.site.drawing import WIDE, draw_maps, map_plot, plot, script, signed_colours
+from helpers.site.drawing import (
+    WIDE,
+    colour_bar,
+    draw_maps,
+    map_plot,
+    plot,
+    script,
+    signed_colours,
+)
 from helpers.site.loops import Explored
 from helpers.site.packing import Grid, grid, packed
 
@@ -40,7 +47,7 @@ GENERATED = {"generated": DATA}
 def explorer(run: Explored, document: Document) -> dict[str, UIElement]:
     """Parts of the explorer by the names of their places on the page; `document` fills them when it is shown.
 
-    They are ``map``, ``embedding``, ``row``, ``column``, ``readout``, ``sweep``, ``swept`` and, for each
+    They are ``map``, ``colours``, ``embedding``, ``row``, ``column``, ``readout``, ``sweep``, ``swept`` and, for each
     channel i of the loops, ``loop<i>`` and ``generated<i>``.
     """
     rows, columns = (Slider(start=0, end=run.stride * (n - 1), step=run.stride, value=run.stride * (n // 2),
@@ -95,8 +102,7 @@ def _map(run: Explored, document: Document, parts: Mapping[str, UIElement],
     place = ColumnDataSource({"x": [], "y": []})
     for colour, width in (("black", 4), ("white", 2)):
         made.scatter("x", "y", source=place, marker="square", size=11, fill_color=None, line_color=colour, line_width=width)
-    bar = ColorBar(color_mapper=colours, height=10, padding=2, title="", background_fill_color=None)
-    made.add_layout(bar, "below")
+    bar = colour_bar()
     if orientation_of(run.scan).size_um:
         made.add_layout(ScaleBar(range=made.x_range, unit="µm", dimensional=MetricLength(), location="bottom_left"))
     select = _embeddings(run)
@@ -110,7 +116,7 @@ def _map(run: Explored, document: Document, parts: Mapping[str, UIElement],
         slider.js_on_change("value", moved)
     for ready in (shown, moved):
         document.js_on_event("document_ready", ready)
-    return {"map": made, "embedding": select}
+    return {"map": made, "embedding": select, "colours": bar}
 
 
 def _embeddings(run: Explored) -> Select:
@@ -120,7 +126,7 @@ def _embeddings(run: Explored) -> Select:
     return Select(title="Map", options=options, value="0", **WIDE)
 
 
-def _map_script(run: Explored, laid: Grid, select: Select, image: ColumnDataSource, colours, bar: ColorBar):
+def _map_script(run: Explored, laid: Grid, select: Select, image: ColumnDataSource, colours, bar: Div):
     maps = np.concatenate(list(run.maps.values())).astype(np.float32)
     quantities = [QUANTITIES.get(model, "score") for model, names in run.names.items() for _ in names]
     return script("map.mjs", select=select, image=image, colours=colours, bar=bar, cells=laid.pixel.ravel(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,14 +12,22 @@ from latex2mathml.converter import convert
 from nbconvert.exporters import HTMLExporter
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 
+from helpers.badge import FETCH
+
 UNNAMED = "Drawn by the code above"
 
 
 class _Renderer(IPythonRenderer):
-    """Markdown with formulas that the browser itself can set."""
+    """Markdown with formulas that the browser itself can set, and nothing fetched from elsewhere."""
 
     def inline_math(self, body: str) -> str:
         return convert(body)
+
+    def image(self, text: str, url: str, title: str | None = None) -> str:
+        return text if url.startswith("http") else super().image(text, url, title)
+
+    def link(self, text: str, url: str, title: str | None = None) -> str:
+        return super().link(text, re.sub(r"\.ipynb(?=$|#)", ".html", url), title)
 
     def block_math(self, body: str) -> str:
         return f'<div class="formula">{convert(body, display="block")}</div>'
@@ -48,15 +57,14 @@ def notebook_body(path: Path, alternatives: Mapping[str, str]) -> tuple[str, str
         HTML of all cells.
     """
     notebook = nbformat.read(path, as_version=4)
+    # Cells that papermill or Colab need are no part of the article.
+    notebook.cells = [cell for cell in notebook.cells
+                      if "injected-parameters" not in cell.metadata.get("tags", []) and cell.id != FETCH]
     for cell in notebook.cells:
-        # What papermill put in is the run's own parameters, not part of the article.
-        tags = cell.metadata.get("tags", [])
-        cell.metadata["tags"] = ["remove"] if "injected-parameters" in tags else tags
         if cell.cell_type == "code":
             cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
             _name_pictures(cell, alternatives)
     exporter = _Exporter(template_name="basic", exclude_input_prompt=True, exclude_output_prompt=True)
-    notebook.cells = [cell for cell in notebook.cells if "remove" not in cell.metadata["tags"]]
     body, _ = exporter.from_notebook_node(notebook)
     title = next(line.lstrip("# ") for line in notebook.cells[0].source.splitlines() if line.startswith("#"))
     return title, body

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-import imageio_ffmpeg
 from bokeh.document import Document
 from bokeh.embed import components
 from bokeh.resources import Resources
@@ -18,6 +17,7 @@ from markupsafe import Markup, escape
 from PIL import Image
 from pygments.formatters import HtmlFormatter
 
+from helpers.captions import PLACES, full_name
 from helpers.data import load_scan
 from helpers.figures.style import TWIN_LABEL
 from helpers.ledger import (
@@ -36,11 +36,12 @@ from helpers.site.notebooks import notebook_body
 from helpers.site.training import Snapshots, training_maps
 from helpers.tables import number, reproduction_rows
 from helpers.verdicts import LEGEND
+from helpers.video import poster
 
 STORY = ("fig1", "fig2", "figS9", "fig4", "fig5")
-SOURCES = {"measured": "measured loops", "twin": TWIN_LABEL, "toy": "toy spectra", "schematic": "schematic"}
 HERE = Path(__file__).parent
-SHOWN_WIDTH = 1400  # pixels of a picture on a page, of which each links to its file
+# A figure as wide as a page of the journal takes 1080 pixels of a screen, and links to its file.
+FILE_DPI, SHOWN_DPI = 300, 150
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class Run:
     def entries(self) -> dict[str, dict[str, str]]:
         """Manifest by identifier, in the paper's order, with name, caption and alternative text."""
         listed = {entry["id"]: entry for entry in self.read("manifest.json")}
-        return {name: _described(listed[name]) for name in TITLES if name in listed}
+        return {name: _described(listed[name], self.folder) for name in TITLES if name in listed}
 
     @property
     def build(self) -> Build:
@@ -65,13 +66,14 @@ class Run:
         return Build(self.folder.parent.parent, parameters["profile"], parameters["seed"])
 
 
-def _described(entry: dict[str, str]) -> dict[str, str]:
-    name = entry["id"].replace("movieS", "Movie S").replace("fig", "Figure ").replace("table", "Table ")
-    title = TITLES[entry["id"]]
-    panels = f"Panels {entry['panels']}." if entry["panels"] else ""
-    return entry | {"name": name, "title": title, "stem": Path(entry["file"]).stem,
-                    "caption": entry.get("caption") or panels, "alt": entry.get("alt") or f"{name}: {title}",
-                    "drawn": SOURCES[entry["source"]]}
+def _described(entry: dict, folder: Path) -> dict:
+    path, title = require(folder / entry["file"]), TITLES[entry["id"]]
+    more = {"name": full_name(entry["id"]), "title": title[0].upper() + title[1:], "stem": path.stem,
+            "drawn": PLACES[entry["source"]]}
+    if entry["kind"] == "figure":
+        with Image.open(path) as image:
+            more |= dict(zip(("width", "height"), (round(n * SHOWN_DPI / FILE_DPI) for n in image.size), strict=True))
+    return entry | more
 
 
 def build_site(folder: Path) -> Path:
@@ -126,36 +128,23 @@ def _marked(text: str) -> Markup:
 
 
 def _copy(run: Run, target: Path) -> None:
-    """Pictures at the size of a page, the files that they link to, movies with a frame of each, styles."""
+    """Figures, small ones to show, movies with a frame of each, styles."""
     for entry in run.entries.values():
-        source = require(run.folder / entry["file"])
+        source = run.folder / entry["file"]
         if entry["kind"] == "figure":
             shutil.copy(source, target / "figures")
-            shutil.copy(source.with_suffix(".pdf"), target / "figures")
+            shutil.copy(require(source.with_suffix(".pdf")), target / "figures")
             with Image.open(source) as image:
-                _save_small(image, target / f"figures/{source.stem}.webp")
+                # Twice the pixels of the page serve fine screens.
+                image.convert("RGB").resize((2 * entry["width"], 2 * entry["height"])).save(
+                    target / f"figures/{source.stem}.webp", quality=80)
         elif entry["kind"] == "movie":
             shutil.copy(source, target / "movies")
-            _save_small(_frame(source), target / f"movies/{source.stem}.webp")
-    code = "\n".join(f"@media (prefers-color-scheme: {scheme}) {{ {HtmlFormatter(style=style).get_style_defs('.highlight')} }}"
-                     for scheme, style in (("light", "friendly"), ("dark", "github-dark")))
-    (target / "style.css").write_text((HERE / "templates/style.css").read_text(encoding="utf-8") + code, encoding="utf-8")
-
-
-def _save_small(image: Image.Image, path: Path) -> None:
-    shown = image.convert("RGB")
-    shown.thumbnail((SHOWN_WIDTH, 2 * SHOWN_WIDTH))
-    shown.save(path, quality=85)
-
-
-def _frame(movie: Path) -> Image.Image:
-    """The frame in the middle of a movie."""
-    facts = next(imageio_ffmpeg.read_frames(str(movie)))
-    frames = imageio_ffmpeg.read_frames(str(movie), input_params=["-ss", f"{facts['duration'] / 2:.2f}"])
-    next(frames)
-    picture = Image.frombytes("RGB", facts["size"], next(frames))
-    frames.close()
-    return picture
+            (target / f"movies/{source.stem}.jpg").write_bytes(poster(source))
+    code = [f"@media (prefers-color-scheme: {scheme}) {{ {HtmlFormatter(style=style).get_style_defs('.highlight')} }}"
+            for scheme, style in (("light", "friendly"), ("dark", "github-dark"))]
+    style = (HERE / "templates/style.css").read_text(encoding="utf-8")
+    (target / "style.css").write_text("\n".join([style, *code]), encoding="utf-8")
 
 
 def _explorer(run: Run) -> dict:

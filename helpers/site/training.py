@@ -12,7 +12,7 @@ import numpy as np
 from bokeh.document import Document
 from bokeh.embed import file_html
 from bokeh.layouts import column
-from bokeh.models import ColorBar, ColumnDataSource, Div, Slider, UIElement
+from bokeh.models import ColumnDataSource, Div, Slider, UIElement
 from bokeh.resources import INLINE
 from IPython import get_ipython
 from IPython.display import HTML, display
@@ -29,6 +29,7 @@ from helpers.figures.maps import (
 from helpers.figures.style import PAGE, TWIN_LABEL, label_source, page_figure
 from helpers.site.drawing import (
     WIDE,
+    colour_bar,
     draw_maps,
     follow_theme,
     map_plot,
@@ -39,7 +40,7 @@ from helpers.site.packing import grid, packed_maps
 
 STRIP = 6  # snapshots of the static picture
 ACROSS = 3  # maps side by side, readable on a phone
-CAPTION_SHARE = 0.14  # of the height of a map, above it
+CAPTION_SHARE = 0.2  # of the height of a map, above it
 
 
 @dataclass(frozen=True)
@@ -100,21 +101,20 @@ class Snapshots:
 
 
 def training_maps(kept: Snapshots, document: Document) -> dict[str, UIElement]:
-    """Slider ``training``, line of text ``trained`` and ``maps``, which `document` fills when it is shown."""
+    """Slider ``training``, text ``trained``, ``maps`` and their ``shades``; `document` fills them when it is shown."""
     count, laid = kept.maps.shape[1], grid(kept.maps.shape[2:], kept.orientation)
     step = laid.height * (1 + CAPTION_SHARE)
     down = -(-count // ACROSS)
     places = [(1.04 * laid.width * (i % ACROSS), step * (down - 1 - i // ACROSS)) for i in range(count)]
     made = map_plot(laid, 1.0, places, height=step * down)
-    colours = signed_colours(kept.half)
-    image = draw_maps(made, laid, 1.0, places, colours)
-    made.add_layout(ColorBar(color_mapper=colours, height=10, title="posterior mean", background_fill_color=None), "below")
+    image = draw_maps(made, laid, 1.0, places, signed_colours(kept.half))
     captions = ColumnDataSource({"x": [x for x, _ in places], "y": [y + 1.015 * laid.height for _, y in places],
                                  "text": [""] * count})
     made.text("x", "y", "text", source=captions, text_font_size="13px", text_baseline="bottom")
     last = len(kept.maps) - 1
     slider = Slider(start=0, end=last, value=last, step=1, title="Snapshot of the training", **WIDE)
-    parts = {"training": slider, "trained": Div(**WIDE), "maps": made}
+    parts = {"training": slider, "trained": Div(**WIDE), "maps": made,
+             "shades": colour_bar("posterior mean", kept.half)}
     maps, scale = packed_maps(kept.maps, kept.half)
     moved = script(
         "training.mjs", slider=slider, image=image, captions=captions, note=parts["trained"], maps=maps.ravel(),
