@@ -12,7 +12,9 @@ from pathlib import Path
 
 import yaml
 
+from helpers.dependencies import cells_digest
 from helpers.paths import ROOT, atomic
+from helpers.render import DIGEST, is_current
 
 COLAB = "https://colab.research.google.com/"
 BADGE = re.compile(r"\n\n\[!\[Open in Colab\].*")
@@ -77,11 +79,14 @@ def marked(notebook: dict, name: str, repository: str, tag: str) -> dict:
     return notebook | {"cells": [title | {"source": text.splitlines(keepends=True)}, fetch, *others]}
 
 
-def main() -> None:
-    """Bring every notebook up to date."""
-    repository, tag = origin()
-    for path in sorted((ROOT / "notebooks").glob("[0-9]*.ipynb")):
-        notebook = marked(json.loads(path.read_text(encoding="utf-8")), path.name, repository, tag)
+def main(root: Path = ROOT) -> None:
+    """Bring every notebook up to date; those that are rendered stay so."""
+    repository, tag = origin(root / "CITATION.cff")
+    for path in sorted((root / "notebooks").glob("[0-9]*.ipynb")):
+        source = json.loads(path.read_text(encoding="utf-8"))
+        notebook = marked(source, path.name, repository, tag)
+        if is_current(source):  # neither badge nor cell has a part in the outputs
+            notebook["metadata"] = source["metadata"] | {DIGEST: cells_digest(notebook["cells"])}
         with atomic(path) as temporary:
             temporary.write_text(json.dumps(notebook, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 

@@ -18,7 +18,9 @@ import pytest
 from conftest import listed_notebooks, write_notebook
 
 from helpers import colab
-from helpers.badge import BADGE, FETCH, badge, marked, origin
+from helpers.badge import BADGE, FETCH, badge, main, marked, origin
+from helpers.dependencies import cells_digest
+from helpers.render import DIGEST, is_current
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
@@ -76,6 +78,20 @@ def test_an_address_that_colab_cannot_open_is_refused(tmp_path):
     cited.write_text("version: 1.0\nrepository-code: https://example.org/project\n")
     with pytest.raises(ValueError, match="names https://example.org/project as repository-code: expected"):
         origin(cited)
+
+
+@pytest.mark.parametrize("rendered", [True, False])
+def test_an_address_leaves_rendered_notebooks_rendered(tmp_path, rendered):
+    path = tmp_path / "notebooks" / NOTEBOOKS[3].name
+    path.parent.mkdir()
+    before = read(NOTEBOOKS[3])
+    before["metadata"][DIGEST] = cells_digest(before["cells"] if rendered else [])
+    path.write_text(json.dumps(before))
+    (tmp_path / "CITATION.cff").write_text(f"version: 1.0\nrepository-code: {REPOSITORY}\n")
+    main(tmp_path)
+    after = read(path)
+    assert is_current(before) == is_current(after) == rendered
+    assert after == marked(before, path.name, REPOSITORY, "v1.0") | {"metadata": after["metadata"]}
 
 
 # The first cell
