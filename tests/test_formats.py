@@ -486,39 +486,58 @@ def test_files_are_opened_read_only(usid_parts, made, tmp_path):
         assert path.read_bytes() == before
 
 
+DTYPES = ("<f8", "<f4", ">f4", "<f2", "<i2", "<u1", "<f8", "?", "<c8", "S3")
+
+
 @st.composite
 def arrays_of_any_kind(draw):
-    """An array, and the choice of grid and voltage that fits it where it can be loops."""
+    """An array, rows and columns and the voltage that fit it where it can be loops."""
     rows, columns, steps = draw(st.integers(1, 6)), draw(st.integers(1, 6)), draw(st.integers(9, 40))
     channels = draw(st.integers(1, 4))
     shape = draw(st.sampled_from([
-        (rows, columns, steps), (rows * columns, steps), (rows * columns, steps, channels),
+        (rows, columns, steps), (rows, columns, steps), (rows * columns, steps), (rows * columns, steps, channels),
         (rows, columns, steps, channels), (steps,), (), (rows, 0, steps),
         (1, rows, columns, steps, channels)]))
-    dtype = draw(st.sampled_from(["<f8", "<f4", ">f4", "<i2", "<u1", "<f8", "?", "<c8", "S3", "<M8[s]"]))
+    dtype = draw(st.sampled_from(DTYPES))
     values = np.asarray(np.random.default_rng(draw(st.integers(0, 99))).normal(size=shape) * 50)
     array = values.astype("<f8" if "f" in dtype else "<i8").astype(dtype)
     if array.dtype.kind == "f" and array.size:
-        wrong = slice(draw(st.integers(0, 50)), None, draw(st.integers(5, 90)))
-        array.flat[wrong] = draw(st.sampled_from([0.5, np.nan, np.inf]))
-    return array, Choice(grid=(rows, columns), voltage_V=np.linspace(-1, 1, steps))
+        wrong = slice(draw(st.integers(0, 50)), None, draw(st.integers(1, 90)))
+        array.flat[wrong] = draw(st.sampled_from([0.5, np.nan, np.inf, -np.inf]))
+    return array, (rows, columns), np.linspace(-1, 1, steps)
 
 
-@settings(deadline=None, max_examples=400, suppress_health_check=[HealthCheck.too_slow])
-@given(made=arrays_of_any_kind(), cut=st.one_of(st.none(), st.none(), st.none(), st.floats(0, 1)))
-def test_any_npy_is_loaded_unchanged_or_refused_by_name(made, cut, tmp_path_factory):
+def write_own(path, array, voltage_V):
+    with h5py.File(path, "w") as file:
+        file["piezoresponse"], file["voltage"] = array, voltage_V
+
+
+WRITERS = {
+    "npy": lambda path, array, voltage_V: np.save(path, array),
+    "npz": lambda path, array, voltage_V: np.savez(path, loops=array, voltage=voltage_V),
+    "h5": write_own,
+    "mat": lambda path, array, voltage_V: write_mat5(
+        path, {"Loopdata_mixed": array, "Voltagedata_mixed": voltage_V}),
+}
+
+
+@settings(deadline=None, max_examples=800, suppress_health_check=[HealthCheck.too_slow])
+@given(kind=st.sampled_from(list(WRITERS)), made=arrays_of_any_kind(),
+       cut=st.one_of(st.none(), st.none(), st.none(), st.floats(0, 1)))
+def test_any_array_in_any_file_is_loaded_unchanged_or_refused_by_name(kind, made, cut, tmp_path_factory):
     """Random shapes, types, NaN and truncations: one clear error, or no value changed unsaid."""
-    array, choice = made
-    path = tmp_path_factory.mktemp("any") / "x.npy"
-    np.save(path, array)
+    array, grid, voltage_V = made
+    path = tmp_path_factory.mktemp("any") / f"x.{kind}"
+    WRITERS[kind](path, array, voltage_V)
     if cut is not None:
         path.write_bytes(path.read_bytes()[: int(cut * path.stat().st_size)])
+    listed = kind in ("npy", "npz")
     try:
-        scan = load_scan(path, choice)
+        scan = load_scan(path, Choice(grid=grid, voltage_V=voltage_V) if listed else None)
     except DataError as error:
-        assert "x.npy" in str(error)
+        assert path.name in str(error)
         return
-    many = array.ndim == 4 or (array.ndim == 3 and array.shape[-1] <= 8)
+    many = listed and (array.ndim == 4 or (array.ndim == 3 and array.shape[-1] <= 8))
     stored = (array[..., 0] if many else array).reshape(scan.piezoresponse.shape).astype(float)
     flagged = scan.cleaning.flags["piezoresponse"] != 0
     np.testing.assert_array_equal(flagged, ~np.isfinite(stored))
