@@ -12,6 +12,8 @@ from pathlib import Path
 
 from PIL import Image
 
+from helpers.captions import PLACES, caption_of, full_name
+from helpers.paper import PAPER
 from helpers.paths import ROOT, atomic
 from helpers.tables import as_markdown, number, reproduction_rows
 
@@ -34,30 +36,35 @@ TITLES = {
 
 
 def findings(metrics: dict, seeds: dict) -> str:
-    """The main numbers in three sentences; `seeds` is what `make sweep` collected, or empty."""
+    """What was asked and found, in five points; `seeds` is what `make sweep` collected, or empty."""
     heldout = metrics["beps.vae.mse_heldout"] / metrics["beps.pca5.mse_heldout"]
+    paper_share = metrics["paper.toy.vae.mse_gamut"] / metrics["toy.pca3.mse_gamut"]
     return (
-        f"- Toy, whole colour gamut: the β-VAE's error is **{number(metrics['toy.vae.mse_gamut'])}** with "
+        "- **Asked:** does a model that draws plausible maps of a ferroelectric film understand its switching loops? "
+        "Dictionary learning, linear and blind to the order of voltage steps, is set against a recurrent β-VAE.\n"
+        f"- **Toy**, whole colour gamut: the β-VAE's error is **{number(metrics['toy.vae.mse_gamut'])}** with "
         f"{metrics['toy.vae.active']} active channels; the best linear model of that size has "
         f"{number(metrics['toy.pca3.mse_gamut'])}, the paper's β-VAE "
         f"{number(metrics['paper.toy.vae.mse_gamut'])}.\n"
-        f"- Each of these channels against the colour it is matched to: mean |Spearman| "
+        f"- **A channel per colour?** Each channel against the colour it is matched to: mean |Spearman| "
         f"{metrics['toy.vae.spearman']:.2f}, where 1 is a channel per colour. The coordinates that the training "
         f"starts from have {metrics['toy.start.spearman']:.2f}"
         + (f"; from a random start it ends at {seeds[RANDOM_START]['median']:.2f}" if RANDOM_START in seeds else "")
         + ": the start finds the colours, the network sharpens them.\n"
-        f"- Measured loops, blocks of pixels never seen: **{heldout:.2f}** times the error of the best linear "
+        f"- **Measured loops**, blocks of pixels never seen: **{heldout:.2f}** times the error of the best linear "
         f"model with as many components; the paper's dictionary learning has "
-        f"{metrics['beps.dl.mse_heldout'] / metrics['beps.pca5.mse_heldout']:.1f} times that error."
+        f"{metrics['beps.dl.mse_heldout'] / metrics['beps.pca5.mse_heldout']:.1f} times that error.\n"
+        f"- **Not reproduced:** the paper's error of dictionary learning on the loops, {number(PAPER['beps.dl.mse'])}; here it "
+        f"is {number(metrics['beps.dl.mse'])}. The paper's β-VAE has {paper_share:.2f} times the error of the best linear "
+        "model on the toy, so its numbers alone do not show that linearity is what fails."
     )
 
 
 def inventory(manifest: list[dict[str, str]]) -> str:
-    """Figures, table and movies with the notebook that draws them."""
+    """Figures, table and movies, each with a link to its place in the notebook that draws it."""
     rows = [
-        {"": entry["id"].replace("movieS", "Movie S").replace("fig", "Figure ").replace("table", "Table "),
-         "shows": TITLES[entry["id"]], "data": entry["source"], "file": f"`{entry['file']}`",
-         "drawn in": f"[{entry['notebook']}](notebooks/{entry['notebook']}.ipynb)"}
+        {"": f"[{full_name(entry['id'])}](notebooks/{entry['notebook']}.ipynb#{entry['id']})",
+         "shows": TITLES[entry["id"]], "data": entry["source"], "file": f"`{entry['file']}`"}
         for entry in sorted(manifest, key=lambda entry: list(TITLES).index(entry["id"]))
     ]
     return as_markdown(rows)
@@ -70,12 +77,17 @@ def generated_parts(folder: Path = REFERENCE) -> dict[str, str]:
     sweep = folder / "seeds.json"
     seeds = json.loads(sweep.read_text()) if sweep.is_file() else {}
     seconds = ", ".join(f"{name[0]}: {value:.0f} s" for name, value in run["seconds"].items())
+    source = next(entry["source"] for entry in manifest if entry["id"] == SHOWN)
+    texts = caption_of(SHOWN)
     return {
         "findings": findings(metrics, seeds),
+        "picture": f"![{texts.alt}](data/reference/{SHOWN}.png)\n\n"
+                   f"*{full_name(SHOWN)} ({PLACES[source]}). {texts.caption}*",
         "figures": inventory(manifest),
         "reproduction": as_markdown(reproduction_rows(metrics)),
-        "time": f"The reference run (laptop profile, seed {run['parameters']['seed']}, measured loops, two cores, "
-                f"no GPU) took {metrics['run.seconds'] / 60:.0f} minutes (notebooks {seconds}) and "
+        "time": f"The reference run ({run['parameters']['profile']} profile, seed {run['parameters']['seed']}, "
+                f"{run['data']['source']} loops{', ' + run['hardware'] if 'hardware' in run else ''}) took "
+                f"{metrics['run.seconds'] / 60:.0f} minutes (notebooks {seconds}) and "
                 f"{run['peak_memory_GiB']:.1f} GiB of memory.",
     }
 

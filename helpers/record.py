@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 import resource
+import shutil
 import subprocess
 import sys
 import time
@@ -204,8 +206,14 @@ def collect(record: Record, scan: Scan) -> dict[str, object]:
         "data": {"source": scan.source, "file": Path(scan.path).name, "sha256": scan.sha256},
         "seconds": seconds,
         "peak_memory_GiB": max(part["peak_memory_GiB"] for part in parts),
+        "hardware": _hardware(),
     })
     return metrics
+
+
+def _hardware() -> str:
+    gpu = "an NVIDIA GPU" if shutil.which("nvidia-smi") else "no GPU"
+    return f"{os.cpu_count()} {platform.machine()} cores and {gpu}"
 
 
 def _versions() -> dict[str, str]:

@@ -1,15 +1,62 @@
+"""README.md: its generated parts, its links, and the commands that it names."""
+
+import json
+import re
+
 import pytest
+from test_inventory import INVENTORY
 
 from helpers.paths import ROOT
-from helpers.readme import REFERENCE, filled, generated_parts
+from helpers.profiles import PROFILES
+from helpers.readme import REFERENCE, TITLES, filled, generated_parts
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.skipif(not (REFERENCE / "metrics.json").is_file(), reason="no reference run is stored")
 def test_readme_holds_the_numbers_of_the_reference_run():
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert filled(readme, generated_parts()) == readme
+    assert filled(README, generated_parts()) == README
 
 
 def test_a_lost_mark_is_an_error():
     with pytest.raises(ValueError, match="has 0 parts called findings"):
         filled("no marks", {"findings": "text"})
+
+
+def test_the_inventory_is_whole_and_in_the_paper_s_order():
+    assert set(TITLES) == INVENTORY
+    names = re.findall(r"^\| \[(\w+ S?\d+)\]", README, re.MULTILINE)
+    assert names == ["Figure 1", "Figure 2", "Figure 3", "Figure 4", "Figure 5",
+                     *(f"Figure S{n}" for n in range(1, 11)), "Table 1", *(f"Movie S{n}" for n in range(1, 7))]
+
+
+def test_links_lead_to_files_and_to_what_a_notebook_shows():
+    links = re.findall(r"\]\((?!https?:)([^)#]+)(?:#([\w.-]+))?\)", README)
+    assert len(links) > len(INVENTORY)
+    for target, anchor in links:
+        assert (ROOT / target).exists(), target
+        if anchor and target.endswith(".ipynb"):
+            cells = json.loads((ROOT / target).read_text(encoding="utf-8"))["cells"]
+            source = "".join("".join(cell["source"]) for cell in cells)
+            shown = re.sub(r"S\d", 'S{n}', anchor) if anchor.startswith("movie") else anchor
+            assert f'"{shown}"' in source, anchor
+
+
+def test_commands_variables_and_profiles_exist():
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    commands = ["".join(found) for found in re.findall(r"`([^`\n]+)`|^(make .*)$", README, re.MULTILINE)]
+    words = [word for command in commands for word in command.split("#")[0].split()]
+    targets = {found[1] for command in commands if (found := re.search(r"\bmake (\w+)", command))}
+    assert {"figures", "test"} <= targets
+    for target in targets:
+        assert re.search(rf"^{re.escape(target)}:", makefile, re.MULTILINE), target
+    variables = {word.partition("=")[0]: word.partition("=")[2] for word in words if re.match(r"[A-Z]+=", word)}
+    assert {"DATA", "PROFILE", "SEED"} <= set(variables)
+    for variable in variables:
+        assert re.search(rf"^{variable} :=", makefile, re.MULTILINE), variable
+    assert set(re.findall(r"PROFILE=(\w+)", README)) <= set(PROFILES)
+
+
+def test_pictures_have_a_text_in_their_place():
+    pictures = re.findall(r"!\[([^\]]*)\]\(([^)]+)\)", README)
+    assert pictures and all(len(text) > 40 for text, file in pictures if not file.startswith("http"))

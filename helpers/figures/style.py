@@ -119,12 +119,14 @@ def panel_letters(figure: Figure) -> list[str]:
 
 
 def named_axes(figure: Figure) -> str:
-    """One sentence that names what is drawn against what, each pair once."""
-    pairs = {ax: (ax.get_ylabel(), ax.get_xlabel()) for ax in figure.axes if ax.axison}
-    named = dict.fromkeys(f"{y} against {x}" for y, x in pairs.values() if x and y)
+    """One sentence that names what is drawn against what, each once."""
     maps = sum(bool(ax.images) for ax in figure.axes)
-    parts = [*([f"{maps} map{'s' * (maps > 1)}"] if maps else []), *named]
-    return " ".join(f"Figure: {'; '.join(parts) or 'drawing'}.".split())
+    parts = [f"{maps} map{'s' * (maps > 1)}"] if maps else []
+    for ax in figure.axes:
+        title = re.sub(r"\$\\mathbf\{\w\}\$", "", ax.get_title(loc="left") or ax.get_title()).strip()
+        labels = " against ".join(filter(None, (ax.get_ylabel(), ax.get_xlabel())))
+        parts.append(", ".join(filter(None, (title, labels))))
+    return " ".join(f"Figure: {'; '.join(filter(None, dict.fromkeys(parts)))}.".split())
 
 
 def plain_log_ticks(axis: Axis) -> None:
