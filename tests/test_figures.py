@@ -259,6 +259,13 @@ def test_panel_without_an_active_channel_says_so():
     assert texts.count("no further\nactive channel") == 1
 
 
+def test_legends_lie_beside_the_panels(twin_figures):
+    for figure in (toy_figures()["abcd "], twin_figures["figS9"]):
+        figure.canvas.draw()
+        legend, = (legend.get_window_extent() for legend in figure.legends)
+        assert not [ax for ax in figure.axes if ax.get_window_extent().overlaps(legend)]
+
+
 def test_error_maps_share_one_scale(twin_figures):
     limits = {
         ax.images[0].get_clim() for ax in twin_figures["fig4"].axes
