@@ -261,7 +261,7 @@ def test_panel_without_an_active_channel_says_so():
 
 def test_legends_lie_beside_the_panels(twin_figures):
     for figure in (toy_figures()["abcd "], twin_figures["figS9"]):
-        figure.canvas.draw()
+        figure.draw_without_rendering()
         legend, = (legend.get_window_extent() for legend in figure.legends)
         assert not [ax for ax in figure.axes if ax.get_window_extent().overlaps(legend)]
 
