@@ -15,7 +15,7 @@ from matplotlib.image import imread
 from test_inventory import missing_parts
 
 from helpers import twin
-from helpers.render import is_current
+from helpers.render import LARGEST_MIB, is_current
 
 ROOT = Path(__file__).resolve().parent.parent
 FIGURES = ["fig1", "fig2", "fig3", "fig4", "fig5", *(f"figS{n}" for n in range(1, 11))]
@@ -85,6 +85,7 @@ def test_every_entry_has_its_panels_and_its_texts(manifest):
 @pytest.mark.parametrize("path", sorted((ROOT / "notebooks").glob("*.ipynb")), ids=lambda path: path.stem)
 def test_notebook_is_rendered_from_its_own_source(path):
     assert is_current(json.loads(path.read_text(encoding="utf-8"))), f"{path.name} was edited: make render"
+    assert path.stat().st_size < LARGEST_MIB * 2**20
 
 
 @pytest.mark.parametrize("name", FIGURES)
