@@ -37,27 +37,33 @@ TITLES = {
 
 def findings(metrics: dict, seeds: dict) -> str:
     """What was asked and found, in five points; `seeds` is what `make sweep` collected, or empty."""
-    heldout = metrics["beps.vae.mse_heldout"] / metrics["beps.pca5.mse_heldout"]
-    paper_share = metrics["paper.toy.vae.mse_gamut"] / metrics["toy.pca3.mse_gamut"]
-    return (
-        "- **Asked:** does a model that draws plausible maps of a ferroelectric film understand its switching loops? "
-        "Dictionary learning, linear and blind to the order of voltage steps, is set against a recurrent β-VAE.\n"
-        f"- **Toy**, whole colour gamut: the β-VAE's error is **{number(metrics['toy.vae.mse_gamut'])}** with "
-        f"{metrics['toy.vae.active']} active channels; the best linear model of that size has "
-        f"{number(metrics['toy.pca3.mse_gamut'])}, the paper's β-VAE "
-        f"{number(metrics['paper.toy.vae.mse_gamut'])}.\n"
-        f"- **A channel per colour?** Each channel against the colour it is matched to: mean |Spearman| "
-        f"{metrics['toy.vae.spearman']:.2f}, where 1 is a channel per colour. The coordinates that the training "
-        f"starts from have {metrics['toy.start.spearman']:.2f}"
-        + (f"; from a random start it ends at {seeds[RANDOM_START]['median']:.2f}" if RANDOM_START in seeds else "")
-        + ": the start finds the colours, the network sharpens them.\n"
-        f"- **Measured loops**, blocks of pixels never seen: **{heldout:.2f}** times the error of the best linear "
-        f"model with as many components; the paper's dictionary learning has "
-        f"{metrics['beps.dl.mse_heldout'] / metrics['beps.pca5.mse_heldout']:.1f} times that error.\n"
-        f"- **Not reproduced:** the paper's error of dictionary learning on the loops, {number(PAPER['beps.dl.mse'])}; here it "
-        f"is {number(metrics['beps.dl.mse'])}. The paper's β-VAE has {paper_share:.2f} times the error of the best linear "
-        "model on the toy, so its numbers alone do not show that linearity is what fails."
-    )
+    bound, heldout_bound = metrics["toy.pca3.mse_gamut"], metrics["beps.pca5.mse_heldout"]
+    of_vae, of_dl = (metrics[f"beps.{name}.mse_heldout"] / heldout_bound for name in ("vae", "dl"))
+    from_random = (f"; from a random start it ends at {seeds[RANDOM_START]['median']:.2f}"
+                   if RANDOM_START in seeds else "")
+    points = {
+        "Asked": "does a model that draws plausible maps of a ferroelectric film understand its switching "
+                 "loops? Dictionary learning, linear and blind to the order of voltage steps, is set against "
+                 "a recurrent β-VAE.",
+        "Toy, whole colour gamut":
+            f"the β-VAE's error is **{number(metrics['toy.vae.mse_gamut'])}** with "
+            f"{metrics['toy.vae.active']} active channels; the best linear model of that size has "
+            f"{number(bound)}, the paper's β-VAE {number(PAPER['toy.vae.mse_gamut'])}.",
+        "A channel per colour?":
+            f"Mean |Spearman| of each channel with the colour it is matched to is "
+            f"{metrics['toy.vae.spearman']:.2f}, where 1 is a channel per colour. The coordinates that the "
+            f"training starts from have {metrics['toy.start.spearman']:.2f}{from_random}: the start finds the "
+            "colours, the network sharpens them.",
+        "Measured loops, blocks of pixels never seen":
+            f"**{of_vae:.2f}** times the error of the best linear model with as many components; the paper's "
+            f"dictionary learning has {of_dl:.1f} times that error.",
+        "Not reproduced":
+            f"the paper's error of dictionary learning on the loops, {number(PAPER['beps.dl.mse'])}; here it is "
+            f"{number(metrics['beps.dl.mse'])}. On the toy the paper's β-VAE has "
+            f"{PAPER['toy.vae.mse_gamut'] / bound:.2f} times the error of the best linear model, so its errors "
+            "alone do not show that linearity is what fails.",
+    }
+    return "\n".join(f"- **{head}{'' if head.endswith('?') else ':'}** {text}" for head, text in points.items())
 
 
 def inventory(manifest: list[dict[str, str]]) -> str:
