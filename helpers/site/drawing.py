@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
 from bokeh.document import Document
+from bokeh.embed import components
 from bokeh.models import (
     Axis,
     ColumnDataSource,
@@ -18,9 +19,11 @@ from bokeh.models import (
     LinearColorMapper,
     Scatter,
     Text,
+    UIElement,
 )
 from bokeh.models import Grid as GridLines
 from bokeh.plotting import figure
+from bokeh.resources import Resources
 from matplotlib.colors import to_hex
 
 from helpers.figures.maps import UNUSABLE
@@ -57,7 +60,8 @@ def colour_bar(label: str = "", half: float = 0.0) -> Div:
     """A bar of the colours of signed values, its ends and its quantity below; scripts may write these anew."""
     bar = f'<span style="display: block; height: 10px; background: linear-gradient(to right, {", ".join(PALETTE[::16])})">'
     ends = "".join(f"<span>{text}</span>" for text in (f"−{half:.3g}", label, f"{half:.3g}"))
-    return Div(text=f'{bar}</span><span style="display: flex; justify-content: space-between">{ends}</span>', **WIDE)
+    ends = f'<span style="display: flex; justify-content: space-between">{ends}</span>'
+    return Div(text=f"{bar}</span>{ends}", **WIDE | {"stylesheets": [".bk-clearfix { width: 100%; }"]})
 
 
 def map_plot(grid: Grid, pitch: float, places: Sequence[tuple[float, float]], **settings) -> figure:
@@ -83,7 +87,21 @@ def draw_maps(made: figure, grid: Grid, pitch: float, places: Sequence[tuple[flo
     return source
 
 
-def follow_theme(document: Document) -> None:
+def library() -> str:
+    """The part of Bokeh that the pages need, as scripts that are written into them."""
+    return Resources(mode="inline", components=["bokeh", "bokeh-widgets"]).render()
+
+
+def embedded(parts: Mapping[str, UIElement], document: Document) -> tuple[str, dict[str, str]]:
+    """The script that draws the parts of a document, and the place of each on a page."""
+    for name, part in parts.items():
+        part.name = name
+        document.add_root(part)
+    _follow_theme(document)
+    return components(dict(parts))
+
+
+def _follow_theme(document: Document) -> None:
     """Paint the plots of a document for light or dark pages, when it is shown and when that changes."""
     kinds = {"axes": Axis, "grids": GridLines, "legends": Legend, "texts": Text}
     found = {name: list(document.select({"type": kind})) for name, kind in kinds.items()}

@@ -10,8 +10,6 @@ from functools import cached_property
 from pathlib import Path
 
 from bokeh.document import Document
-from bokeh.embed import components
-from bokeh.resources import Resources
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 from PIL import Image
@@ -29,7 +27,7 @@ from helpers.ledger import (
 from helpers.paths import Build
 from helpers.readme import TITLES
 from helpers.record import NOTEBOOKS, load_arrays, require
-from helpers.site.drawing import follow_theme
+from helpers.site.drawing import embedded, library
 from helpers.site.explorer import explorer
 from helpers.site.loops import explored
 from helpers.site.notebooks import notebook_body
@@ -151,13 +149,9 @@ def _explorer(run: Run) -> dict:
     found = explored(run.folder, run.build.profile)
     document = Document()
     parts = explorer(found, document) | training_maps(snapshots(run.folder, found.stride), document)
-    for name, part in parts.items():
-        part.name = name
-        document.add_root(part)
-    follow_theme(document)
-    code, places = components(parts)
+    code, places = embedded(parts, document)
     return {"code": Markup(code), "places": {name: Markup(place) for name, place in places.items()},
-            "library": Markup(Resources(mode="inline", components=["bokeh", "bokeh-widgets"]).render()),
+            "library": Markup(library()),
             "keys": Markup((HERE / "keys.js").read_text(encoding="utf-8")), "stride": found.stride,
             "channels": [channel.name for channel in found.channels], "atoms": len(found.maps["DL"])}
 

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import base64
 import gzip
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import ipywidgets
 import numpy as np
 from bokeh.document import Document
-from bokeh.embed import file_html
-from bokeh.layouts import column
 from bokeh.models import ColumnDataSource, Div, Slider, UIElement
-from bokeh.resources import INLINE
 from IPython import get_ipython
 from IPython.display import HTML, display
-from matplotlib.figure import Figure
 
 from helpers.data import Scan
 from helpers.figures.maps import (
@@ -26,20 +22,29 @@ from helpers.figures.maps import (
     plot_map,
     signed_norm,
 )
-from helpers.figures.style import PAGE, TWIN_LABEL, label_source, page_figure
+from helpers.figures.style import (
+    PAGE,
+    TWIN_LABEL,
+    PageFigure,
+    label_source,
+    page_figure,
+)
 from helpers.site.drawing import (
     WIDE,
     colour_bar,
     draw_maps,
-    follow_theme,
+    embedded,
+    library,
     map_plot,
     script,
     signed_colours,
 )
 from helpers.site.packing import grid, packed_maps
 
-STRIP = 6  # snapshots of the static picture
+EMBEDDED_BYTES = 250_000  # of maps in an output, so that a notebook stays below 2 MiB
+STRIP = 4  # snapshots of the static picture
 ACROSS = 3  # maps side by side, readable on a phone
+TITLE = "Embedding maps through the training"
 CAPTION_SHARE = 0.2  # of the height of a map, above it
 
 
@@ -90,6 +95,12 @@ class Snapshots:
         return cls(maps, stored["snapshot_kl"][:, order], stored["snapshot_epochs"], stored["snapshot_beta"],
                    stored["snapshot_mse"], tuple(f"z{k + 1}" for k in order), scan.source, orientation_of(scan))
 
+    def thinned(self, most: int) -> Snapshots:
+        """Evenly spaced snapshots, from the first to the last, of at most `most` pixels in all."""
+        count = int(np.clip(most // self.maps[0].size, 2, len(self.maps)))
+        chosen = np.linspace(0, len(self.maps) - 1, count).round().astype(int)
+        return replace(self, **{name: getattr(self, name)[chosen] for name in ("maps", "kl", "epochs", "beta", "mse")})
+
     @property
     def half(self) -> float:
         """Where the colour scale ends: fixed by the second half of the training, as in Movie S5."""
@@ -125,17 +136,19 @@ def training_maps(kept: Snapshots, document: Document) -> dict[str, UIElement]:
     return parts
 
 
-def training_strip(kept: Snapshots) -> Figure:
-    """Some snapshots side by side, a row for each channel."""
-    chosen = np.unique(np.linspace(0, len(kept.maps) - 1, STRIP).round().astype(int))
-    rows, tall = kept.maps.shape[1], map_height(kept.maps.shape, kept.orientation)
-    figure = page_figure(PAGE / STRIP * tall * rows + 0.4)
-    axes = figure.subplots(rows, len(chosen), squeeze=False)
+def training_strip(kept: Snapshots, chosen: Sequence[int]) -> PageFigure:
+    """A row of maps, one of each channel, for each of the `chosen` snapshots."""
+    count, tall = kept.maps.shape[1], map_height(kept.maps.shape, kept.orientation)
+    width = min(PAGE, 1.1 * count)
+    figure = page_figure((width / count * tall + 0.35) * len(chosen), width)
     norm = signed_norm(kept.maps[len(kept.maps) // 2:])
-    for row, (line, name) in enumerate(zip(axes, kept.names, strict=True)):
-        for ax, index in zip(line, chosen, strict=True):
-            plot_map(ax, kept.maps[index, row], label="", norm=norm, orientation=kept.orientation, colour_bar=False)
-            ax.set_title(f"{name}  epoch {kept.epochs[index]}, β {kept.beta[index]:.2g}" if row == 0 else name, loc="left", fontsize=6)
+    for line, index in zip(figure.subfigures(len(chosen), 1, squeeze=False)[:, 0], chosen, strict=True):
+        line.suptitle(kept.title(index), x=0.01, ha="left", fontsize=7)
+        for ax, values, name in zip(line.subplots(1, count, squeeze=False)[0], kept.maps[index], kept.names, strict=True):
+            plot_map(ax, values, label="", norm=norm, orientation=kept.orientation, colour_bar=False)
+            ax.set_title(name, loc="left", pad=1.5)
+    figure.alt = (f"Maps of {', '.join(kept.names)}, from left to right, at epoch "
+                  f"{', '.join(str(kept.epochs[index]) for index in chosen)}, from top to bottom.")
     label_source(figure, kept.source)
     return figure
 
@@ -148,50 +161,43 @@ def attended() -> bool:
 
 
 def show_training(kept: Snapshots) -> None:
-    """Show the maps of a training with a slider, below a strip of some of them.
+    """Show the maps of a training with a slider.
 
-    At a live kernel the slider is an ipywidget; else it is a page of its own in the output, which
-    works wherever scripts may run. The strip remains where they may not.
+    At a live kernel the slider is an ipywidget. Else some of the maps are drawn, and below them stands
+    a page of its own, whose slider works wherever scripts may run.
     """
-    display(training_strip(kept))
+    last = len(kept.maps) - 1
     if attended():
-        ipywidgets.interact(lambda snapshot: display(_one(kept, snapshot)), snapshot=ipywidgets.SelectionSlider(
-            options=[(kept.title(index), index) for index in range(len(kept.maps))], value=len(kept.maps) - 1,
-            description="Snapshot", layout={"width": "100%"}, style={"description_width": "initial"}))
+        ipywidgets.interact(lambda snapshot: display(training_strip(kept, [snapshot])), snapshot=ipywidgets.SelectionSlider(
+            options=[(kept.title(index), index) for index in range(last + 1)], value=last, description="Snapshot",
+            layout={"width": "100%"}))
     else:
-        display(HTML(framed(training_page(kept), "Embedding maps through the training")))
-
-
-def _one(kept: Snapshots, index: int) -> Figure:
-    """All maps of one snapshot."""
-    count, tall = kept.maps.shape[1], map_height(kept.maps.shape, kept.orientation)
-    columns = min(count, 6)
-    rows = -(-count // columns)
-    figure = page_figure(PAGE / columns * tall * rows + 0.3)
-    axes = figure.subplots(rows, columns, squeeze=False)
-    for ax in axes.flat:
-        ax.set_axis_off()
-    norm = signed_norm(kept.maps[len(kept.maps) // 2:])
-    for ax, values, name in zip(axes.flat, kept.maps[index], kept.names, strict=False):
-        plot_map(ax, values, label="", norm=norm, orientation=kept.orientation, colour_bar=False)
-        ax.set_title(name, loc="left")
-    label_source(figure, kept.source)
-    return figure
+        display(training_strip(kept, np.unique(np.linspace(0, last, STRIP).round().astype(int)).tolist()))
+        display(HTML(framed(training_page(kept.thinned(EMBEDDED_BYTES)), TITLE)))
 
 
 def training_page(kept: Snapshots) -> str:
     """The slider and its maps as one HTML page that needs no network."""
     document = Document()
     parts = training_maps(kept, document)
-    if kept.source == "twin":
-        parts["label"] = Div(text=TWIN_LABEL)
-    document.add_root(column(*parts.values(), sizing_mode="stretch_width"))
-    follow_theme(document)
-    return file_html(document, INLINE, "Embedding maps through the training")
+    code, places = embedded(parts, document)
+    label = TWIN_LABEL if kept.source == "twin" else ""
+    return BARE_PAGE.format(title=TITLE, library=library(), label=label, places="\n".join(places.values()), code=code)
+
+
+BARE_PAGE = """<!doctype html>
+<html lang="en">
+<head><meta charset="utf-8"><meta name="color-scheme" content="light dark"><title>{title}</title>{library}</head>
+<body style="margin: 0 auto; max-width: 44rem; font-family: system-ui, sans-serif">
+{places}
+<p><i>{label}</i></p>
+{code}
+</body>
+</html>"""
 
 
 def framed(page: str, title: str) -> str:
-    """A page within a page, compressed to a quarter; the browser unpacks it."""
+    """A page within a page, compressed; the browser unpacks it."""
     # The alphabet of URLs has no slash, so that nothing in it can be taken for a path.
     data = base64.urlsafe_b64encode(gzip.compress(page.encode(), mtime=0)).decode()
     return FRAME.format(title=title, data=data)
@@ -202,8 +208,8 @@ FRAME = """<iframe title="{title}" style="width: 100%; border: 0" height="600"><
 (async (frame) => {{
   const packed = Uint8Array.from(atob("{data}".replaceAll("-", "+").replaceAll("_", "/")), (c) => c.charCodeAt(0))
   const unpacked = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"))
-  frame.onload = () => new ResizeObserver(([page]) => {{
-    frame.style.height = `${{page.target.scrollHeight + 20}}px`
+  frame.onload = () => new ResizeObserver(([body]) => {{
+    frame.style.height = `${{body.target.offsetHeight + 20}}px`
   }}).observe(frame.contentDocument.body)
   frame.srcdoc = await new Response(unpacked).text()
 }})(document.currentScript.previousElementSibling)
