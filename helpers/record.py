@@ -68,7 +68,7 @@ class Record:
         self.made(identifier, "figure", png, panel_letters(drawn), source)
 
     def movie(self, identifier: str, path: Path, channels: Sequence[str], source: str) -> None:
-        """Show a frame of a movie, which links to its file, above the caption; `channels` are those it shows."""
+        """Show a frame of a movie, linked to its file, above the caption; `channels` are those it shows."""
         picture = b64encode(poster(path)).decode()
         # Executed notebooks lie in the folder beside that of the movies.
         display(HTML(f'<a href="../movies/{path.name}"><img alt="{escape(caption_of(identifier).alt)}" '

@@ -372,7 +372,8 @@ def test_a_notebook_shows_a_figure_with_a_text_in_its_place():
 
 def test_a_colour_bar_says_that_its_scale_clips(twin_figures):
     values = np.linspace(-1, 1, 144).reshape(12, 12)
-    for clipped, ends in ((Normalize(-0.5, 0.5), "both"), (Normalize(-1, 0.5), "max"), (Normalize(-1, 1), "neither")):
+    for clipped, ends in ((Normalize(-0.5, 0.5), "both"), (Normalize(-1, 0.5), "max"),
+                          (Normalize(-1, 1), "neither")):
         ax = Figure().subplots()
         fig.plot_map(ax, values, label="x", norm=clipped)
         assert ax.images[0].colorbar.extend == ends
@@ -388,7 +389,8 @@ def test_a_logarithmic_axis_has_several_labels(limits, labelled):
 
 
 def test_small_errors_are_powers_of_ten():
-    assert [plain(value) for value in (0.0039, 0.00038, 6.73e-5)] == ["0.0039", "0.00038", r"$6.7\times10^{-5}$"]
+    shown = [plain(value) for value in (0.0039, 0.00038, 6.73e-5)]
+    assert shown == ["0.0039", "0.00038", r"$6.7\times10^{-5}$"]
 
 
 def test_the_note_on_the_network_names_what_is_drawn():

@@ -20,7 +20,8 @@ FIGURES = {
     "fig2": {"abc": "picture", "def": "curves", "ghi": "picture", "jkl": "curves", "m": "violins"},
     "fig3": {},  # one drawing
     # Dictionary: maps, three piezoresponse loops, three of the resonance; β-VAE the same; errors.
-    "fig4": {"abc": "map", "def": "loops", "hij": "loops", "klm": "map", "nop": "loops", "qrs": "loops", "tu": "map"},
+    "fig4": {"abc": "map", "def": "loops", "hij": "loops",
+             "klm": "map", "nop": "loops", "qrs": "loops", "tu": "map"},
     "fig5": {"abc": "map", "def": "map"},  # each with its generated loops
     "figS1": {"ab": "curves", "c": "mesh"},  # drive, reading on and off field, spectra over the steps
     "figS2": {"abc": "curves"},  # amplitude, phase, loop
@@ -33,8 +34,8 @@ FIGURES = {
     "figS9": {"ab": "curves"},  # toy, scan
     "figS10": {"a": "map"},  # at least one active channel
 }
-TABLES = {"table1": ("Reconstruction quality (MSE)", "Ordinal", "Nonlinear", "Training time", "Inference time",
-                     "Influence of hyperparameters")}
+TABLES = {"table1": ("Reconstruction quality (MSE)", "Ordinal", "Nonlinear", "Training time",
+                     "Inference time", "Influence of hyperparameters")}
 # How many channels a movie shows at least: atoms, latents, active channels.
 MOVIES = {"movieS1": 3, "movieS2": 16, "movieS3": 1, "movieS4": 5, "movieS5": 16, "movieS6": 1}
 INVENTORY = {*FIGURES, *TABLES, *MOVIES}

@@ -31,7 +31,8 @@ def test_a_record_keeps_numbers_figures_time_and_memory(tmp_path):
     assert stored["metrics"] == {"a": 0.5, "b": None}
     assert stored["manifest"] == [{
         "id": "fig1", "kind": "figure", "file": "figures/fig1.png", "notebook": "1_toy_rgb_benchmark",
-        "panels": ["a", "b"], "source": "toy", "caption": CAPTIONS["fig1"].caption, "alt": CAPTIONS["fig1"].alt}]
+        "panels": ["a", "b"], "source": "toy", "caption": CAPTIONS["fig1"].caption,
+        "alt": CAPTIONS["fig1"].alt}]
     assert stored["seconds"] > 0 and stored["peak_memory_GiB"] > 0.01
 
 
@@ -62,7 +63,8 @@ def test_a_figure_is_shown_above_its_caption_with_its_source(tmp_path, shown):
 def test_a_movie_is_a_picture_that_links_to_its_file(tmp_path, shown):
     record = opened(tmp_path)
     path = record.build.movies / "s1.mp4"
-    write_movie(path, (bytes([shade] * (1280 * 720 * 4)) for shade in (0, 250, 250, 250, 0)), 5, fps=25, progress=False)
+    frames = (bytes([shade] * (1280 * 720 * 4)) for shade in (0, 250, 250, 250, 0))
+    write_movie(path, frames, 5, fps=25, progress=False)
     record.movie("movieS1", path, ["DL 1", "DL 2"], "toy")
     html, caption = shown
     assert '<a href="../movies/s1.mp4"><img alt="' + CAPTIONS["movieS1"].alt in html.data

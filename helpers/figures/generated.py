@@ -136,7 +136,10 @@ def figure_5(
     figure = page_figure((1.6 + _taller(dl, orientation)) * rows, PAGE if len(channels) > 1 else 0.75 * PAGE)
     blocks = figure.subfigures(1, 2, wspace=0.03)
     drawn = [
-        draw_sweep(block, voltage_V, sweep.first(3), letters=letters, channels=channels, orientation=orientation)
+        draw_sweep(
+            block, voltage_V, sweep.first(3),
+            letters=letters, channels=channels, orientation=orientation,
+        )
         for block, sweep, letters in zip(blocks, (dl, vae), ("abc", "def"), strict=True)
     ]
     for columns in zip(*(axes.T[1:] for axes in drawn), strict=True):
