@@ -31,12 +31,14 @@ SNAKEMAKE = .venv/bin/python -m snakemake --cores $(CORES) --nolock --rerun-inco
 	--quiet host reason \
 	--config "profile=$$PROFILE" "data=$$DATA" "seed=$$SEED" "weights=$$WEIGHTS" "cycle=$$CYCLE" $(if $(PAINTING),"painting=$$PAINTING")
 
-.PHONY: help figures sweep test render bench lab clean
+.PHONY: help figures sweep test site render bench lab clean
 
 help:
 	@echo "make figures   figures, table, movies and numbers, in build/<profile>/seed<seed>/"
 	@echo "make sweep     seeds, controls and settings of sweep.yml, in build/<profile>/sweep/"
 	@echo "make test      all tests"
+	@echo "make site      make figures, then pages to open without a server, in"
+	@echo "               build/<profile>/seed<seed>/site/"
 	@echo "make render    make figures, then put the executed notebooks into notebooks/ and the"
 	@echo "               numbers of a measured run into data/reference/ and README.md"
 	@echo "make bench     speed, memory and how they grow, in build/bench/ (40 minutes)"
@@ -64,6 +66,9 @@ sweep: $(INSTALLED)
 
 test: $(INSTALLED)
 	@.venv/bin/python -m pytest
+
+site: figures
+	@.venv/bin/python -m helpers.site "build/$$PROFILE/seed$$SEED"
 
 render: figures
 	@.venv/bin/python -m helpers.render "build/$$PROFILE/seed$$SEED"
