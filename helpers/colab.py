@@ -42,9 +42,11 @@ NEEDS = {
 
 
 def installed() -> dict[str, str]:
-    """Version of every package there is, by normalised name."""
+    """Version of every package that an import finds, by normalised name."""
     importlib.invalidate_caches()
-    return {canonicalize_name(found.name): found.version for found in distributions() if found.name}
+    found = [package for package in distributions() if package.name]
+    # Of a package that lies in several folders, the first on the path counts.
+    return {canonicalize_name(package.name): package.version for package in reversed(found)}
 
 
 def lacking(requirements: Path = ROOT / "requirements.txt") -> list[Requirement]:

@@ -170,9 +170,13 @@ class Machine:
         subprocess.run([sys.executable, "-m", "venv", folder / "env"], check=True)
         self.run("-m", "pip", "install", "-q", "numpy==2.1", "pooch==1.8")
         site = next(folder.glob("env/lib/*/site-packages"))
-        system = site / "devscripts.dist-info"
-        system.mkdir()
-        (system / "METADATA").write_text("Metadata-Version: 2.1\nName: devscripts\nVersion: 2.2ubuntu1\n")
+        # Behind them, packages of the operating system: another NumPy, a version that is none.
+        for package in ("numpy 1.0", "devscripts 2.2ubuntu1"):
+            name, version = package.split()
+            info = folder / f"system/{name}.dist-info"
+            info.mkdir(parents=True)
+            (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+        (site / "system.pth").write_text(f"{folder}/system\n")
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess:
         environment = os.environ | {"PYTHONPATH": f"{ROOT}:{self.folder}/path", "PIP_NO_INDEX": "1",
@@ -379,6 +383,8 @@ def test_every_notebook_runs_alone_and_leaves_packages_as_they_are(path, base, f
     results = tmp_path / "content/companion/build/smoke/seed0/results"
     assert {file.stem for file in results.glob("[0-9]*.json")} == {*colab.NEEDS[path.stem], path.stem}
     assert printed.count("has to run first") == len(colab.NEEDS[path.stem])
+    for executed in results.parent.glob("notebooks/*.ipynb"):
+        assert "Adding" not in executed.read_text()
     after = packages(fresh)
     assert {name for name in before if after[name] != before[name]} == {"pooch"}
     assert {name: before[name].rpartition(".")[0] for name in ("tensorflow", "keras", "numpy")} == \
