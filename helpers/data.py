@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import h5py
@@ -29,6 +29,7 @@ from helpers.formats import (
     resonance_lag_steps,
     sha256_of,
 )
+from helpers.loops import SLOPE_STEPS
 from helpers.paths import atomic
 
 __all__ = [
@@ -151,6 +152,7 @@ def load_scan(path: Path | str, choice: Choice | None = None, cleaning: Cleaning
                         "or use DATA=twin for simulated loops")
     loops = read(path, choice)
     _check_shapes(loops, path)
+    loops = _without_repeated_end(loops)
     _check_drive(loops.voltage_V, path)
     channels = {"piezoresponse": loops.piezoresponse}
     if loops.resonance_kHz is not None:
@@ -198,10 +200,24 @@ def _check_values(name: str, values: np.ndarray, path: Path) -> None:
 
 def _check_drive(voltage_V: np.ndarray, path: Path) -> None:
     _check_values("voltage", voltage_V, path)
-    slope = np.sign(np.diff(voltage_V))
-    if (slope == 0).any() or np.count_nonzero(np.diff(slope)) > 2:
-        raise DataError(f"{path}: `voltage` is not one triangular sweep: expected steps that "
-                        "rise or fall with at most two turning points; choose one cycle")
+    rising = np.diff(voltage_V, append=voltage_V[:1])
+    turns = np.count_nonzero((rising > 0) != np.roll(rising > 0, 1))
+    if (rising == 0).any() or turns != 2 or min((rising > 0).sum(), (rising < 0).sum()) < SLOPE_STEPS:
+        raise DataError(f"{path}: `voltage` is not one triangular sweep: expected {SLOPE_STEPS} or more rising and "
+                        f"{SLOPE_STEPS} or more falling steps, each voltage once on either branch, that lead back "
+                        "to the first; choose one cycle and leave out repeated points")
+
+
+def _without_repeated_end(loops: Loops) -> Loops:
+    """Loops whose last step leads to the first: one at the same voltage would count it twice."""
+    voltage_V = np.asarray(loops.voltage_V, float)
+    steps = np.abs(np.diff(voltage_V))
+    if len(voltage_V) < 2 or not np.abs(voltage_V[-1] - voltage_V[0]) < 0.01 * np.median(steps):
+        return loops
+    resonance_kHz = None if loops.resonance_kHz is None else loops.resonance_kHz[..., :-1]
+    note = f"the last step repeats the first, at {voltage_V[0]:+.2f} V, and is left out"
+    return replace(loops, piezoresponse=loops.piezoresponse[..., :-1], resonance_kHz=resonance_kHz,
+                   voltage_V=voltage_V[:-1], notes=(*loops.notes, note))
 
 
 def inspect(path: Path | str) -> str:

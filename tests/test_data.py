@@ -26,6 +26,7 @@ from helpers.data import (
     unstack_channels,
 )
 from helpers.linear import pca_errors
+from helpers.loops import loop_features
 from helpers.paths import ROOT
 
 
@@ -80,6 +81,8 @@ def nan_in(values):
     ("voltage", lambda x: x[None], "do not fit together"),
     ("voltage", lambda x: np.where(x == x[5], x[4], x), "not one triangular sweep"),
     ("voltage", lambda x: np.random.default_rng(0).permutation(x), "not one triangular sweep"),
+    ("voltage", lambda x: np.linspace(-5, 5, 96), "not one triangular sweep"),
+    ("voltage", lambda x: np.concatenate([x[::2], x[::2]]), "not one triangular sweep"),
     ("piezoresponse", lambda x: x.astype("S5"), "is not an array of real numbers"),
 ])
 def test_what_cannot_be_loops_is_refused_by_name(stored, name, change, message):
@@ -114,6 +117,21 @@ def test_unusable_pixels_are_named_stored_and_kept_out_of_the_scaling(scan, stor
     np.testing.assert_allclose(scaler.mean_, scan.spectra[kept].mean(axis=(0, 1)))
     save_scan(holed, tmp_path / "again.h5")
     np.testing.assert_array_equal(load_scan(tmp_path / "again.h5").unusable, holed.unusable)
+
+
+@pytest.mark.parametrize("start", [0, 24, 30, 72])
+def test_a_repeated_end_point_is_left_out_and_said(scan, start, tmp_path):
+    turned = {name: np.roll(values, -start, axis=-1) for name, values in (
+        ("piezoresponse", scan.piezoresponse), ("resonance", scan.resonance_kHz), ("voltage", scan.voltage_V))}
+    np.savez(tmp_path / "open.npz", **turned)
+    np.savez(tmp_path / "closed.npz", **{name: np.concatenate([values, values[..., :1]], axis=-1)
+                                         for name, values in turned.items()})
+    once, twice = load_scan(tmp_path / "open.npz"), load_scan(tmp_path / "closed.npz")
+    for name in ("piezoresponse", "resonance_kHz", "voltage_V"):
+        np.testing.assert_array_equal(getattr(twice, name), getattr(once, name))
+    said = [note for note in twice.notes if "repeats the first" in note]
+    assert len(said) == 1 and not any("repeats" in note for note in once.notes)
+    loop_features(twice.piezoresponse.reshape(120, 96), None, twice.voltage_V)
 
 
 def test_a_missing_dataset_is_named(stored):
@@ -203,7 +221,7 @@ print(after - before, *scan.shape, scan.notes[1])
 
 def test_a_scan_too_large_for_memory_is_thinned_while_it_is_read(tmp_path):
     """900 × 1000 pixels, 346 MB; one pixel in 16, 22 MB, is used."""
-    voltage_V = np.linspace(-5, 5, 48)
+    voltage_V = 5 * np.cos(2 * np.pi * np.arange(48) / 48 + 0.1)
     with h5py.File(tmp_path / "large.h5", "w") as file:
         loops = file.create_dataset("piezoresponse", (900, 1000, 48), "float64")
         for row in range(900):

@@ -16,8 +16,8 @@ import numpy as np
 
 STORED = Path(__file__).parent / "pyusid.h5"
 FIELDS = ("Amplitude [V]", "Frequency [Hz]", "Quality Factor", "Phase [rad]", "R2 Criterion")
-ROWS, COLUMNS, CYCLES, STEPS, BINS = 2, 3, 2, 8, 14
-VOLTAGE_V = 10 * np.array([0.0, 0.5, 1.0, 0.5, 0.0, -0.5, -1.0, -0.5])
+ROWS, COLUMNS, CYCLES, STEPS, BINS = 2, 3, 2, 12, 10
+VOLTAGE_V = 10 * np.array([0, 1, 2, 3, 2, 1, 0, -1, -2, -3, -2, -1]) / 3
 FREQUENCY_HZ = np.linspace(300e3, 340e3, BINS)
 PHASE = 0.6  # of the electronics, rad
 
