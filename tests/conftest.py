@@ -10,7 +10,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+from helpers import twin
 
 ROOT = Path(__file__).resolve().parent.parent
 COPIED = ["Snakefile", "Makefile", "requirements.txt", "helpers/__init__.py", "helpers/paths.py",
@@ -137,3 +140,41 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Tree:
                           JUPYTER_PREFER_ENV_PATH="0")
     assert done.returncode == 0, done.stdout
     return tree
+
+
+def make_figures(tree: Path, data: Path | str) -> Path:
+    """Run the real workflow in a copy of the repository; returns the build folder."""
+    command = [sys.executable, "-m", "snakemake", "--cores", "2", "--nolock", "--rerun-incomplete",
+               "--config", "profile=smoke", f"data={data}"]
+    environment = {**os.environ, "TQDM_DISABLE": "1"}
+    done = subprocess.run(command, cwd=tree, env=environment, text=True, timeout=1800, check=False,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    assert done.returncode == 0, done.stdout[-4000:]
+    return tree / "build/smoke/seed0"
+
+
+@pytest.fixture(scope="session")
+def twin_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """All real notebooks on the twin, smoke profile."""
+    tree = tmp_path_factory.mktemp("tree")
+    for name in ("helpers", "notebooks"):
+        shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("Snakefile", "sweep.yml"):
+        shutil.copy(ROOT / name, tree)
+    return make_figures(tree, "twin")
+
+
+@pytest.fixture(scope="session")
+def own_run(twin_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run on a reader's file: 20 × 31 pixels, 48 steps from 0 V upwards, one channel, holes.
+
+    It goes on from a copy of the other run, so that no toy network is trained again.
+    """
+    tree = tmp_path_factory.mktemp("own") / "tree"
+    shutil.copytree(twin_run.parents[2], tree)
+    made = twin.simulate(3, (20, 31))
+    loops = 1e6 * np.roll(made.piezoresponse, 24, axis=-1)[..., ::2]
+    loops[3, 4] = np.nan
+    loops[10, 20, 5] = np.nan
+    np.savez(tree / "own.npz", loops=loops, voltage=np.roll(made.voltage_V, 24)[::2])
+    return make_figures(tree, tree / "own.npz")

@@ -1,10 +1,6 @@
 """All real notebooks on the smoke profile, through the real Snakefile: with the twin, then with an own scan."""
 
 import json
-import os
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import h5py
@@ -14,7 +10,6 @@ import pytest
 from matplotlib.image import imread
 from test_inventory import missing_parts
 
-from helpers import twin
 from helpers.render import LARGEST_MIB, is_current
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -29,40 +24,13 @@ beps.vae.seconds beps.source run.seconds movies.seconds_per_frame paper.toy.vae.
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    tree = tmp_path_factory.mktemp("tree")
-    for name in ("helpers", "notebooks"):
-        shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("Snakefile", "sweep.yml"):
-        shutil.copy(ROOT / name, tree)
-    return make_figures(tree, "twin")
-
-
-def make_figures(tree, data):
-    """Run the workflow on `data`; returns the build folder."""
-    command = [sys.executable, "-m", "snakemake", "--cores", "2", "--nolock", "--rerun-incomplete",
-               "--config", "profile=smoke", f"data={data}"]
-    environment = {**os.environ, "TQDM_DISABLE": "1"}
-    done = subprocess.run(command, cwd=tree, env=environment, text=True, timeout=1800, check=False,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    assert done.returncode == 0, done.stdout[-4000:]
-    return tree / "build/smoke/seed0"
+def folder(twin_run):
+    return twin_run
 
 
 @pytest.fixture(scope="module")
-def own(folder, tmp_path_factory):
-    """A run on a reader's file: 20 × 31 pixels, 48 steps from 0 V upwards, one channel, holes.
-
-    It goes on from a copy of the other run, so that no toy network is trained again.
-    """
-    tree = tmp_path_factory.mktemp("own") / "tree"
-    shutil.copytree(folder.parents[2], tree)
-    made = twin.simulate(3, (20, 31))
-    loops = 1e6 * np.roll(made.piezoresponse, 24, axis=-1)[..., ::2]
-    loops[3, 4] = np.nan
-    loops[10, 20, 5] = np.nan
-    np.savez(tree / "own.npz", loops=loops, voltage=np.roll(made.voltage_V, 24)[::2])
-    return make_figures(tree, tree / "own.npz")
+def own(own_run):
+    return own_run
 
 
 @pytest.fixture(scope="module")
