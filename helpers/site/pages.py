@@ -8,6 +8,7 @@ import shutil
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from bokeh.document import Document
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -82,12 +83,19 @@ def build_site(folder: Path) -> Path:
     FileNotFoundError
         If the run is not finished.
     """
-    run, site, fresh = Run(folder), folder / "site", folder / ".site"
-    shutil.rmtree(fresh, ignore_errors=True)
+    site = folder / "site"
+    with TemporaryDirectory(dir=folder, prefix=".site-") as scratch:
+        _write_pages(Run(folder), Path(scratch, "site"))
+        shutil.rmtree(site, ignore_errors=True)
+        Path(scratch, "site").rename(site)
+    return site / "index.html"
+
+
+def _write_pages(run: Run, target: Path) -> None:
     for name in ("figures", "movies", "notebooks"):
-        (fresh / name).mkdir(parents=True)
-    _copy(run, fresh)
-    pages = Pages(run, fresh)
+        (target / name).mkdir(parents=True)
+    pages = Pages(run, target)
+    _copy(run, target)
     pages.write("index.html", story=STORY)
     pages.write("figures.html", rows=run.read("results/table1.json"))
     pages.write("movies.html")
@@ -97,9 +105,6 @@ def build_site(folder: Path) -> Path:
     pages.write("notebooks.html", notebooks={name: title for name, (title, _) in bodies.items()})
     for name, (title, body) in bodies.items():
         pages.write(f"notebooks/{name}.html", template="notebook.html", title=title, body=Markup(body))
-    shutil.rmtree(site, ignore_errors=True)
-    fresh.rename(site)
-    return site / "index.html"
 
 
 class Pages:
