@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 KEPT, MISSING, OUT_OF_RANGE, OUTLIER = range(4)
+SUSPECT_SD = 20  # standard deviations of the noise
 RULES = {MISSING: "missing", OUT_OF_RANGE: "out of range", OUTLIER: "outliers"}
 
 
@@ -184,6 +185,22 @@ def pixel_noise(cube: np.ndarray) -> np.ndarray:
     """
     noise = np.median(np.abs(np.diff(cube, 2, axis=-1)), axis=-1) / 0.6745 / np.sqrt(6)
     return np.maximum(noise, np.median(noise))
+
+
+def remaining_outliers(channels: Mapping[str, np.ndarray], voltage_V: np.ndarray) -> list[str]:
+    """A sentence for each channel with points more than SUSPECT_SD standard deviations of the noise off.
+
+    Parameters
+    ----------
+    channels : mapping of str to ndarray, shape (rows, columns, steps)
+        Finite values.
+    voltage_V : ndarray, shape (steps,)
+    """
+    closed = _closes(voltage_V)
+    counts = {name: int((outlier_excess(cube, closed) > SUSPECT_SD * pixel_noise(cube)[..., None]).sum())
+              for name, cube in channels.items()}
+    return [f"points of {name} more than {SUSPECT_SD} standard deviations of the noise off their neighbours: {count}, "
+            "left as they are (`outlier_sd` repairs them)" for name, count in counts.items() if count]
 
 
 def _beyond_repair(bad: np.ndarray, rules: Cleaning, closed: bool) -> np.ndarray:

@@ -16,7 +16,7 @@ import numpy as np
 from sklearn.preprocessing import StandardScaler
 
 from helpers import twin
-from helpers.cleaning import Cleaning, Report, clean
+from helpers.cleaning import Cleaning, Report, clean, remaining_outliers
 from helpers.formats import (
     EXPECTED,
     PUBLISHED_DOIS,
@@ -166,6 +166,7 @@ def load_scan(path: Path | str, choice: Choice | None = None, cleaning: Cleaning
     unusable = report.unusable if loops.unusable is None else report.unusable | loops.unusable
     origin = {"kind": "measured", "path": str(path)} | loops.origin
     notes = [*loops.notes, *(f"the file has no {name}" for name in loops.missing)]
+    notes += remaining_outliers(channels, loops.voltage_V)
     if report.map.any() or not any(note.startswith("Cleaning") for note in notes):
         notes.append(str(report))
     return Scan(

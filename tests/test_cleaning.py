@@ -15,6 +15,7 @@ from helpers.cleaning import (
     interpolated,
     outlier_excess,
     pixel_noise,
+    remaining_outliers,
 )
 from helpers.twin import simulate
 
@@ -97,6 +98,14 @@ def test_every_excursion_of_twenty_deviations_is_found_and_nothing_else():
     cleaned, report = clean({"resonance_kHz": cube}, voltage_V, Cleaning(outlier_sd=10))
     np.testing.assert_array_equal(report.flags["resonance_kHz"] == OUTLIER, wrong)
     assert np.abs(cleaned["resonance_kHz"] - smooth).max() < 0.4
+
+
+def test_outliers_left_in_are_counted(twin):
+    damaged = channels(twin)
+    before = remaining_outliers({"piezoresponse": damaged["piezoresponse"]}, twin.voltage_V)
+    damaged["piezoresponse"][[1, 2, 5], [3, 4, 0], [50, 51, 95]] += 1e-3
+    said = remaining_outliers({"piezoresponse": damaged["piezoresponse"]}, twin.voltage_V)
+    assert before == [] and len(said) == 1 and "off their neighbours: 3, left" in said[0]
 
 
 def test_sharp_switching_is_no_outlier():
