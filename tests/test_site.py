@@ -98,7 +98,8 @@ def test_page_loads_nothing_from_elsewhere_and_its_links_lead_somewhere(site, na
 @pytest.mark.parametrize("name", FILES)
 def test_page_is_light_says_that_its_loops_are_simulated_and_describes_its_pictures(site, name):
     page = Links(site / name)
-    files = {(site / name).parent / url for url in page.loaded if not url.startswith("data:") and ".mp4" not in url}
+    files = {(site / name).parent / url for url in page.loaded if not url.startswith("data:")}
+    files = {path for path in files if path.suffix != ".mp4"}
     weight = (site / name).stat().st_size + sum(path.stat().st_size for path in files)
     assert weight / 2**20 <= LARGEST_PAGE_MIB
     assert TWIN_LABEL in (site / name).read_text().lower()
@@ -204,7 +205,8 @@ def test_linear_models_on_the_page_write_out_the_loops_of_the_results(twin_run):
     run, expected = explored(twin_run, "smoke"), expected_loops(twin_run)
     assert run.stride == 1
     for name, model in run.linear.items():
-        np.testing.assert_allclose(np.tensordot(model.codes, model.atoms, 1) + model.offset, expected[name], rtol=1e-5)
+        written = np.tensordot(model.codes, model.atoms, 1) + model.offset
+        np.testing.assert_allclose(written, expected[name], rtol=1e-5, atol=1e-9)
     error = np.square((run.measured - expected["PCA"]) / run.deviation).mean()
     assert error == pytest.approx(json.loads((twin_run / "metrics.json").read_text())["beps.pca5.mse"])
 
@@ -348,7 +350,8 @@ def test_text_and_lines_stand_out_in_light_and_dark(browser, site, scheme):
         const page = Bokeh.documents[0], css = (query) => getComputedStyle(document.querySelector(query))
         const plot = page.get_model_by_name('loop0')
         return {page: css('body').backgroundColor,
-                texts: [css('body').color, css('a').color, css('footer').color, plot.below[0].axis_label_text_color],
+                texts: [css('body').color, css('a').color, css('footer').color,
+                        plot.below[0].axis_label_text_color],
                 lines: plot.renderers.map((line) => line.glyph.line_color.value ?? line.glyph.line_color)}""")
     ground = luminance(colours["page"])
     assert (ground > 0.5) == (scheme == "light")
@@ -364,7 +367,8 @@ def test_text_and_lines_stand_out_in_light_and_dark(browser, site, scheme):
 
 SHOWN = """
     const page = Bokeh.documents[0], source = page.get_model_by_name(arguments[0]).renderers[0].data_source
-    return Object.fromEntries(Object.entries(source.data).map(([name, values]) => [name, Array.from(values)]))"""
+    const columns = Object.entries(source.data)
+    return Object.fromEntries(columns.map(([name, values]) => [name, Array.from(values)]))"""
 HANDLE = """
     const find = (node) => {
       if (!node) return null
@@ -441,7 +445,8 @@ def test_a_click_on_an_unusable_pixel_says_so_and_draws_nothing(browser, own_run
     assert_loops_of(browser, own_run, 12, 7)
     click_pixel(browser, own_run, 3, 4)
     assert np.isnan(shown_loops(browser)["DL_0"]).all()
-    assert "No usable loop" in browser.execute_script("return Bokeh.documents[0].get_model_by_name('readout').text")
+    said = browser.execute_script("return Bokeh.documents[0].get_model_by_name('readout').text")
+    assert "No usable loop" in said
 
 
 def test_arrow_keys_and_sliders_choose_pixels(browser, twin_run, site):
@@ -464,7 +469,8 @@ def test_the_chosen_map_is_that_of_the_results(browser, twin_run, site):
     scan = load_scan(twin_run / "results/scan.h5")
     laid = grid(scan.shape, replace(orientation_of(scan), crop=0.0))
     drawn = np.array(drawn_map(browser, "map", 0), float)
-    np.testing.assert_allclose(drawn, np.where(laid.pixel >= 0, codes[laid.pixel], np.nan).ravel(), rtol=1e-5, atol=1e-6)
+    wanted = np.where(laid.pixel >= 0, codes[laid.pixel], np.nan).ravel()
+    np.testing.assert_allclose(drawn, wanted, rtol=1e-5, atol=1e-6)
 
 
 def drawn_map(browser, plot: str, index: int) -> list[float]:

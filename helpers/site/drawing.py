@@ -1,4 +1,4 @@
-"""Parts that the interactive pages share: plots in the house colours, maps, and scripts beside this module."""
+"""Parts that the interactive pages share: plots in the house colours, maps, scripts of this folder."""
 
 from __future__ import annotations
 
@@ -57,8 +57,9 @@ def signed_colours(half: float) -> LinearColorMapper:
 
 
 def colour_bar(label: str = "", half: float = 0.0) -> Div:
-    """A bar of the colours of signed values, its ends and its quantity below; scripts may write these anew."""
-    bar = f'<span style="display: block; height: 10px; background: linear-gradient(to right, {", ".join(PALETTE[::16])})">'
+    """A bar of the colours of signed values, above its ends and its quantity, which scripts may change."""
+    shades = f"linear-gradient(to right, {', '.join(PALETTE[::15])})"
+    bar = f'<span style="display: block; height: 10px; background: {shades}">'
     ends = "".join(f"<span>{text}</span>" for text in (f"−{half:.3g}", label, f"{half:.3g}"))
     ends = f'<span style="display: flex; justify-content: space-between">{ends}</span>'
     return Div(text=f"{bar}</span>{ends}", **WIDE | {"stylesheets": [".bk-clearfix { width: 100%; }"]})
@@ -68,7 +69,8 @@ def map_plot(grid: Grid, pitch: float, places: Sequence[tuple[float, float]], **
     """A plot for maps with their lower left corners at `places`; its axes count `pitch` a pixel."""
     width = max(x for x, _ in places) + pitch * grid.width
     height = settings.pop("height", max(y for _, y in places) + pitch * grid.height)
-    made = plot(x_range=(0, width), y_range=(0, height), aspect_ratio=width / height, min_border=0, **settings)
+    made = plot(x_range=(0, width), y_range=(0, height), aspect_ratio=width / height, min_border=0,
+                **settings)
     made.axis.visible = False
     made.grid.visible = False
     return made
@@ -82,7 +84,8 @@ def draw_maps(made: figure, grid: Grid, pitch: float, places: Sequence[tuple[flo
     ground = np.where(grid.pixel >= 0, 1.0, np.nan).astype(np.float32)
     made.image([ground] * len(places), **corners, **size,
                color_mapper=LinearColorMapper([GREY], low=0, high=1, nan_color=CLEAR))
-    source = ColumnDataSource({"values": [np.full(grid.pixel.shape, np.nan, np.float32) for _ in places]} | corners)
+    empty = [np.full(grid.pixel.shape, np.nan, np.float32) for _ in places]
+    source = ColumnDataSource({"values": empty} | corners)
     made.image("values", x="x", y="y", **size, source=source, color_mapper=colours)
     return source
 

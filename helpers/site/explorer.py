@@ -13,8 +13,10 @@ import numpy as np
 from bokeh.document import Document
 from bokeh.models import (
     ColumnDataSource,
+    CustomJS,
     Div,
     Legend,
+    LinearColorMapper,
     MetricLength,
     Range1d,
     ScaleBar,
@@ -47,8 +49,8 @@ GENERATED = {"generated": DATA}
 def explorer(run: Explored, document: Document) -> dict[str, UIElement]:
     """Parts of the explorer by the names of their places on the page; `document` fills them when it is shown.
 
-    They are ``map``, ``colours``, ``embedding``, ``row``, ``column``, ``readout``, ``sweep``, ``swept`` and, for each
-    channel i of the loops, ``loop<i>`` and ``generated<i>``.
+    They are ``map``, ``colours``, ``embedding``, ``row``, ``column``, ``readout``, ``sweep``, ``swept`` and,
+    for each channel i of the loops, ``loop<i>`` and ``generated<i>``.
     """
     rows, columns = (Slider(start=0, end=run.stride * (n - 1), step=run.stride, value=run.stride * (n // 2),
                             title=name.capitalize(), name=name, **WIDE)
@@ -71,7 +73,8 @@ def _lines(run: Explored, names: Mapping[str, str]) -> ColumnDataSource:
 
 
 def _loop_plot(run: Explored, index: int, lines: ColumnDataSource, colours: Mapping[str, str]) -> figure:
-    made = plot(height=270, x_axis_label="Voltage (V)", y_axis_label=run.channels[index].label.replace("\n", " "))
+    label = run.channels[index].label.replace("\n", " ")
+    made = plot(height=270, x_axis_label="Voltage (V)", y_axis_label=label)
     if len(colours) > 1:
         made.add_layout(Legend(orientation="horizontal", click_policy="hide", spacing=10, padding=2, margin=0,
                                background_fill_color=None, border_line_color=None), "above")
@@ -101,16 +104,18 @@ def _map(run: Explored, document: Document, parts: Mapping[str, UIElement],
     x, y = (pitch * place for place in laid.centres(run.usable.size))
     place = ColumnDataSource({"x": [], "y": []})
     for colour, width in (("black", 4), ("white", 2)):
-        made.scatter("x", "y", source=place, marker="square", size=11, fill_color=None, line_color=colour, line_width=width)
+        made.scatter("x", "y", source=place, marker="square", size=11, fill_color=None,
+                     line_color=colour, line_width=width)
     bar = colour_bar()
     if orientation_of(run.scan).size_um:
-        made.add_layout(ScaleBar(range=made.x_range, unit="µm", dimensional=MetricLength(), location="bottom_left"))
+        made.add_layout(ScaleBar(range=made.x_range, unit="µm", dimensional=MetricLength(),
+                                 location="bottom_left"))
     select = _embeddings(run)
     shown = _map_script(run, laid, select, image, colours, bar)
     moved = _pixel_script(run, parts, lines, place, x, y)
-    made.js_on_event("tap", script("choose.mjs", row=parts["row"], column=parts["column"], cells=laid.pixel.ravel(),
-                                   cell=pitch / laid.cells, width=laid.pixel.shape[1], stride=run.stride,
-                                   columns=run.shape[1]))
+    made.js_on_event("tap", script(
+        "choose.mjs", row=parts["row"], column=parts["column"], cells=laid.pixel.ravel(),
+        cell=pitch / laid.cells, width=laid.pixel.shape[1], stride=run.stride, columns=run.shape[1]))
     select.js_on_change("value", shown)
     for slider in (parts["row"], parts["column"]):
         slider.js_on_change("value", moved)
@@ -126,14 +131,17 @@ def _embeddings(run: Explored) -> Select:
     return Select(title="Map", options=options, value="0", **WIDE)
 
 
-def _map_script(run: Explored, laid: Grid, select: Select, image: ColumnDataSource, colours, bar: Div):
+def _map_script(run: Explored, laid: Grid, select: Select, image: ColumnDataSource,
+                colours: LinearColorMapper, bar: Div) -> CustomJS:
     maps = np.concatenate(list(run.maps.values())).astype(np.float32)
     quantities = [QUANTITIES.get(model, "score") for model, names in run.names.items() for _ in names]
     return script("map.mjs", select=select, image=image, colours=colours, bar=bar, cells=laid.pixel.ravel(),
-                  maps=maps.ravel(), halves=[signed_norm(values).vmax for values in maps], quantities=quantities)
+                  maps=maps.ravel(), halves=[signed_norm(values).vmax for values in maps],
+                  quantities=quantities)
 
 
-def _pixel_script(run: Explored, parts: Mapping[str, UIElement], lines: ColumnDataSource, place: ColumnDataSource, x, y):
+def _pixel_script(run: Explored, parts: Mapping[str, UIElement], lines: ColumnDataSource,
+                  place: ColumnDataSource, x: np.ndarray, y: np.ndarray) -> CustomJS:
     cubes = {}
     for name, spectra in (("measured", run.measured), ("vae", run.vae)):
         values, scale, zero = packed(spectra)
@@ -141,9 +149,9 @@ def _pixel_script(run: Explored, parts: Mapping[str, UIElement], lines: ColumnDa
     models = list(run.linear.values())
     starts = np.cumsum([0, *(len(model.atoms) for model in models)])
     return script(
-        "pixel.mjs", row=parts["row"], column=parts["column"], readout=parts["readout"], lines=lines, place=place,
-        stride=run.stride, columns=run.shape[1], usable=run.usable.astype(np.uint8), x=x, y=y, **cubes,
-        steps=run.measured.shape[1], channels=len(run.channels), deviation=list(run.deviation),
+        "pixel.mjs", row=parts["row"], column=parts["column"], readout=parts["readout"], lines=lines,
+        place=place, stride=run.stride, columns=run.shape[1], usable=run.usable.astype(np.uint8), x=x, y=y,
+        **cubes, steps=run.measured.shape[1], channels=len(run.channels), deviation=list(run.deviation),
         names=list(run.linear), starts=starts.tolist(),
         codes=np.concatenate([model.codes.T.ravel() for model in models]).astype(np.float32),
         atoms=np.concatenate([model.atoms.ravel() for model in models]).astype(np.float32),
@@ -156,13 +164,14 @@ def _sweep(run: Explored, document: Document, select: Select, lines: ColumnDataS
     values = np.concatenate([values for values, _ in run.swept.values()])
     generated, scale, zero = packed(np.concatenate([loops for _, loops in run.swept.values()]))
     count = values.shape[1]
-    slider = Slider(start=0, end=count - 1, value=count // 2, step=1, title="Step of the sweep", show_value=False,
-                    **WIDE)
+    slider = Slider(start=0, end=count - 1, value=count // 2, step=1, title="Step of the sweep",
+                    show_value=False, **WIDE)
     note = Div(**WIDE)
     swept = script("sweep.mjs", select=select, sweep=slider, lines=lines, note=note, values=values.ravel(),
                    generated=generated.ravel(), scale=list(scale), zero=list(zero), steps=generated.shape[2],
-                   channels=len(run.channels), labels=[name for names in run.names.values() for name in names],
-                   count=count, ranges=[part.y_range for part in plots])
+                   channels=len(run.channels), count=count,
+                   labels=[name for names in run.names.values() for name in names],
+                   ranges=[part.y_range for part in plots])
     slider.js_on_change("value", swept)
     select.js_on_change("value", swept)
     document.js_on_event("document_ready", swept)

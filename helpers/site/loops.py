@@ -115,8 +115,9 @@ def explored(folder: Path, profile: str) -> Explored:
              "PCA": pca.transform(stack_channels(spectra))}
     swept = {"β-VAE": (sweeps["beps_values"], sweeps["beps_sweep"]),
              "DL": (linear["beps_values"], linear["beps_sweep"]),
-             "PCA": generate_sweeps(codes["PCA"][scan.usable], list(range(pca.n_components_)),
-                                    lambda z: unstack_channels(pca.inverse_transform(z), len(channels)), SWEPT_VALUES)}
+             "PCA": generate_sweeps(
+                 codes["PCA"][scan.usable], list(range(pca.n_components_)),
+                 lambda z: unstack_channels(pca.inverse_transform(z), len(channels)), SWEPT_VALUES)}
     return Explored(
         scan, channels, scaler.scale_ * units.scale, stride, chosen.shape, scan.usable[pixels],
         (scan.spectra * units.scale)[pixels], units.of(vae["reconstructed"][pixels]),

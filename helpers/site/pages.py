@@ -71,7 +71,8 @@ def _described(entry: dict, folder: Path) -> dict:
             "drawn": PLACES[entry["source"]]}
     if entry["kind"] == "figure":
         with Image.open(path) as image:
-            more |= dict(zip(("width", "height"), (round(n * SHOWN_DPI / FILE_DPI) for n in image.size), strict=True))
+            width, height = (round(n * SHOWN_DPI / FILE_DPI) for n in image.size)
+        more |= {"width": width, "height": height}
     return entry | more
 
 
@@ -112,16 +113,19 @@ class Pages:
 
     def __init__(self, run: Run, target: Path):
         self.target = target
-        self.environment = Environment(loader=PackageLoader("helpers.site"), autoescape=True, undefined=StrictUndefined,
-                                       trim_blocks=True, lstrip_blocks=True)
+        self.environment = Environment(
+            loader=PackageLoader("helpers.site"), autoescape=True, undefined=StrictUndefined,
+            trim_blocks=True, lstrip_blocks=True)
         self.environment.filters |= {"number": number, "marked": _marked}
         facts = run.read("run.json")
-        self.environment.globals |= {"entries": run.entries, "metrics": run.read("metrics.json"), "run": facts,
-                                     "simulated": TWIN_LABEL if facts["data"]["source"] == "twin" else ""}
+        self.environment.globals |= {
+            "entries": run.entries, "metrics": run.read("metrics.json"), "run": facts,
+            "simulated": TWIN_LABEL if facts["data"]["source"] == "twin" else ""}
 
     def write(self, name: str, template: str = "", **values) -> None:
         """Render the template of that name; links of pages in a folder lead up through ``root``."""
-        text = self.environment.get_template(template or name).render(page=name, root="../" * name.count("/"), **values)
+        found = self.environment.get_template(template or name)
+        text = found.render(page=name, root="../" * name.count("/"), **values)
         (self.target / name).write_text(text, encoding="utf-8")
 
 
@@ -144,8 +148,9 @@ def _copy(run: Run, target: Path) -> None:
         elif entry["kind"] == "movie":
             shutil.copy(source, target / "movies")
             (target / f"movies/{source.stem}.jpg").write_bytes(poster(source))
-    code = [f"@media (prefers-color-scheme: {scheme}) {{ {HtmlFormatter(style=style).get_style_defs('.highlight')} }}"
-            for scheme, style in (("light", "friendly"), ("dark", "github-dark"))]
+    colours = {scheme: HtmlFormatter(style=style).get_style_defs(".highlight")
+               for scheme, style in (("light", "friendly"), ("dark", "github-dark"))}
+    code = [f"@media (prefers-color-scheme: {scheme}) {{ {rules} }}" for scheme, rules in colours.items()]
     style = (HERE / "templates/style.css").read_text(encoding="utf-8")
     (target / "style.css").write_text("\n".join([style, *code]), encoding="utf-8")
 

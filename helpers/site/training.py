@@ -93,13 +93,15 @@ class Snapshots:
         order = [k for k in stored["order"] if embeddings[..., k].any()]
         maps = np.stack([scan.maps(codes)[:, ::stride, ::stride] for codes in embeddings[..., order]])
         return cls(maps, stored["snapshot_kl"][:, order], stored["snapshot_epochs"], stored["snapshot_beta"],
-                   stored["snapshot_mse"], tuple(f"z{k + 1}" for k in order), scan.source, orientation_of(scan))
+                   stored["snapshot_mse"], tuple(f"z{k + 1}" for k in order), scan.source,
+                   orientation_of(scan))
 
     def thinned(self, most: int) -> Snapshots:
         """Evenly spaced snapshots, from the first to the last, of at most `most` pixels in all."""
         count = int(np.clip(most // self.maps[0].size, 2, len(self.maps)))
         chosen = np.linspace(0, len(self.maps) - 1, count).round().astype(int)
-        return replace(self, **{name: getattr(self, name)[chosen] for name in ("maps", "kl", "epochs", "beta", "mse")})
+        kept = ("maps", "kl", "epochs", "beta", "mse")
+        return replace(self, **{name: getattr(self, name)[chosen] for name in kept})
 
     @property
     def half(self) -> float:
@@ -112,15 +114,15 @@ class Snapshots:
 
 
 def training_maps(kept: Snapshots, document: Document) -> dict[str, UIElement]:
-    """Slider ``training``, text ``trained``, ``maps`` and their ``shades``; `document` fills them when it is shown."""
+    """Slider ``training``, text ``trained``, ``maps`` and ``shades``, which `document` fills when shown."""
     count, laid = kept.maps.shape[1], grid(kept.maps.shape[2:], kept.orientation)
     step = laid.height * (1 + CAPTION_SHARE)
     down = -(-count // ACROSS)
     places = [(1.04 * laid.width * (i % ACROSS), step * (down - 1 - i // ACROSS)) for i in range(count)]
     made = map_plot(laid, 1.0, places, height=step * down)
     image = draw_maps(made, laid, 1.0, places, signed_colours(kept.half))
-    captions = ColumnDataSource({"x": [x for x, _ in places], "y": [y + 1.015 * laid.height for _, y in places],
-                                 "text": [""] * count})
+    captions = ColumnDataSource({"x": [x for x, _ in places], "text": [""] * count,
+                                 "y": [y + 1.015 * laid.height for _, y in places]})
     made.text("x", "y", "text", source=captions, text_font_size="13px", text_baseline="bottom")
     last = len(kept.maps) - 1
     slider = Slider(start=0, end=last, value=last, step=1, title="Snapshot of the training", **WIDE)
@@ -128,9 +130,9 @@ def training_maps(kept: Snapshots, document: Document) -> dict[str, UIElement]:
              "shades": colour_bar("posterior mean", kept.half)}
     maps, scale = packed_maps(kept.maps, kept.half)
     moved = script(
-        "training.mjs", slider=slider, image=image, captions=captions, note=parts["trained"], maps=maps.ravel(),
-        scale=scale, cells=laid.pixel.ravel(), pixels=maps[0, 0].size, names=list(kept.names), kl=kept.kl.tolist(),
-        titles=[kept.title(index) for index in range(len(kept.maps))])
+        "training.mjs", slider=slider, image=image, captions=captions, note=parts["trained"],
+        maps=maps.ravel(), scale=scale, cells=laid.pixel.ravel(), pixels=maps[0, 0].size,
+        names=list(kept.names), kl=kept.kl.tolist(), titles=[kept.title(index) for index in range(len(kept.maps))])
     slider.js_on_change("value", moved)
     document.js_on_event("document_ready", moved)
     return parts
@@ -144,7 +146,8 @@ def training_strip(kept: Snapshots, chosen: Sequence[int]) -> PageFigure:
     norm = signed_norm(kept.maps[len(kept.maps) // 2:])
     for line, index in zip(figure.subfigures(len(chosen), 1, squeeze=False)[:, 0], chosen, strict=True):
         line.suptitle(kept.title(index), x=0.01, ha="left", fontsize=7)
-        for ax, values, name in zip(line.subplots(1, count, squeeze=False)[0], kept.maps[index], kept.names, strict=True):
+        axes = line.subplots(1, count, squeeze=False)[0]
+        for ax, values, name in zip(axes, kept.maps[index], kept.names, strict=True):
             plot_map(ax, values, label="", norm=norm, orientation=kept.orientation, colour_bar=False)
             ax.set_title(name, loc="left", pad=1.5)
     figure.alt = (f"Maps of {', '.join(kept.names)}, from left to right, at epoch "
@@ -168,9 +171,10 @@ def show_training(kept: Snapshots) -> None:
     """
     last = len(kept.maps) - 1
     if attended():
-        ipywidgets.interact(lambda snapshot: display(training_strip(kept, [snapshot])), snapshot=ipywidgets.SelectionSlider(
-            options=[(kept.title(index), index) for index in range(last + 1)], value=last, description="Snapshot",
-            layout={"width": "100%"}))
+        slider = ipywidgets.SelectionSlider(
+            options=[(kept.title(index), index) for index in range(last + 1)], value=last,
+            description="Snapshot", layout={"width": "100%"})
+        ipywidgets.interact(lambda snapshot: display(training_strip(kept, [snapshot])), snapshot=slider)
     else:
         display(training_strip(kept, np.unique(np.linspace(0, last, STRIP).round().astype(int)).tolist()))
         display(HTML(framed(training_page(kept.thinned(EMBEDDED_BYTES)), TITLE)))
@@ -182,12 +186,16 @@ def training_page(kept: Snapshots) -> str:
     parts = training_maps(kept, document)
     code, places = embedded(parts, document)
     label = TWIN_LABEL if kept.source == "twin" else ""
-    return BARE_PAGE.format(title=TITLE, library=library(), label=label, places="\n".join(places.values()), code=code)
+    return BARE_PAGE.format(
+        title=TITLE, library=library(), label=label, places="\n".join(places.values()), code=code)
 
 
 BARE_PAGE = """<!doctype html>
 <html lang="en">
-<head><meta charset="utf-8"><meta name="color-scheme" content="light dark"><title>{title}</title>{library}</head>
+<head>
+<meta charset="utf-8"><meta name="color-scheme" content="light dark"><title>{title}</title>
+{library}
+</head>
 <body style="margin: 0 auto; max-width: 44rem; font-family: system-ui, sans-serif">
 {places}
 <p><i>{label}</i></p>
@@ -206,7 +214,8 @@ def framed(page: str, title: str) -> str:
 FRAME = """<iframe title="{title}" style="width: 100%; border: 0" height="600"></iframe>
 <script>
 (async (frame) => {{
-  const packed = Uint8Array.from(atob("{data}".replaceAll("-", "+").replaceAll("_", "/")), (c) => c.charCodeAt(0))
+  const text = atob("{data}".replaceAll("-", "+").replaceAll("_", "/"))
+  const packed = Uint8Array.from(text, (letter) => letter.charCodeAt(0))
   const unpacked = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"))
   frame.onload = () => new ResizeObserver(([body]) => {{
     frame.style.height = `${{body.target.offsetHeight + 20}}px`
