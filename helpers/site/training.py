@@ -132,7 +132,8 @@ def training_maps(kept: Snapshots, document: Document) -> dict[str, UIElement]:
     moved = script(
         "training.mjs", slider=slider, image=image, captions=captions, note=parts["trained"],
         maps=maps.ravel(), scale=scale, cells=laid.pixel.ravel(), pixels=maps[0, 0].size,
-        names=list(kept.names), kl=kept.kl.tolist(), titles=[kept.title(index) for index in range(len(kept.maps))])
+        names=list(kept.names), kl=kept.kl.tolist(),
+        titles=[kept.title(index) for index in range(len(kept.maps))])
     slider.js_on_change("value", moved)
     document.js_on_event("document_ready", moved)
     return parts
