@@ -6,12 +6,14 @@ SEED := 0
 PAINTING :=
 WEIGHTS := train
 CYCLE := 0
+CLUSTER :=
+SWEEP := sweep.yml
 CORES := all
 PYTHON := python3
 
 # Exported, so that any character a path may hold reaches Snakemake unchanged.
-export PROFILE DATA SEED PAINTING WEIGHTS CYCLE
-VARIABLES := PROFILE DATA SEED PAINTING WEIGHTS CYCLE CORES PYTHON
+export PROFILE DATA SEED PAINTING WEIGHTS CYCLE CLUSTER SWEEP
+VARIABLES := PROFILE DATA SEED PAINTING WEIGHTS CYCLE CLUSTER SWEEP CORES PYTHON
 GIVEN := $(foreach name,$(.VARIABLES),$(if $(findstring command line,$(origin $(name))),$(name)))
 UNKNOWN := $(filter-out $(VARIABLES),$(GIVEN))
 ifneq ($(UNKNOWN),)
@@ -26,10 +28,20 @@ ifneq ($(shell $(PYTHON) -V),$(if $(wildcard .venv/bin/python),$(shell .venv/bin
 endif
 endif
 
+# What sends jobs to a cluster is installed where one is asked for.
+READY := $(INSTALLED)
+ifneq ($(CLUSTER),)
+READY := .venv/cluster-$(firstword $(shell cat requirements.txt requirements-cluster.txt | cksum))
+endif
+
+# A cluster is asked whether it is there, and has cores of its own; CORES limits them where it is given.
+HERE := --cores $(CORES)
+THERE := --workflow-profile "profiles/$$CLUSTER" $(if $(filter CORES,$(GIVEN)),--cores $(CORES))
 # --nolock: the Snakefile holds a lock of its own, which a crash does not leave behind.
-SNAKEMAKE = .venv/bin/python -m snakemake --cores $(CORES) --nolock --rerun-incomplete \
+SNAKEMAKE = $(if $(CLUSTER),.venv/bin/python -m helpers.cluster check "$$CLUSTER" &&) \
+	.venv/bin/python -m snakemake $(if $(CLUSTER),$(THERE),$(HERE)) --nolock --rerun-incomplete \
 	--quiet host reason \
-	--config "profile=$$PROFILE" "data=$$DATA" "seed=$$SEED" "weights=$$WEIGHTS" "cycle=$$CYCLE" $(if $(PAINTING),"painting=$$PAINTING")
+	--config "profile=$$PROFILE" "data=$$DATA" "seed=$$SEED" "weights=$$WEIGHTS" "cycle=$$CYCLE" "sweep=$$SWEEP" $(if $(PAINTING),"painting=$$PAINTING")
 
 .PHONY: help figures sweep test site render bench lab clean
 
@@ -46,25 +58,30 @@ help:
 	@echo "make clean     remove build/ and the workflow's notes on it"
 	@echo
 	@echo "PROFILE=laptop    smoke (minutes), laptop, or paper (hours on a GPU)"
-	@echo "DATA=auto         auto, twin, zenodo, drive:<id> or the path of a file"
+	@echo "DATA=auto         auto, twin, zenodo, drive:<id>, the path of a file, or of a folder of scans"
 	@echo "SEED=0            of every random choice"
 	@echo "PAINTING=         the path of an image for the toy benchmark (default: the one drawn here)"
 	@echo "WEIGHTS=train     train, or pretrained to take the training in data/weights where it fits"
 	@echo "CYCLE=0           of a file with several cycles; 0 takes the last, mean averages them"
+	@echo "SWEEP=sweep.yml   what make sweep runs; its cells go to build/<profile>/<name of the file>/"
+	@echo "CLUSTER=          slurm or kubernetes, to run there (profiles/README.md)"
 	@echo "CORES=all         processor cores to use"
 	@echo "PYTHON=python3    Python 3.11 to 3.13, from which .venv is made"
 	@echo
 	@echo "make figures DATA=loops.h5"
 
-figures: $(INSTALLED)
-	@$(SNAKEMAKE)
+# A scan of a folder that fails leaves the others standing.
+figures: $(READY)
+	@$(SNAKEMAKE) $$(test ! -d "$$DATA" || echo --keep-going)
 
 # A cell that fails leaves the others standing; the table says which.
-sweep: $(INSTALLED)
+sweep: $(READY)
+	@test ! -d "$$DATA" || { echo "DATA=$$DATA is a folder: expected one scan for a sweep;" \
+	  "list the others under scans in $$SWEEP" >&2; exit 1; }
 	@$(SNAKEMAKE) --keep-going sweep || true
-	@.venv/bin/python -m helpers.sweep collect "build/$$PROFILE/sweep"
+	@.venv/bin/python -m helpers.sweep_table "$$SWEEP" --profile "$$PROFILE"
 
-test: $(INSTALLED)
+test: $(READY)
 	@.venv/bin/python -m pytest
 
 site: figures
@@ -91,4 +108,8 @@ $(INSTALLED):
 	@rm -rf .venv
 	@$(PYTHON) -m venv .venv
 	@.venv/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+.venv/cluster-%: $(INSTALLED)
+	@.venv/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-cluster.txt
 	@touch $@

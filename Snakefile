@@ -1,10 +1,13 @@
 # Which notebook reads and writes what, for every profile and seed.
 # `make figures` runs this file; so does `snakemake --cores all --config profile=smoke data=twin seed=0`.
+# profiles/README.md tells how it runs on a cluster.
 
 import atexit
 import json
 import os
+import re
 import shlex
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -14,8 +17,11 @@ from snakemake.utils import min_version
 min_version("9.0")
 sys.path.insert(0, workflow.basedir)
 from helpers.profiles import PROFILES
+from helpers.cluster import lost_jobs
 from helpers.dependencies import parameters_used, helper_files, source_digest
-from helpers.workflow import check_settings, claim, data_files, failures, sweep_cells
+from helpers.workflow import (
+    check_settings, claim, data_files, failures, scan_folders, sweep_cells, sweep_folder, sweep_scans
+)
 
 # A notebook reads results of those before it and writes results, figures (as png and pdf), movies
 # and files at the top of its build folder; besides, results/<notebook>.json with its numbers.
@@ -63,40 +69,63 @@ NOTEBOOKS = {
 # Longest time a cell may take, several times what it needs on two cores; no limit where none is given.
 CELL_TIMEOUT_S = {"smoke": 1200, "laptop": 7200}
 
+# Memory (MB) and time (minutes) that a job asks of a cluster, several times what was measured on two
+# cores; of the paper profile an estimate. A training that needs longer goes on from its last epoch.
+MEMORY_MB = {"smoke": 3000, "laptop": 6000, "paper": 12000}
+MINUTES = {"smoke": 30, "laptop": 120, "paper": 720}
 
-def written(notebook):
+
+def memory_mb(wildcards, attempt):
+    """A second attempt asks for twice the memory, in case the first ran out of it."""
+    return min(attempt, 2) * MEMORY_MB[settings["profile"]]
+
+
+def which_attempt(wildcards, attempt):
+    return attempt
+
+
+def written(notebook, folder):
     """Every file that a notebook leaves in its build folder."""
     files = [f"results/{notebook}.json", f"notebooks/{notebook}.ipynb", f"notebooks/{notebook}.html"]
     for file in NOTEBOOKS[notebook]["writes"]:
         files += [f"{file}.png", f"{file}.pdf"] if file.startswith("figures/") else [file]
-    return [f"{FOLDER}/{file}" for file in files]
+    return [f"{folder}/{file}" for file in files]
 
 
-def given(notebook):
+def given(notebook, data):
     """The settings that a notebook uses, as arguments of papermill."""
-    names = sorted(parameters_used(notebook) & set(settings))
-    return " ".join(f"-{'p' if name in ('seed', 'cycle') else 'r'} {name} {shlex.quote(str(settings[name]))}"
-                    for name in names if settings[name] != "")
+    values = settings | {"data": data}
+    return " ".join(f"-{'p' if name in ('seed', 'cycle') else 'r'} {name} {shlex.quote(str(values[name]))}"
+                    for name in sorted(used[notebook] & set(values)) if values[name] != "")
+
+
+def setting_files(notebook, folder):
+    """Files that settings name and that a notebook reads."""
+    if notebook == "0_measured_data":
+        return data_files(SCANS[folder])
+    if notebook == "1_toy_rgb_benchmark":
+        return [settings["painting"]] if settings["painting"] else []
+    # What a sweep has collected, where one was run.
+    return list(map(str, Path(folder).parent.glob("sweep/sweep.json"))) if notebook[0] == "5" else []
 
 
 STARTED = time.time()
 try:
     settings = check_settings(config, PROFILES)
     FOLDER = f"build/{settings['profile']}/seed{settings['seed']}"
+    SCANS = scan_folders(settings, FOLDER)
     if workflow.is_main_process and not workflow.dryrun:
         lock = claim(Path(FOLDER, ".lock"))
-    arguments = {name: given(f"notebooks/{name}.ipynb") for name in NOTEBOOKS}
-    jobs = sweep_cells(Path(workflow.basedir, "sweep.yml"))
+    used = {name: parameters_used(f"notebooks/{name}.ipynb") for name in NOTEBOOKS}
+    SWEEP = sweep_folder(settings)
+    jobs, compared = sweep_cells(Path(settings["sweep"])), sweep_scans(Path(settings["sweep"]))
 except ValueError as error:
     sys.exit(str(error))
 
-BUILD = Path("build").resolve()
+# The page that compares the scans of a folder.
+PAGE = f"{Path(FOLDER).parent}/{Path(settings['data']).name}-seed{settings['seed']}.html" if FOLDER not in SCANS else ""
 LIMIT = (f"--execution-timeout {CELL_TIMEOUT_S[settings['profile']]}"
          if settings["profile"] in CELL_TIMEOUT_S else "")
-SETTING_FILES = {"0_measured_data": data_files(settings["data"]),
-                 "1_toy_rgb_benchmark": [settings["painting"]] if settings["painting"] else [],
-                 # What a sweep has collected, where one was run.
-                 "5_paper_and_reproduction": list(map(str, Path(FOLDER).parent.glob("sweep/sweep.json")))}
 
 # The kernel of this environment, whatever kernels the user has registered elsewhere.
 os.environ["JUPYTER_PATH"] = str(Path(sys.prefix, "share", "jupyter"))
@@ -110,50 +139,90 @@ if not sys.stderr.isatty():
 
 
 rule all:
+    localrule: True
     message:
-        f"Every notebook of {FOLDER} is up to date"
+        f"Every notebook of {PAGE or FOLDER} is up to date"
     input:
-        [written(notebook) for notebook in NOTEBOOKS],
+        [written(notebook, folder) for folder in SCANS for notebook in NOTEBOOKS],
+        PAGE or [],
 
 
 for notebook, files in NOTEBOOKS.items():
+    # The toy benchmark has nothing to do with the scan, so that all scans of a folder share it.
+    folders = [FOLDER] if notebook == "1_toy_rgb_benchmark" else list(SCANS)
 
     rule:
         name: notebook
-        message: f"Running notebooks/{notebook}.ipynb"
+        message: f"Running notebooks/{notebook}.ipynb" + (" for {wildcards.folder}" if PAGE else "")
         input:
-            [f"{FOLDER}/{file}" for file in files["reads"]],
+            [f"{{folder}}/{file}" for file in files["reads"]],
             helper_files(Path(f"notebooks/{notebook}.ipynb")),
-            SETTING_FILES.get(notebook, []),
+            lambda wildcards, notebook=notebook: setting_files(notebook, wildcards.folder),
             # What the author wrote is tracked by its digest: running a notebook by hand, or
             # committing it rendered, changes the file but not the results.
             notebook=ancient(f"notebooks/{notebook}.ipynb"),
         output:
-            written(notebook),
+            written(notebook, "{folder}"),
         params:
-            given=arguments[notebook],
+            given=lambda wildcards, notebook=notebook: given(notebook, SCANS.get(wildcards.folder, "")),
             source=source_digest(Path(f"notebooks/{notebook}.ipynb")),
             # Not among the logs: Snakemake would leave an empty file where it has been moved away.
-            kept=f"{FOLDER}/logs/{notebook}.ipynb",
+            kept=f"{{folder}}/logs/{notebook}.ipynb",
         log:
-            f"{FOLDER}/logs/{notebook}.log",
+            f"{{folder}}/logs/{notebook}.log",
+        wildcard_constraints:
+            folder="|".join(map(re.escape, folders)),
         threads: files.get("threads", 1)
+        resources:
+            mem_mb=memory_mb,
+            runtime=MINUTES[settings["profile"]],
+            attempt=which_attempt,
         shell:
+            "[ {resources.attempt} = 1 ] || {sys.executable:q} -m helpers.cluster again {params.kept:q}\n"
             # A notebook outlives a killed Snakemake, so it holds the claim on the folder as well.
             "exec 9>> {FOLDER}/.lock\n"
             "{sys.executable:q} -c 'import fcntl; fcntl.flock(9, fcntl.LOCK_SH)' || true\n"
-            "rm -f {params.kept}\n"
-            "{sys.executable:q} -m papermill {input.notebook} {params.kept} {params.given} -r build {BUILD:q}"
-            " --kernel python3 --cwd notebooks {LIMIT} --no-progress-bar --stderr-file {PROGRESS} 2> {log}\n"
+            "rm -f {params.kept:q}\n"
+            "{sys.executable:q} -m papermill {input.notebook} {params.kept:q} {params.given}"
+            " -r build \"$(realpath {wildcards.folder:q}/../..)\" --kernel python3 --cwd notebooks {LIMIT}"
+            " --no-progress-bar --stderr-file {PROGRESS} 2> {log:q}\n"
             "{sys.executable:q} -m nbconvert --to html --CoalesceStreamsPreprocessor.enabled=True"
-            " --log-level ERROR --output-dir {FOLDER}/notebooks {params.kept} 2>> {log}\n"
-            "mv {params.kept} {FOLDER}/notebooks/\n"
+            " --log-level ERROR --output-dir {wildcards.folder:q}/notebooks {params.kept:q} 2>> {log:q}\n"
+            "mv {params.kept:q} {wildcards.folder:q}/notebooks/\n"
 
 
-SWEEP = f"build/{settings['profile']}/sweep"
+if PAGE:
+    from helpers.scans import write_page
+
+    rule shared_toy:
+        localrule: True
+        message:
+            "Taking the toy benchmark to {wildcards.folder}"
+        input:
+            written("1_toy_rgb_benchmark", FOLDER),
+        output:
+            written("1_toy_rgb_benchmark", "{folder}"),
+        wildcard_constraints:
+            folder="|".join(map(re.escape, SCANS)),
+        run:
+            for source, target in zip(input, output):
+                shutil.copyfile(source, target)
+
+    rule page:
+        localrule: True
+        message:
+            "Comparing the scans in {output}"
+        input:
+            [f"{folder}/metrics.json" for folder in SCANS],
+            "helpers/scans.py",
+        output:
+            PAGE,
+        run:
+            write_page(Path(PAGE), SCANS)
 
 
 rule sweep:
+    localrule: True
     message:
         f"Every cell of {SWEEP} is up to date"
     input:
@@ -164,7 +233,7 @@ rule cell:
     message:
         "Running {wildcards.cell}, seed {wildcards.seed}"
     input:
-        f"{FOLDER}/results/scan.h5",
+        lambda wildcards: compared.get(wildcards.cell, f"{FOLDER}/results/scan.h5"),
         helper_files(Path(workflow.basedir, "helpers/sweep.py")),
     output:
         f"{SWEEP}/{{cell}}/seed{{seed}}/metrics.json",
@@ -173,20 +242,29 @@ rule cell:
     wildcard_constraints:
         seed=r"\d+",
     threads: 2
+    resources:
+        mem_mb=memory_mb,
+        runtime=MINUTES[settings["profile"]],
+        attempt=which_attempt,
     shell:
+        "[ {resources.attempt} = 1 ] || {sys.executable:q} -m helpers.cluster again {log:q}\n"
         "{sys.executable:q} -m helpers.sweep run {wildcards.cell:q} --profile {settings[profile]}"
-        " --seed {wildcards.seed} --scan {input[0]} --folder $(dirname {output}) > {log} 2>&1"
+        " --seed {wildcards.seed} --scan {input[0]:q} --folder $(dirname {output:q}) > {log:q} 2>&1"
 
 
 onsuccess:
     finished = Path(FOLDER, "run.json")
     loops = json.loads(finished.read_text())["data"]["source"] if finished.is_file() else ""
     drawn = {"twin": ", drawn from the simulated twin", "measured": ", drawn from measured loops"}
-    if loops:
+    if PAGE:
+        print(f"{PAGE} compares {len(SCANS)} scans", file=sys.stderr)
+    elif loops:
         print(f"Figures, movies and numbers are in {FOLDER}{drawn[loops]}", file=sys.stderr)
 
 
 onerror:
+    if PAGE:
+        write_page(Path(PAGE), SCANS)
     # Printed when Snakemake has ended, below its own account.
-    for sentence in failures(Path(FOLDER, "logs"), STARTED):
+    for sentence in failures(dict.fromkeys([FOLDER, *SCANS]), STARTED) + lost_jobs(log):
         atexit.register(print, f"\n{sentence}", file=sys.stderr)

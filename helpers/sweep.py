@@ -1,18 +1,14 @@
 """Many trainings side by side: seeds, controls and one value changed at a time.
 
 ``make sweep`` lets Snakemake run every cell of sweep.yml as a job of its own, by
-``python -m helpers.sweep run CELL …``, and then ``python -m helpers.sweep collect FOLDER``.
+``python -m helpers.sweep run CELL …``; helpers/sweep_table.py collects what they leave.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import sys
-from collections.abc import Iterable
 from dataclasses import fields, replace
-from itertools import combinations
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -29,16 +25,14 @@ from helpers.data import Scan, load_scan, simulated_scan, stack_channels, standa
 from helpers.inference import active_channels, decode, encode, mean_kl, reconstruct
 from helpers.linear import learn_dictionary, pca_errors
 from helpers.metrics import (
-    matched_correlation,
     matched_spearman,
     spatial_autocorrelation,
 )
 from helpers.paper import PAPER
-from helpers.paths import ROOT, atomic
+from helpers.paths import atomic
 from helpers.profiles import Network, Profile, get_profile
 from helpers.record import write_json
 from helpers.training import Trained, train
-from helpers.workflow import sweep_cells
 
 DICTIONARY = {"atoms": int(PAPER["beps.dl.atoms"]), "sparsity": 1.0}  # paper, section 2
 
@@ -56,6 +50,8 @@ def run_cell(cell: str, profile: Profile, scan: Scan, seed: int, folder: Path) -
     kind, _, rest = cell.partition(".")
     if kind == "headline":
         return toy_headline(profile, seed, folder) | beps_headline(profile, scan, seed, folder)
+    if kind == "scan":
+        return {f"{cell}.{name}": value for name, value in beps_headline(profile, scan, seed, folder).items()}
     if kind == "twin":
         return twin_truth(profile, seed, folder)
     if kind == "control":
@@ -67,7 +63,7 @@ def run_cell(cell: str, profile: Profile, scan: Scan, seed: int, folder: Path) -
         model, _, name = name.partition(".")
         vary = vary_vae if model == "vae" else vary_dictionary
         return {f"sensitivity.{rest}": vary(profile, scan, seed, folder, name, float(value))}
-    raise ValueError(f"cell {cell!r} is unknown: expected headline, twin, control.… or vary.…; see sweep.yml")
+    raise ValueError(f"cell {cell!r} is unknown: expected headline, twin, scan.…, control.… or vary.…; see sweep.yml")
 
 
 def toy_headline(profile: Profile, seed: int, folder: Path) -> dict[str, float]:
@@ -174,65 +170,21 @@ def vary_dictionary(profile: Profile, scan: Scan, seed: int, folder: Path, name:
     return mean_squared_error(heldout, atoms.transform(heldout) @ atoms.components_)
 
 
-def collect(folder: Path) -> dict[str, dict[str, float]]:
-    """All finished cells of a folder as {name: {median, min, max, n}} over seeds.
-
-    The sensitivity of a model is the largest over the smallest held-out error of its grid, the
-    profile's own values among them. The stability of the maps is the mean |correlation| of the
-    channels of two seeds, matched one to one.
-    """
-    values: dict[str, list[float]] = {}
-    for path in sorted(folder.glob("*/seed*/metrics.json")):
-        for name, value in json.loads(path.read_text(encoding="utf-8")).items():
-            if value is not None:
-                values.setdefault(name, []).append(value)
-    for model in ("vae", "dl"):
-        grid = [value for name in values if name.startswith(f"sensitivity.{model}.") for value in values[name]]
-        own = values.get(f"beps.{model}.mse_heldout", [])[:1]
-        if grid and own:
-            values[f"sensitivity.{model}.spread"] = [max(grid + own) / min(grid + own)]
-    embeddings = []
-    for path in sorted(folder.glob("headline/seed*/embedding.npz")):
-        with np.load(path, allow_pickle=False) as stored:
-            embeddings.append(stored["embedding"])
-    if len(embeddings) > 1:
-        values["beps.vae.stability"] = [matched_correlation(a, b).mean() for a, b in combinations(embeddings, 2)]
-    return {name: {"median": float(np.median(got)), "min": float(min(got)), "max": float(max(got)), "n": len(got)}
-            for name, got in sorted(values.items())}
-
-
-def missing(folder: Path, jobs: Iterable[tuple[str, int]]) -> list[str]:
-    """One line for each job that has left no result, naming its log."""
-    return [f"{cell}, seed {seed}: failed or not run; see {folder / cell / f'seed{seed}' / 'log.txt'}"
-            for cell, seed in jobs if not (folder / cell / f"seed{seed}" / "metrics.json").is_file()]
-
-
 def main() -> None:
-    """Run one cell, or collect all."""
+    """Run one cell."""
     parser = argparse.ArgumentParser(prog="python -m helpers.sweep", description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True)
-    one = commands.add_parser("run")
-    one.add_argument("cell")
-    one.add_argument("--profile", required=True)
-    one.add_argument("--seed", type=int, required=True)
-    one.add_argument("--scan", type=Path, required=True)
-    one.add_argument("--folder", type=Path, required=True)
-    every = commands.add_parser("collect")
-    every.add_argument("folder", type=Path)
+    parser.add_argument("command", choices=["run"])
+    parser.add_argument("cell")
+    parser.add_argument("--profile", required=True)
+    parser.add_argument("--seed", type=int, required=True)
+    parser.add_argument("--scan", type=Path, required=True)
+    parser.add_argument("--folder", type=Path, required=True)
     given = parser.parse_args()
-    if given.command == "run":
-        given.folder.mkdir(parents=True, exist_ok=True)
-        profile, scan = get_profile(given.profile), load_scan(given.scan)
-        metrics = run_cell(given.cell, profile, scan, given.seed, given.folder)
-        write_json(given.folder / "metrics.json",
-                   {name: float(v) if np.isfinite(v) else None for name, v in metrics.items()})
-        return
-    jobs = sweep_cells(ROOT / "sweep.yml")
-    write_json(given.folder / "sweep.json", collect(given.folder))
-    left = missing(given.folder, jobs)
-    print(f"{len(jobs) - len(left)} of {len(jobs)} cells are done; {given.folder / 'sweep.json'} has the numbers")
-    print(*left, sep="\n", end="\n" if left else "", file=sys.stderr)
-    sys.exit(bool(left))
+    given.folder.mkdir(parents=True, exist_ok=True)
+    profile, scan = get_profile(given.profile), load_scan(given.scan)
+    metrics = run_cell(given.cell, profile, scan, given.seed, given.folder)
+    write_json(given.folder / "metrics.json",
+               {name: float(v) if np.isfinite(v) else None for name, v in metrics.items()})
 
 
 if __name__ == "__main__":

@@ -13,11 +13,11 @@ import jsonschema
 import yaml
 
 from helpers.dependencies import cells
-from helpers.paths import ROOT, own_scans
+from helpers.paths import OWN_SCANS, ROOT, own_scans
 from helpers.profiles import WEIGHTS, Network, Training
 
 KEYWORDS = ("auto", "twin", "zenodo")
-DATA = "auto, twin, zenodo, drive:<id> or the path of a file"
+DATA = "auto, twin, zenodo, drive:<id>, the path of a file or of a folder of scans"
 ANSI_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -34,7 +34,7 @@ def check_settings(config: dict, profiles: Iterable[str]) -> dict:
     Returns
     -------
     dict
-        ``profile``, ``data``, ``seed``, ``painting``, ``weights`` and ``cycle``.
+        ``profile``, ``data``, ``seed``, ``painting``, ``weights``, ``cycle`` and ``sweep``.
 
     Raises
     ------
@@ -51,10 +51,11 @@ def check_settings(config: dict, profiles: Iterable[str]) -> dict:
         "weights": {"enum": list(WEIGHTS), "description": f"one of {', '.join(WEIGHTS)}"},
         "cycle": {"anyOf": [{"type": "integer", "minimum": 0}, {"const": "mean"}],
                   "description": "a whole number, 0 for the last one, or mean"},
+        "sweep": {"type": "string", "description": "the path of a file such as sweep.yml"},
     }
     schema = {"properties": properties, "additionalProperties": False}
     settings = {"profile": "laptop", "data": "auto", "seed": 0, "painting": "", "weights": "train",
-                "cycle": 0} | config
+                "cycle": 0, "sweep": str(ROOT / "sweep.yml")} | config
     for error in jsonschema.Draft202012Validator(schema).iter_errors(settings):
         if not error.path:
             unknown = ", ".join(sorted(set(settings) - set(properties)))
@@ -66,6 +67,7 @@ def check_settings(config: dict, profiles: Iterable[str]) -> dict:
                          "choose one of these.")
     settings["data"] = _absolute("data", settings["data"], DATA, KEYWORDS)
     settings["painting"] = _absolute("painting", settings["painting"], "an image file", ("",))
+    settings["sweep"] = _absolute("sweep", settings["sweep"], properties["sweep"]["description"], ())
     return settings
 
 
@@ -73,13 +75,43 @@ def _absolute(name: str, value: str, expected: str, keywords: tuple[str, ...]) -
     if value in keywords or (name == "data" and re.fullmatch(r"drive:[\w-]+", value)):
         return value
     path = Path(value).expanduser().resolve()
-    if not path.is_file():
+    if name == "data" and path.is_dir():
+        if not own_scans(path):
+            raise ValueError(f"{name.upper()}={value}: the folder {path} holds no scan: expected files ending in "
+                             f"{', '.join(OWN_SCANS)}; check the path.")
+    elif not path.is_file():
         raise ValueError(f"{name.upper()}={value}: there is no file {path}; "
                          f"expected {expected}; check the path.")
-    if set("{}") & set(str(path)):
-        raise ValueError(f"{name.upper()}={value}: the path holds braces, which Snakemake reads as "
-                         "wildcards; expected one without; rename the file or its folder.")
+    for part in [path, *(own_scans(path) if path.is_dir() else [])]:
+        if set("{}") & set(str(part)):
+            raise ValueError(f"{name.upper()}={value}: the path {part} holds braces, which Snakemake reads as "
+                             "wildcards; expected one without; rename the file or its folder.")
     return str(path)
+
+
+def scan_folders(settings: dict, folder: str) -> dict[str, str]:
+    """The build folder of every scan with its data: `folder` alone, or one for each scan of a folder.
+
+    Parameters
+    ----------
+    settings : dict
+        As `check_settings` returns them.
+    folder : str
+        ``build/<profile>/seed<seed>``, that of a single scan.
+
+    Returns
+    -------
+    dict of str to str
+        For a folder of scans ``build/scans/<folder>/<scan>/<profile>/seed<seed>`` and the file.
+    """
+    data = Path(settings["data"])
+    if not (data.is_absolute() and data.is_dir()):
+        return {folder: settings["data"]}
+    scans = own_scans(data)
+    stems = [scan.stem for scan in scans]
+    names = [scan.stem if stems.count(scan.stem) == 1 else scan.name for scan in scans]
+    below = Path(folder).relative_to("build")
+    return {f"build/scans/{data.name}/{name}/{below}": str(scan) for name, scan in zip(names, scans, strict=True)}
 
 
 def data_files(data: str, folder: Path = ROOT / "data") -> list[str]:
@@ -87,6 +119,21 @@ def data_files(data: str, folder: Path = ROOT / "data") -> list[str]:
     if data == "auto":
         return [str(path) for path in own_scans(folder)[:1]]
     return [data] if Path(data).is_absolute() else []
+
+
+def sweep_folder(settings: dict) -> str:
+    """Where the cells of a sweep go: ``build/<profile>/<name of its file>``.
+
+    Raises
+    ------
+    ValueError
+        If the file is called like the folder of a seed.
+    """
+    name = Path(settings["sweep"]).stem
+    if re.fullmatch(r"seed\d+", name):
+        raise ValueError(f"SWEEP={settings['sweep']}: {name} is the name of a folder of results: expected another; "
+                         "rename the file.")
+    return f"build/{settings['profile']}/{name}"
 
 
 def sweep_cells(path: Path) -> list[tuple[str, int]]:
@@ -101,21 +148,50 @@ def sweep_cells(path: Path) -> list[tuple[str, int]]:
              "dl": {"atoms", "sparsity"}}
     try:
         sweep = yaml.safe_load(path.read_text(encoding="utf-8"))
-        jobs = [("headline", int(seed)) for seed in sweep["seeds"]]
+        seeds = [int(seed) for seed in sweep["seeds"]]
+        jobs = [("headline", seed) for seed in seeds]
         jobs += [("twin", int(seed)) for seed in sweep.get("twin", [])]
         jobs += [(f"control.{benchmark}.{model}.{order}", 0)
                  for benchmark, orders in sweep.get("controls", {}).items()
                  for order, models in orders.items() for model in models]
-        varied = [(model, name, value) for model, grid in sweep.get("vary", {}).items()
+        vary = dict(sweep.get("vary", {}))
+        varied_seeds = [int(seed) for seed in vary.pop("seeds", [0])]
+        varied = [(model, name, value) for model, grid in vary.items()
                   for name, values in grid.items() for value in values]
-    except (yaml.YAMLError, AttributeError, KeyError, TypeError, ValueError) as error:
+    except (yaml.YAMLError, OSError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path} cannot be read ({error!r}): expected seeds, controls and vary as in the "
                          "one that came with the project; correct it.") from None
-    for model, name, _ in varied:
+    for model, name, value in varied:
         if name not in names.get(model, ()):
             raise ValueError(f"{path} varies {model}.{name}: expected {' or '.join(names)}, and a name from "
                              "helpers/profiles.py, or atoms or sparsity; correct the name.")
-    return jobs + [(f"vary.{model}.{name}={value}", 0) for model, name, value in varied]
+        if type(value) not in (int, float):
+            raise ValueError(f"{path} sets {model}.{name} to {value!r}: expected numbers; correct the value.")
+    jobs += [(cell, seed) for cell in sweep_scans(path) for seed in seeds]
+    return jobs + [(f"vary.{model}.{name}={value}", seed) for model, name, value in varied for seed in varied_seeds]
+
+
+def sweep_scans(path: Path) -> dict[str, str]:
+    """Cells ``scan.<name>`` of a file such as sweep.yml, and the file of each.
+
+    Paths are relative to the folder of `path`; a folder stands for every scan in it.
+
+    Raises
+    ------
+    ValueError
+        If a file is missing, or two have the same name.
+    """
+    listed = (yaml.safe_load(path.read_text(encoding="utf-8")) or {}).get("scans", [])
+    given = [path.parent / Path(name).expanduser() for name in listed]
+    files = [file for one in given for file in (own_scans(one) if one.is_dir() else [one])]
+    for file in files:
+        if not file.is_file():
+            raise ValueError(f"{path} lists the scan {file}: there is no such file: expected one, or a folder; "
+                             "check the path.")
+    cells = {f"scan.{file.stem}": str(file) for file in files}
+    if len(cells) < len(files):
+        raise ValueError(f"{path} lists two scans of the same name: expected each name once; rename one.")
+    return cells
 
 
 def claim(path: Path) -> IO:
@@ -147,21 +223,25 @@ def claim(path: Path) -> IO:
     return file
 
 
-def failures(logs: Path, since: float) -> list[str]:
-    """One sentence for each notebook left in `logs` after the time `since` (s, epoch)."""
-    left = [path for path in sorted(logs.glob("*.ipynb")) if path.stat().st_mtime >= since]
-    return [f"{path.stem} failed: {_reason(path)}\nThe notebook as far as it came: {path}"
-            for path in left]
+def failures(folders: Iterable[str], since: float) -> list[str]:
+    """One sentence for each notebook left in ``<folder>/logs`` after the time `since` (s, epoch)."""
+    left = [path for folder in folders for path in sorted(Path(folder, "logs").glob("*.ipynb"))
+            if path.stat().st_mtime >= since]
+    return [f"{path.stem} failed: {reason(path)}\nThe notebook as far as it came: {path}" for path in left]
 
 
-def _reason(notebook: Path) -> str:
+def raised(notebook: Path) -> str:
+    """The error that a cell of an executed notebook raised, or nothing."""
+    outputs = [out for cell in cells(notebook, "code") for out in cell["outputs"]]
+    return next((f"{error['ename']}: {error['evalue']}" for error in outputs if error["output_type"] == "error"), "")
+
+
+def reason(notebook: Path) -> str:
+    """Why an executed notebook came no further."""
     log = notebook.with_suffix(".log").read_text(encoding="utf-8", errors="replace")
     if "nbclient.exceptions.DeadKernelError" in log:
         return "its kernel was killed, most often for want of memory; free some and run again."
     if "nbclient.exceptions.CellTimeoutError" in log:
         return "a cell ran longer than its profile allows; raise CELL_TIMEOUT_S in the Snakefile."
-    outputs = [out for cell in cells(notebook, "code") for out in cell["outputs"]]
-    for error in (out for out in outputs if out["output_type"] == "error"):
-        return f"{error['ename']}: {error['evalue']}"
     lines = ANSI_COLOUR.sub("", log).strip().splitlines()
-    return lines[-1] if lines else "it ended without a message."
+    return raised(notebook) or (lines[-1] if lines else "it ended without a message.")

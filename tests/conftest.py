@@ -17,7 +17,7 @@ from helpers import twin
 
 ROOT = Path(__file__).resolve().parent.parent
 COPIED = ["Snakefile", "Makefile", "requirements.txt", "helpers/__init__.py", "helpers/paths.py",
-          "helpers/dependencies.py", "helpers/workflow.py", "helpers/render.py",
+          "helpers/cluster.py", "helpers/dependencies.py", "helpers/workflow.py", "helpers/render.py",
           "helpers/profiles.py", "sweep.yml"]
 PARAMETERS = 'profile = "smoke"\nseed = 1\nbuild = "../build"\n'
 # The notebooks' own parameters and the helper that each imports.
@@ -74,6 +74,8 @@ class Tree:
         (root / "helpers/data.py").write_text("")
         (root / "helpers/training.py").write_text("from helpers import data\ntrain = None\n")
         (root / "helpers/sweep.py").write_text("from helpers import training\n")
+        (root / "helpers/scans.py").write_text(
+            "def write_page(path, scans):\n    path.write_text(' '.join(scans))\n")
         (root / "helpers/movies.py").write_text("from .data import __doc__\n")
         (root / "notebooks").mkdir()
         for name in STUBS:
@@ -97,7 +99,7 @@ class Tree:
         """Run a command in the tree, its two output streams joined in ``stdout``."""
         return subprocess.run(command, cwd=self.root, env=self.environment(**environment),
                               text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                              timeout=120)
+                              timeout=600)
 
     def snakemake(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess:
         """Run Snakemake as `make figures` does; ``profile=smoke data=twin`` unless given."""

@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 
 from helpers.data import simulated_scan
+from helpers.figures.sensitivity import figure_sensitivity
 from helpers.metrics import matched_correlation, spatial_autocorrelation
 from helpers.paths import ROOT
 from helpers.profiles import get_profile
-from helpers.sweep import collect, missing, run_cell
-from helpers.workflow import sweep_cells
+from helpers.sweep import run_cell
+from helpers.sweep_table import collect, missing, tabulate
+from helpers.workflow import sweep_cells, sweep_folder, sweep_scans
 
 
 def test_the_sweep_has_three_seeds_controls_and_settings():
@@ -20,6 +22,8 @@ def test_the_sweep_has_three_seeds_controls_and_settings():
 
 @pytest.mark.parametrize(("text", "message"), [
     ("seeds: [0]\nvary: {vae: {unitz: [1]}}", "varies vae.unitz"), ("seeds: [0", "cannot be read"),
+    ("seeds: [0]\nvary: {vae: {units: [many]}}", "sets vae.units to 'many': expected numbers"),
+    ("seeds: [0]\nscans: [gone.h5]", "gone.h5: there is no such file"),
     ("seeds: [a]", "cannot be read"), ("[]", "cannot be read"), ("vary: 3", "cannot be read"),
 ])
 def test_a_wrong_file_is_refused(tmp_path, text, message):
@@ -27,6 +31,27 @@ def test_a_wrong_file_is_refused(tmp_path, text, message):
     path.write_text(text)
     with pytest.raises(ValueError, match=message):
         sweep_cells(path)
+
+
+def test_settings_are_varied_at_every_seed_asked_for_and_scans_are_listed_or_a_folder(tmp_path):
+    (tmp_path / "films").mkdir()
+    for name in ("a.h5", "films/b.npz", "films/c.mat", "films/notes.txt"):
+        (tmp_path / name).touch()
+    path = tmp_path / "small.yml"
+    path.write_text("seeds: [4]\nscans: [a.h5, films]\nvary: {seeds: [0, 1], dl: {atoms: [3]}}")
+    assert sweep_cells(path) == [("headline", 4), ("scan.a", 4), ("scan.b", 4), ("scan.c", 4),
+                                 ("vary.dl.atoms=3", 0), ("vary.dl.atoms=3", 1)]
+    assert sweep_scans(path)["scan.b"] == str(tmp_path / "films/b.npz")
+    path.write_text("seeds: [4]\nscans: [a.h5, a.h5]")
+    with pytest.raises(ValueError, match="two scans of the same name"):
+        sweep_cells(path)
+
+
+def test_another_file_has_a_folder_of_its_own():
+    assert sweep_folder({"sweep": "sweep.yml", "profile": "laptop"}) == "build/laptop/sweep"
+    assert sweep_folder({"sweep": "/x/small.yml", "profile": "smoke"}) == "build/smoke/small"
+    with pytest.raises(ValueError, match="seed0 is the name of a folder of results"):
+        sweep_folder({"sweep": "seed0.yml", "profile": "smoke"})
 
 
 def test_an_unknown_cell_is_refused(tmp_path):
@@ -59,6 +84,40 @@ def test_seeds_are_collected_as_median_and_spread_and_failed_cells_named(tmp_pat
     assert "x" not in seeds
     left = missing(tmp_path, [("headline", 0), ("headline", 7)])
     assert len(left) == 1 and "headline, seed 7" in left[0] and "log.txt" in left[0]
+
+
+def test_the_table_and_the_figure_show_what_is_finished_and_the_log_says_why_a_cell_failed(tmp_path):
+    folder = tmp_path / "sweep"
+    errors = {"headline": {"beps.vae.mse_heldout": 0.2}, "vary.vae.units=16": {"sensitivity.vae.units=16": 0.1}}
+    for cell, metrics in errors.items():
+        for seed in (0, 1, 2):
+            where = folder / cell / f"seed{seed}"
+            where.mkdir(parents=True)
+            if (cell, seed) != ("vary.vae.units=16", 2):
+                (where / "metrics.json").write_text(json.dumps({name: mse * (1 + seed) for name, mse in metrics.items()}))
+    (folder / "vary.vae.units=16/seed2/log.txt").write_text("Traceback (most recent call last):\nValueError: few spectra\n")
+    tabulate(folder, get_profile("smoke"))
+    table = json.loads((folder / "sweep.json").read_text())
+    assert table["sensitivity.vae.units=16"]["n"] == 2
+    assert table["sensitivity.vae.spread"]["median"] == pytest.approx(0.3 / 0.15)  # at the seeds that both have
+    assert (folder / "sweep.csv").read_text().count("\n") == 1 + len(table)
+    assert (folder / "sensitivity.png").stat().st_size > 5000 and (folder / "sensitivity.pdf").is_file()
+    line, = missing(folder, [("headline", 0), ("vary.vae.units=16", 2)])
+    assert line.startswith("vary.vae.units=16, seed 2: ValueError: few spectra; see ")
+
+
+def test_the_figure_has_a_panel_for_each_setting_and_a_point_for_each_seed():
+    found = {f"sensitivity.vae.units={units}": {seed: 0.1 / units + seed / 1e3 for seed in range(3)} for units in (4, 16)}
+    found |= {"sensitivity.dl.atoms=3": {0: 0.2}, "beps.vae.mse_heldout": {seed: 0.02 for seed in range(5)}}
+    figure = figure_sensitivity(found, {"units": 8, "atoms": 5}, source="twin")
+    vae, dl = figure.axes
+    seeds = [line for line in vae.lines if line.get_gid() == "seed"]
+    assert [len(line.get_ydata()) for line in seeds] == [3, 3, 3]  # 4, the profile's 8, 16
+    assert [label.get_text() for label in vae.get_xticklabels()] == ["4", "8", "16"]
+    assert [line.get_markerfacecolor() != "white" for line in seeds] == [False, True, False]
+    assert len(dl.lines) == 2
+    with pytest.raises(ValueError, match="no setting was varied"):
+        figure_sensitivity({"beps.vae.mse_heldout": {0: 1.0}}, {}, source="twin")
 
 
 def test_matched_correlation_ignores_order_and_sign():

@@ -45,10 +45,11 @@ def edit(path: Path, old: str, new: str) -> None:
     ({"seed": -1}, "SEED=-1 is not a seed: expected a whole number"),
     ({"seed": "one"}, "SEED=one is not a seed"),
     ({"seed": None}, "SEED= is not a seed"),
-    ({"data": None}, "DATA= is not a data: expected auto, twin, zenodo, drive:<id> or the path"),
+    ({"data": None}, "DATA= is not a data: expected auto, twin, zenodo, drive:<id>, the path of a file"),
     ({"data": "nowhere.h5"}, "DATA=nowhere.h5: there is no file"),
     ({"data": "drive:"}, "DATA=drive:: there is no file"),
-    ({"data": "."}, "DATA=.: there is no file"),
+    ({"data": "notebooks"}, "holds no scan: expected files ending in .h5"),
+    ({"sweep": "my.yml"}, "SWEEP=my.yml: there is no file"),
     ({"painting": "nala.png"}, "PAINTING=nala.png: there is no file"),
     ({"cycle": -1}, "CYCLE=-1 is not a cycle: expected a whole number, 0 for the last one, or mean"),
     ({"cycle": "median"}, "CYCLE=median is not a cycle"),
@@ -63,7 +64,8 @@ def test_wrong_settings_are_named_in_one_sentence(wrong, sentence):
 
 def test_settings_have_defaults_and_absolute_paths(tmp_path, monkeypatch):
     assert check_settings({}, ["laptop"]) == {
-        "profile": "laptop", "data": "auto", "seed": 0, "painting": "", "weights": "train", "cycle": 0}
+        "profile": "laptop", "data": "auto", "seed": 0, "painting": "", "weights": "train", "cycle": 0,
+        "sweep": str(ROOT / "sweep.yml")}
     assert check_settings({"cycle": "mean"}, ["laptop"])["cycle"] == "mean"
     assert check_settings({"data": "drive:1a-B_c"}, ["laptop"])["data"] == "drive:1a-B_c"
     monkeypatch.chdir(tmp_path)
@@ -228,6 +230,27 @@ def test_two_runs_at_once_and_a_killed_run(copy):
         time.sleep(0.1)
     claim(copy.folder() / ".lock").close()
     assert "5_paper_and_reproduction" in copy.planned(), "an unfinished run looks finished"
+
+
+def test_scans_of_a_folder_run_apart_share_the_toy_and_a_failed_one_is_named(tree):
+    films = tree.root / "my films"
+    films.mkdir()
+    for name in ("a.h5", "a.npz", "b.mat", "notes.txt"):
+        (films / name).touch()
+    tree.stub("0_measured_data", "if data.endswith('b.mat'): raise ValueError('b.mat holds no loops')")
+    failed = tree.snakemake("--keep-going", "data=my films")
+    assert failed.returncode != 0
+    assert "0_measured_data failed: ValueError: b.mat holds no loops" in failed.stdout
+    assert "build/scans/my films/b/smoke/seed0/logs/0_measured_data.ipynb" in failed.stdout
+    assert failed.stdout.count("Running notebooks/1_toy_rgb_benchmark.ipynb") == 1
+    done = {path.parts[-4] for path in (tree.root / "build/scans/my films").glob("*/smoke/seed0/metrics.json")}
+    assert done == {"a.h5", "a.npz"}
+    page = tree.root / "build/smoke/my films-seed0.html"
+    assert page.read_text().count("build/scans/my films/") == 3
+    tree.stub("0_measured_data")
+    again = tree.snakemake("--keep-going", "data=my films")
+    assert again.returncode == 0, again.stdout
+    assert "my films-seed0.html compares 3 scans" in again.stdout
 
 
 def test_a_notebook_without_parameters_is_named(tmp_path):

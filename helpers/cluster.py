@@ -1,0 +1,133 @@
+"""Jobs on a cluster: is it there, is a failed job worth another attempt, what became of the lost ones.
+
+``python -m helpers.cluster check NAME`` asks the cluster before anything is sent to it;
+``python -m helpers.cluster again FILE`` ends a second attempt at what the first failed at by itself.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from helpers.paths import ROOT
+from helpers.workflow import raised
+
+PATIENCE_S = 20
+# Errors that may pass by themselves, or with the larger memory that a second attempt asks for.
+PASSING = r"(\w+\.)*(\w*MemoryError|ResourceExhaustedError|OSError|TimeoutError|ConnectionError)\b"
+# What the account of a failed job says, and what to do about it.
+REMEDIES = {
+    r"TIMEOUT|DEADLINE": "its time ran out more often than it may be sent again; a training goes on from its last "
+                         "epoch, so run again, or raise `runtime` under set-resources, or `retries`",
+    r"OUT_OF_MEMORY|OOMKilled|oom.kill": "its memory did not suffice; raise `mem_mb` under set-resources",
+    r"CANCELLED|PREEMPTED": "it was cancelled more often than it may be sent again; run again",
+    r"NODE_FAIL|BOOT_FAIL": "its node failed; run again, and name the node to the cluster's staff if it stays",
+    r"[Ii]nvalid partition|partition.*(not available|down)|is not valid for|Partition configuration|partition.*limit":
+        "the partition refused it; correct `slurm_partition`, or ask for less under set-resources",
+    r"[Ii]nvalid account|account .*invalid": "the account was refused; correct `slurm_account`",
+    r"generic resource|[Gg]res|GPU requested|Requested node configuration":
+        "no node has what it asks for; correct gpu, mem_mb and cores under set-resources",
+    r"[Cc]onnection refused|Unable to contact|Socket timed out|sbatch: command not found":
+        "the cluster did not answer; see whether it is up, and run again",
+    r"output files are missing|Missing files after|latency":
+        "its files have not arrived from the shared file system; raise `latency-wait`",
+}
+
+
+def check(cluster: str) -> None:
+    """Ask a cluster whether it is there.
+
+    Raises
+    ------
+    ValueError
+        If there is no profile of that name, or the cluster does not answer.
+    """
+    known = sorted(path.parent.name for path in (ROOT / "profiles").glob("*/config.yaml"))
+    if cluster not in known:
+        raise ValueError(f"CLUSTER={cluster} is not a cluster: expected one of {', '.join(known)}, the folders of "
+                         "profiles; choose one of these.")
+    answer = {"slurm": _ask_slurm, "kubernetes": _ask_kubernetes}.get(cluster, str)()
+    if answer:
+        raise ValueError(f"CLUSTER={cluster}: {answer}; leave CLUSTER out to run here.")
+
+
+def _ask_slurm() -> str:
+    if not shutil.which("sbatch"):
+        return "there is no sbatch here: expected a machine from which jobs are sent to Slurm; log in on one"
+    try:
+        asked = subprocess.run(["sinfo", "--noheader"], text=True, timeout=PATIENCE_S, capture_output=True,
+                               check=False)
+    except subprocess.TimeoutExpired:
+        return f"sinfo has not answered for {PATIENCE_S} s: expected a list of partitions; see whether Slurm is up"
+    if asked.returncode:
+        return f"sinfo says {asked.stderr.strip()!r}: expected a list of partitions; see whether Slurm is up"
+    return ""
+
+
+def _ask_kubernetes() -> str:
+    import urllib3
+    from kubernetes import client, config
+
+    try:
+        config.load_config()
+        client.VersionApi().get_code(_request_timeout=PATIENCE_S / 4)
+    except (config.ConfigException, client.ApiException, urllib3.exceptions.HTTPError) as error:
+        first = str(error).partition("\n")[0]
+        return f"its server cannot be asked ({first}): expected a kubeconfig that leads to one; see kubectl version"
+    return ""
+
+
+def hopeless(left: Path) -> str:
+    """The error that an earlier attempt ended with by itself, or nothing.
+
+    A job that was killed, or ran out of time or memory, leaves none.
+
+    Parameters
+    ----------
+    left : Path
+        The notebook as far as it came, or the log of a cell of a sweep.
+    """
+    if not left.is_file():
+        return ""
+    if left.suffix == ".ipynb":
+        error = raised(left)
+    else:
+        text = left.read_text(encoding="utf-8", errors="replace")
+        error = text.strip().splitlines()[-1] if "Traceback (most recent call last)" in text else ""
+    return "" if re.match(PASSING, error) else error
+
+
+def lost_jobs(logs: Iterable[str]) -> list[str]:
+    """One sentence for each job that a cluster has refused or lost, with its log and what to change.
+
+    Parameters
+    ----------
+    logs : iterable of str
+        Snakemake's own logs of a run.
+    """
+    text = "\n".join(Path(log).read_text(encoding="utf-8", errors="replace") for log in logs)
+    told = {}
+    for block in re.split(r"\n(?=\[\w{3} \w{3} +\d)", text):
+        account = "\n".join(re.findall(r"^(?!        ).*", block, re.MULTILINE))
+        rule = re.search(r"Error in rule (\w+):", account)
+        remedy = next((remedy for sign, remedy in REMEDIES.items() if re.search(sign, account)), "")
+        if rule and remedy:
+            output = re.search(r"^    output: (\S+?),?(?: |$)", account, re.MULTILINE)
+            log = re.search(r"^    log: (.+?)(?: \(check|$)", account, re.MULTILINE)
+            of = f" ({Path(output[1]).parent})" if output else ""
+            told[f"{rule[1]}{of}"] = f"{remedy} (profiles/<cluster>/config.yaml)." + (f"\nIts log: {log[1]}" if log else "")
+    return [f"{name} failed: {sentence}" for name, sentence in told.items()]
+
+
+if __name__ == "__main__":
+    try:
+        if sys.argv[1] == "check":
+            check(sys.argv[2])
+        elif error := hopeless(Path(sys.argv[2])):
+            sys.exit(f"not tried again: {error}")
+    except ValueError as error:
+        sys.exit(str(error))

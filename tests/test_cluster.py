@@ -1,0 +1,198 @@
+"""A real Slurm of one node, and what is said when a cluster is not there, refuses or loses a job."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+from conftest import ROOT, write_notebook
+from one_node import OneNode, why_not
+
+from helpers.cluster import check, hopeless, lost_jobs
+
+PATIENCE_S = 900
+CELL = "build/smoke/small/vary.vae.units=4/seed0"
+
+
+@pytest.fixture(scope="module")
+def slurm(tmp_path_factory):
+    """A running Slurm; the tests that need one are skipped where it cannot be had."""
+    reason = why_not()
+    if not reason and not importlib.util.find_spec("snakemake_executor_plugin_slurm"):
+        reason = "the executor is not installed (make test CLUSTER=slurm)"
+    if reason:
+        pytest.skip(reason)
+    node = OneNode(tmp_path_factory.mktemp("slurm"))
+    try:
+        node.start()
+    except RuntimeError as error:
+        node.stop()
+        pytest.skip(str(error))
+    yield node
+    node.stop()
+
+
+@pytest.fixture
+def project(tmp_path) -> Path:
+    """The files of the project, and a sweep of one training."""
+    for name in ("Snakefile", "sweep.yml"):
+        shutil.copy(ROOT / name, tmp_path)
+    for name in ("helpers", "notebooks", "profiles"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / "small.yml").write_text("seeds: []\nvary: {vae: {units: [4]}}\n")
+    return tmp_path
+
+
+def snakemake(project: Path, node: OneNode, *arguments: str, **options) -> subprocess.Popen:
+    """Snakemake as `make ... CLUSTER=slurm` runs it, looking at the queue more often."""
+    command = [sys.executable, "-m", "snakemake", "--workflow-profile", "profiles/slurm", "--nolock",
+               "--rerun-incomplete", "--slurm-status-command", "squeue",
+               "--slurm-init-seconds-before-status-checks", "2", "--config", "profile=smoke", "data=twin",
+               "sweep=small.yml", *arguments]
+    outer = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "PROFILE", "DATA", "SEED")
+    environment = {name: value for name, value in node.environment.items() if name not in outer}
+    return subprocess.Popen(command, cwd=project, env=environment | {"OMP_NUM_THREADS": "1"}, text=True,
+                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **options)
+
+
+def until(done, run: subprocess.Popen):
+    """The first truth that `done()` gives while Snakemake runs."""
+    deadline = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline and run.poll() is None:
+        if found := done():
+            return found
+        time.sleep(0.3)
+    run.kill()
+    raise AssertionError(run.communicate()[0])
+
+
+def test_jobs_run_side_by_side_and_a_cancelled_training_goes_on_from_its_checkpoint(slurm, project):
+    def running() -> list[str]:
+        return slurm.command("squeue", "--noheader", "--states=RUNNING", "--format=%i").split()
+
+    def checkpoints() -> list[Path]:
+        return sorted((project / CELL).glob("*/checkpoint-*.npz"))
+
+    run = snakemake(project, slurm, "--keep-going", "build/smoke/seed0/results/toy.npz", f"{CELL}/metrics.json")
+    until(lambda: len(running()) == 2, run)  # the scan and the toy
+    until(lambda: len(checkpoints()) == 2, run)
+    first = next((project / CELL).glob("*/snapshot-000001.npz"))
+    written = first.stat().st_mtime_ns
+    slurm.command("scancel", max(running(), key=int))  # the training, sent last
+    output = run.communicate(timeout=PATIENCE_S)[0]
+    assert run.returncode == 0, output
+    assert "SLURM status is: 'CANCELLED'" in output
+    assert (project / "build/smoke/seed0/results/toy.npz").is_file()
+    assert json.loads((project / CELL / "metrics.json").read_text())["sensitivity.vae.units=4"] > 0
+    log = (project / CELL / "log.txt").read_text()
+    assert "epochs are done already" in log and " 0 of" not in log
+    assert first.stat().st_mtime_ns == written, "the training began again"
+
+
+def test_a_partition_that_refuses_is_named_with_the_setting_to_change(slurm, project):
+    run = snakemake(project, slurm, "--retries", "0", "--default-resources", "slurm_partition=nowhere",
+                    "--", "build/smoke/seed0/results/toy.npz")
+    output = run.communicate(timeout=PATIENCE_S)[0]
+    assert run.returncode != 0
+    end = output.strip().splitlines()[-2:]
+    assert "1_toy_rgb_benchmark" in end[0] and "correct `slurm_partition`" in end[0]
+    assert end[1] == "Its log: build/smoke/seed0/logs/1_toy_rgb_benchmark.log"
+
+
+# without a cluster
+
+
+def test_a_cluster_that_is_not_there_is_named(tmp_path, monkeypatch):
+    with pytest.raises(ValueError, match="CLUSTER=sge is not a cluster: expected one of kubernetes, slurm"):
+        check("sge")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ValueError, match="there is no sbatch here: expected a machine from which jobs are sent"):
+        check("slurm")
+    for name, script in (("sbatch", ""), ("sinfo", "echo Unable to contact slurm controller >&2; exit 1")):
+        (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / name).chmod(0o755)
+    with pytest.raises(ValueError, match="sinfo says 'Unable to contact slurm controller'"):
+        check("slurm")
+
+
+def test_a_kubernetes_that_is_not_there_is_named(tmp_path, monkeypatch):
+    pytest.importorskip("kubernetes")
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    with pytest.raises(ValueError, match="CLUSTER=kubernetes: its server cannot be asked"):
+        check("kubernetes")
+
+
+ACCOUNT = """[Sun Nov 22 21:58:38 2026]
+Error in rule cell:
+    message: SLURM-job '2' failed, SLURM status is: '{status}'. Detailed failure reason unavailable
+    jobid: 1
+    output: build/smoke/sweep/headline/seed2/metrics.json
+    log: build/smoke/sweep/headline/seed2/log.txt, /x/.snakemake/slurm_logs/rule_cell/2.log (check log file(s) for error details)
+    shell:
+        echo TIMEOUT
+        (command exited with non-zero exit code)
+"""
+
+
+@pytest.mark.parametrize(("status", "remedy"), [
+    ("TIMEOUT", "raise `runtime`"), ("OUT_OF_MEMORY", "raise `mem_mb`"), ("NODE_FAIL", "its node failed"),
+    ("CANCELLED", "it was cancelled"),
+])
+def test_a_lost_job_is_named_with_its_log_and_what_to_change(tmp_path, status, remedy):
+    log = tmp_path / "snakemake.log"
+    log.write_text("Job stats\n" + 2 * ACCOUNT.format(status=status))
+    sentence, = lost_jobs([log])
+    assert sentence.startswith("cell (build/smoke/sweep/headline/seed2) failed: ") and remedy in sentence
+    assert "build/smoke/sweep/headline/seed2/log.txt" in sentence and "rule_cell/2.log" in sentence
+
+
+def test_files_that_lag_are_named(tmp_path):
+    log = tmp_path / "snakemake.log"
+    log.write_text("[Sun Nov 22 21:58:38 2026]\nError in rule cell:\n    message: Job completed successfully, but some "
+                   "output files are missing. Missing files after 60 seconds.\n    jobid: 1\n")
+    assert "raise `latency-wait`" in lost_jobs([log])[0]
+
+
+def test_a_job_that_ended_by_its_own_error_is_not_lost(tmp_path):
+    log = tmp_path / "snakemake.log"
+    log.write_text(ACCOUNT.format(status="FAILED"))
+    assert lost_jobs([log]) == []
+
+
+def test_only_errors_of_the_work_itself_end_a_second_attempt(tmp_path):
+    notebook, log = tmp_path / "n.ipynb", tmp_path / "log.txt"
+    assert hopeless(notebook) == "" == hopeless(log)
+    write_notebook(notebook, "x")
+    assert hopeless(notebook) == ""
+    content = json.loads(notebook.read_text())
+    for error, ends in (("DataError", True), ("MemoryError", False)):
+        content["cells"][0]["outputs"] = [{"output_type": "error", "ename": error, "evalue": "a.h5", "traceback": []}]
+        notebook.write_text(json.dumps(content))
+        assert hopeless(notebook) == (f"{error}: a.h5" if ends else "")
+    for last, ends in (("ValueError: 3 spectra", True), ("OSError: [Errno 116] Stale file handle", False),
+                       ("numpy._core._exceptions._ArrayMemoryError: 9 GiB", False)):
+        log.write_text(f"Traceback (most recent call last):\n  line\n{last}\n")
+        assert hopeless(log) == (last if ends else "")
+    log.write_text("epoch 3\nslurmstepd: error: *** JOB 3 CANCELLED ***\n")
+    assert hopeless(log) == ""
+
+
+def test_a_second_attempt_at_an_error_ends_at_once(tmp_path):
+    (tmp_path / "log.txt").write_text("Traceback (most recent call last):\nValueError: 3 spectra\n")
+    command = [sys.executable, "-m", "helpers.cluster", "again", str(tmp_path / "log.txt")]
+    done = subprocess.run(command, cwd=ROOT, text=True, capture_output=True, check=False)
+    assert done.returncode == 1 and done.stderr == "not tried again: ValueError: 3 spectra\n"
+
+
+@pytest.mark.parametrize("cluster", ["slurm", "kubernetes"])
+def test_profiles_name_their_executor_and_send_killed_jobs_again(cluster):
+    profile = yaml.safe_load((ROOT / "profiles" / cluster / "config.yaml").read_text())
+    assert profile["executor"] == cluster and profile["retries"] > 0 and profile["latency-wait"] >= 30
