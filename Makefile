@@ -64,7 +64,7 @@ help:
 	@echo "WEIGHTS=train     train, or pretrained to take the training in data/weights where it fits"
 	@echo "CYCLE=0           of a file with several cycles; 0 takes the last, mean averages them"
 	@echo "SWEEP=sweep.yml   what make sweep runs; its cells go to build/<profile>/<name of the file>/"
-	@echo "CLUSTER=          slurm or kubernetes, to run there (profiles/README.md)"
+	@echo "CLUSTER=          slurm, to run there (profiles/README.md; Kubernetes: the same page)"
 	@echo "CORES=all         processor cores to use"
 	@echo "PYTHON=python3    Python 3.11 to 3.13, from which .venv is made"
 	@echo

@@ -23,7 +23,7 @@ PASSING = r"(\w+\.)*(\w*MemoryError|ResourceExhaustedError|OSError|TimeoutError|
 REMEDIES = {
     r"TIMEOUT|DEADLINE": "its time ran out more often than it may be sent again; a training goes on from its last "
                          "epoch, so run again, or raise `runtime` under set-resources, or `retries`",
-    r"OUT_OF_MEMORY|OOMKilled|oom.kill": "its memory did not suffice; raise `mem_mb` under set-resources",
+    r"OUT_OF_MEMORY|oom.kill": "its memory did not suffice; raise `mem_mb` under set-resources",
     r"CANCELLED|PREEMPTED": "it was cancelled more often than it may be sent again; run again",
     r"NODE_FAIL|BOOT_FAIL": "its node failed; run again, and name the node to the cluster's staff if it stays",
     r"[Ii]nvalid partition|partition.*(not available|down)|is not valid for|Partition configuration|partition.*limit":
@@ -48,9 +48,9 @@ def check(cluster: str) -> None:
     """
     known = sorted(path.parent.name for path in (ROOT / "profiles").glob("*/config.yaml"))
     if cluster not in known:
-        raise ValueError(f"CLUSTER={cluster} is not a cluster: expected one of {', '.join(known)}, the folders of "
-                         "profiles; choose one of these.")
-    answer = {"slurm": _ask_slurm, "kubernetes": _ask_kubernetes}.get(cluster, str)()
+        raise ValueError(f"CLUSTER={cluster} is not a cluster: expected one of {', '.join(known)}, a folder of profiles "
+                         "with a config.yaml; see profiles/README.md.")
+    answer = _ask_slurm() if cluster == "slurm" else ""
     if answer:
         raise ValueError(f"CLUSTER={cluster}: {answer}; leave CLUSTER out to run here.")
 
@@ -65,19 +65,6 @@ def _ask_slurm() -> str:
         return f"sinfo has not answered for {PATIENCE_S} s: expected a list of partitions; see whether Slurm is up"
     if asked.returncode:
         return f"sinfo says {asked.stderr.strip()!r}: expected a list of partitions; see whether Slurm is up"
-    return ""
-
-
-def _ask_kubernetes() -> str:
-    import urllib3
-    from kubernetes import client, config
-
-    try:
-        config.load_config()
-        client.VersionApi().get_code(_request_timeout=PATIENCE_S / 4)
-    except (config.ConfigException, client.ApiException, urllib3.exceptions.HTTPError) as error:
-        first = str(error).partition("\n")[0]
-        return f"its server cannot be asked ({first}): expected a kubeconfig that leads to one; see kubectl version"
     return ""
 
 

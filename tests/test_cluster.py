@@ -110,7 +110,7 @@ def test_a_partition_that_refuses_is_named_with_the_setting_to_change(slurm, pro
 
 
 def test_a_cluster_that_is_not_there_is_named(tmp_path, monkeypatch):
-    with pytest.raises(ValueError, match="CLUSTER=sge is not a cluster: expected one of kubernetes, slurm"):
+    with pytest.raises(ValueError, match="CLUSTER=sge is not a cluster: expected one of slurm, a folder of profiles"):
         check("sge")
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(ValueError, match="there is no sbatch here: expected a machine from which jobs are sent"):
@@ -120,14 +120,6 @@ def test_a_cluster_that_is_not_there_is_named(tmp_path, monkeypatch):
         (tmp_path / name).chmod(0o755)
     with pytest.raises(ValueError, match="sinfo says 'Unable to contact slurm controller'"):
         check("slurm")
-
-
-def test_a_kubernetes_that_is_not_there_is_named(tmp_path, monkeypatch):
-    pytest.importorskip("kubernetes")
-    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
-    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
-    with pytest.raises(ValueError, match="CLUSTER=kubernetes: its server cannot be asked"):
-        check("kubernetes")
 
 
 ACCOUNT = """[Sun Nov 22 21:58:38 2026]
@@ -192,7 +184,17 @@ def test_a_second_attempt_at_an_error_ends_at_once(tmp_path):
     assert done.returncode == 1 and done.stderr == "not tried again: ValueError: 3 spectra\n"
 
 
-@pytest.mark.parametrize("cluster", ["slurm", "kubernetes"])
-def test_profiles_name_their_executor_and_send_killed_jobs_again(cluster):
-    profile = yaml.safe_load((ROOT / "profiles" / cluster / "config.yaml").read_text())
-    assert profile["executor"] == cluster and profile["retries"] > 0 and profile["latency-wait"] >= 30
+def test_the_profile_sends_killed_jobs_again_and_waits_for_files():
+    profile = yaml.safe_load((ROOT / "profiles/slurm/config.yaml").read_text())
+    assert profile["executor"] == "slurm" and profile["retries"] > 0 and profile["latency-wait"] >= 30
+
+
+def test_the_job_for_kubernetes_goes_on_after_a_kill_and_keeps_what_it_makes_on_a_volume():
+    job = yaml.safe_load((ROOT / "profiles/kubernetes/job.yaml").read_text())
+    pod = job["spec"]["template"]["spec"]
+    container, = pod["containers"]
+    assert (job["kind"], pod["restartPolicy"]) == ("Job", "Never") and job["spec"]["backoffLimit"] > 0
+    mounted, = container["volumeMounts"]
+    assert container["workingDir"].startswith(mounted["mountPath"])
+    assert [volume["name"] for volume in pod["volumes"]] == [mounted["name"]]
+    assert container["command"][:2] == ["make", "figures"]
