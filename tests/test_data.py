@@ -244,6 +244,7 @@ def test_the_drive_tells_the_way_down_from_the_way_up(scan, start):
     assert np.abs(drive).max() <= 1 and distance.min() > 0.02
 
 
+@settings(deadline=None)
 @given(rows=st.integers(1, 80), columns=st.integers(1, 80), side=st.integers(1, 10), every=st.integers(2, 7))
 def test_heldout_pixels_are_whole_blocks(rows, columns, side, every):
     held = heldout_blocks((rows, columns), every, side).reshape(rows, columns)
