@@ -14,7 +14,7 @@ from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from html import escape
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import numpy as np
@@ -217,7 +217,14 @@ def _hardware() -> str:
 
 
 def _versions() -> dict[str, str]:
-    return {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
+    return {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}}
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:  # Snakemake, where notebooks run without it
+        return "not installed"
 
 
 def _git_commit() -> str:
