@@ -69,7 +69,7 @@ def _encode(path: Path, frames: Iterator[bytes], fps: int) -> None:
     writer = imageio_ffmpeg.write_frames(
         str(path), (round(WIDTH * DPI), round(HEIGHT * DPI)), pix_fmt_in="rgba",
         pix_fmt_out="yuv420p", fps=fps, codec="libx264", quality=None, macro_block_size=2,
-        ffmpeg_log_level="quiet", output_params=["-crf", "24", "-movflags", "+faststart"],
+        ffmpeg_log_level="quiet", output_params=["-crf", "28", "-movflags", "+faststart"],
     )
     writer.send(None)
     try:
