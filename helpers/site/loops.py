@@ -117,7 +117,8 @@ def explored(folder: Path, profile: str) -> Explored:
              "DL": (linear["beps_values"], linear["beps_sweep"]),
              "PCA": generate_sweeps(
                  codes["PCA"][scan.usable], list(range(pca.n_components_)),
-                 lambda z: unstack_channels(pca.inverse_transform(z), len(channels)), SWEPT_VALUES)}
+                 lambda z: unstack_channels(pca.inverse_transform(z), len(channels)),
+                 linear["beps_values"].shape[1])}
     return Explored(
         scan, channels, scaler.scale_ * units.scale, stride, chosen.shape, scan.usable[pixels],
         (scan.spectra * units.scale)[pixels], units.of(vae["reconstructed"][pixels]),
