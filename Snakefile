@@ -186,7 +186,7 @@ for notebook, files in NOTEBOOKS.items():
             "{sys.executable:q} -m papermill {input.notebook} {params.kept:q} {params.given}"
             " -r build \"$(realpath {wildcards.folder:q}/../..)\" --kernel python3 --cwd notebooks {LIMIT}"
             " --no-progress-bar --stderr-file {PROGRESS} 2> {log:q}\n"
-            "{sys.executable:q} -m nbconvert --to html --CoalesceStreamsPreprocessor.enabled=True"
+            "{sys.executable:q} -m nbconvert --to html --template classic --CoalesceStreamsPreprocessor.enabled=True"
             " --log-level ERROR --output-dir {wildcards.folder:q}/notebooks {params.kept:q} 2>> {log:q}\n"
             "mv {params.kept:q} {wildcards.folder:q}/notebooks/\n"
 
