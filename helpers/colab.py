@@ -23,8 +23,8 @@ from packaging.version import InvalidVersion, Version
 from helpers.dependencies import parameters_used
 from helpers.paths import ROOT, Build
 
-# Of the workflow and the tests; Colab's own kernel stays as it is.
-LEFT_OUT = {"jupyter", "ipykernel", "nbconvert", "snakemake", "pytest", "hypothesis"}
+# Of the workflow, the site and the tests; Colab's own kernel stays as it is.
+LEFT_OUT = {"jupyter", "ipykernel", "nbconvert", "snakemake", "latex2mathml", "pytest", "hypothesis", "selenium"}
 # Built by Colab for its hardware.
 KEPT = {"tensorflow", "keras", "numpy"}
 DRIVE = Path("/content/drive")

@@ -59,7 +59,8 @@ def notebook_body(path: Path, alternatives: Mapping[str, str]) -> tuple[str, str
     notebook = nbformat.read(path, as_version=4)
     # Cells that papermill or Colab need are no part of the article.
     notebook.cells = [cell for cell in notebook.cells
-                      if "injected-parameters" not in cell.metadata.get("tags", []) and cell.id != FETCH]
+                      if "injected-parameters" not in cell.metadata.get("tags", [])
+                      and cell.id not in (FETCH, "colab-prepare")]
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
