@@ -148,7 +148,7 @@ def test_parameters_reach_the_notebooks(finished):
 
 def test_kernels_and_backends_of_the_user_are_not_used(finished):
     executed = json.loads((finished.folder() / "notebooks/2_dictionary_learning.ipynb").read_text())
-    printed = "".join(executed["cells"][-1]["outputs"][0]["text"]).split()
+    printed = "".join(text for output in executed["cells"][-1]["outputs"] for text in output["text"]).split()
     assert printed == ["done", sys.executable, "module://matplotlib_inline.backend_inline"]
 
 
