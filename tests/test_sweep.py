@@ -120,6 +120,14 @@ def test_the_figure_has_a_panel_for_each_setting_and_a_point_for_each_seed():
         figure_sensitivity({"beps.vae.mse_heldout": {0: 1.0}}, {}, source="twin")
 
 
+def test_panels_of_a_second_row_are_drawn_and_none_is_empty():
+    names = ("units", "latents", "learning_rate", "end", "beta_step", "first_share", "priming")
+    found = {f"sensitivity.vae.{name}={value}": {0: 0.1 + value} for name in names for value in (1, 2)}
+    figure = figure_sensitivity(found, dict.fromkeys(names, 1), source="measured")
+    assert len(figure.axes) == len(names) and all(ax.lines for ax in figure.axes)
+    assert len({ax.get_ylim() for ax in figure.axes}) == 1
+
+
 def test_matched_correlation_ignores_order_and_sign():
     rng = np.random.default_rng(0)
     a = rng.normal(size=(200, 3))

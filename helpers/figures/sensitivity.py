@@ -22,7 +22,7 @@ COLOURS = {"vae": VAE, "dl": DL}
 MODELS = {"vae": "β-VAE", "dl": "DL"}
 NAMES = {"units": "LSTM units", "latents": "latents", "learning_rate": "learning rate", "end": "last β over first",
          "beta_step": "step of β", "first_share": "first share of β·KL", "atoms": "atoms n", "sparsity": "λ"}
-COLUMNS = 4
+COLUMNS = 5
 
 
 def plot_sensitivity(ax: Axes, errors: Mapping[float, Mapping[int, float]], own: float, model: str) -> Axes:
@@ -74,12 +74,13 @@ def figure_sensitivity(found: Mapping[str, Mapping[int, float]], own: Mapping[st
     columns = min(COLUMNS, len(panels))
     rows = -(-len(panels) // columns)
     figure = page_figure(0.5 + 1.5 * rows)
-    axes = figure.subplots(rows, columns, squeeze=False, sharey="row" if len(panels) <= columns else False).flat
+    # One scale, so that a flat line is a model that minds the setting little.
+    axes = list(figure.subplots(rows, columns, squeeze=False, sharey=True).flat)
     for ax, letter, ((model, name), errors) in zip(axes, "abcdefghijklmnop", sorted(panels.items(), reverse=True)):
         plot_sensitivity(ax, errors, own[name], model)
         panel_title(ax, letter, MODELS[model])
         ax.set_xlabel(NAMES.get(name, name))
-    for ax in list(axes)[len(panels):]:
+    for ax in axes[len(panels):]:
         ax.remove()
     for ax in figure.axes[::columns]:
         ax.set_ylabel("held-out MSE (s.d.²)")
