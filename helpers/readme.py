@@ -13,6 +13,7 @@ from pathlib import Path
 from PIL import Image
 
 from helpers.captions import PLACES, caption_of, full_name
+from helpers.ledger import ledger_rows
 from helpers.paper import PAPER
 from helpers.paths import ROOT, atomic
 from helpers.tables import as_markdown, number, reproduction_rows
@@ -66,6 +67,12 @@ def findings(metrics: dict, seeds: dict) -> str:
     return "\n".join(f"- **{head}{'' if head.endswith('?') else ':'}** {text}" for head, text in points.items())
 
 
+def ledger_in_short(metrics: dict, seeds: dict) -> str:
+    """Every claim of the paper with its verdict; the numbers are in notebook 5."""
+    return as_markdown([{name: row[name] for name in ("claim", "where", "verdict")}
+                        for row in ledger_rows(metrics, seeds)])
+
+
 def inventory(manifest: list[dict[str, str]]) -> str:
     """Figures, table and movies, each with a link to its place in the notebook that draws it."""
     rows = [
@@ -90,6 +97,7 @@ def generated_parts(folder: Path = REFERENCE) -> dict[str, str]:
         "picture": f"![{texts.alt}](data/reference/{SHOWN}.png)\n\n"
                    f"*{full_name(SHOWN)} ({PLACES[source]}). {texts.caption}*",
         "figures": inventory(manifest),
+        "ledger": ledger_in_short(metrics, seeds),
         "reproduction": as_markdown(reproduction_rows(metrics)),
         "time": f"The reference run ({run['parameters']['profile']} profile, seed {run['parameters']['seed']}, "
                 f"{run['data']['source']} loops{', ' + run['hardware'] if 'hardware' in run else ''}) took "
