@@ -29,6 +29,7 @@ from helpers.formats import (
     resonance_lag_steps,
     sha256_of,
 )
+from helpers.formats.damage import refuse_if_it_crashes
 from helpers.loops import SLOPE_STEPS
 from helpers.paths import atomic
 
@@ -237,6 +238,7 @@ def inspect(path: Path | str) -> str:
     lines = [f"{path}"]
     try:
         if path.is_file():
+            refuse_if_it_crashes(path)
             lines += ["Holds", *(f"  {line}" for line in listing(path))]
         scan = load_scan(path)
     except (DataError, OSError, ValueError) as error:

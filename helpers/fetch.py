@@ -27,6 +27,7 @@ from helpers.download import (
     patiently,
     plainly,
 )
+from helpers.formats.damage import refuse_if_it_crashes
 from helpers.paths import ROOT, atomic, own_scans
 
 ZENODO_DOI = "10.5281/zenodo.6321172"
@@ -69,7 +70,7 @@ def find_scan(data: str = "auto", seed: int = 0, twin_shape: tuple[int, int] = (
         if choice and choice.cycle not in (None, 1):
             raise DataError(f"the twin has no cycle {choice.cycle}: expected 1, its only one; leave CYCLE out")
         return simulated_scan(seed, twin_shape)
-    load = partial(load_scan, choice=choice, cleaning=cleaning)
+    load = partial(_load, choice=choice, cleaning=cleaning)
     if data == "zenodo":
         return _from_zenodo(folder, ASKED_BYTES, ASKED_PATIENCE_S, load)
     if data.startswith("drive:"):
@@ -84,6 +85,13 @@ def find_scan(data: str = "auto", seed: int = 0, twin_shape: tuple[int, int] = (
     except DataError as error:
         print(f"{error}. The simulated twin is used instead.")
         return simulated_scan(seed, twin_shape)
+
+
+def _load(path: Path | str, **options) -> Scan:
+    """`load_scan` for a file that may be damaged."""
+    if Path(path).is_file():
+        refuse_if_it_crashes(Path(path))
+    return load_scan(path, **options)
 
 
 def _from_zenodo(folder: Path, limit: int, patience_s: float, load: Callable[[Path], Scan]) -> Scan:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,14 +11,18 @@ import numpy as np
 import scipy.io
 
 from helpers.formats.common import MOST_BYTES, Choice, DataError, Loops, in_kHz, numbers
+from helpers.formats.damage import matlab_5_arrays
 from helpers.sho import optimum_rotation, piezoresponse
+
+USED = r"Loopdata_mixed|Voltagedata_mixed|VoltageDC_mixed|Out(A|Phi|w)\d+_mixed|optrotang|(?i:topo)"
 
 
 def _variables(path: Path) -> dict[str, Callable[[], np.ndarray]]:
     """Readers of the variables of a MATLAB file, by name; version 7.3 stores axes reversed."""
     if not h5py.is_hdf5(path):
-        return {name: lambda name=name: scipy.io.loadmat(path, variable_names=[name])[name]
-                for name, shape, _ in scipy.io.whosmat(path) if np.prod(shape, dtype=float) * 8 <= MOST_BYTES}
+        names = [name for name, shape, _ in scipy.io.whosmat(path) if np.prod(shape, dtype=float) * 8 <= MOST_BYTES]
+        arrays = matlab_5_arrays(path, [name for name in names if re.match(USED, name)])
+        return {name: lambda name=name: arrays[name] for name in names}
 
     def transposed(name: str) -> np.ndarray:
         with h5py.File(path, "r") as file:
