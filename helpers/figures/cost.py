@@ -30,11 +30,12 @@ def figure_cost(cases: Mapping[str, Sequence[Any]], lines: Mapping[str, tuple[fl
         _against_pixels(row[0], cases, lines[what], what)
         for ax, name in zip(row[1:], ("steps", "latents"), strict=True):
             counts = [getattr(case, name) for case in cases[name]]
-            ax.plot(counts, [getattr(case, what) for case in cases[name]], "o-", color=VAE)
+            values = [getattr(case, what) for case in cases[name]]
+            ax.plot(counts, values, "o-", color=VAE)
             ax.set(xlabel="Voltage steps" if name == "steps" else "Latent channels", xscale="log")
             ax.set_xticks(counts, map(str, counts))
             ax.minorticks_off()
-            ax.set_ylim(bottom=0)
+            ax.set_ylim(0, 1.1 * max(values))
     return figure
 
 
@@ -45,10 +46,13 @@ def _against_pixels(ax: Axes, cases: Mapping[str, Sequence[Any]], line: tuple[fl
     ax.plot([case.pixels for case in measured], [getattr(case, what) for case in measured], "o", color=VAE,
             label="measured")
     ax.plot(largest.pixels, getattr(largest, what), "D", color=DATA, label="measured, not in the line")
-    ax.set(xlabel="Pixels", ylabel=LABELS[what], xscale="log", yscale="log")
+    ax.set(xlabel="Pixels", ylabel=LABELS[what], xscale="log")
     ticks = [*(case.pixels for case in measured), largest.pixels]
     ax.set_xticks(ticks, [f"{n:,}" for n in ticks])
     ax.xaxis.minorticks_off()
-    plain_log_ticks(ax.yaxis)
     if what == "seconds":
+        ax.set_yscale("log")
+        plain_log_ticks(ax.yaxis)
         ax.legend()
+    else:
+        ax.set_ylim(bottom=0)
