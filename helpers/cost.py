@@ -1,7 +1,7 @@
 """Time and memory of the BEPS training as the work grows: ``python -m helpers.cost``, about half an hour.
 
 Every case is measured in a process of its own, on loops of the simulated twin. Writes
-``build/bench/cost.json``, ``cost.png`` and ``cost.pdf``, with straight lines through the
+``build/bench/cost.json``, ``cost.md``, ``cost.png`` and ``cost.pdf``, with straight lines through the
 measured cases drawn on to a scan of 1024 × 1024 pixels; that scan is then trained on as well.
 """
 
@@ -25,7 +25,7 @@ from helpers.data import drive_waveform, simulated_scan, standardised
 from helpers.figures import figure_cost
 from helpers.paths import ROOT, atomic
 from helpers.profiles import get_profile
-from helpers.record import write_json
+from helpers.record import hardware, write_json
 from helpers.tables import as_markdown, number
 from helpers.training import train
 
@@ -100,26 +100,24 @@ def line(cases: list[Case], what: str) -> tuple[float, float]:
     return float(slope), float(intercept)
 
 
-def summary(grown: dict[str, list[Case]], largest: Case, pair: list[Case]) -> list[dict[str, str]]:
+def summary(cases: dict[str, list[Case]]) -> list[dict[str, str]]:
     """What the measured cases say about large scans and many scans.
 
     Parameters
     ----------
-    grown : dict of str to list of Case
-        "pixels", "steps" and "latents": the cases in which this grows.
-    largest : Case
-        The scan of 1024 × 1024 pixels.
-    pair : list of Case
-        Two trainings at the same time, each as the first of ``grown["pixels"]``.
+    cases : dict of str to list of Case
+        "pixels", "steps" and "latents": those in which this grows; "largest": the scan of
+        1024 × 1024 pixels; "pair": two at the same time, each as the first of "pixels".
     """
-    pixels, epochs = grown["pixels"], get_profile("laptop").beps_training.epochs
+    [largest] = cases["largest"]
+    pixels, epochs = cases["pixels"], get_profile("laptop").beps_training.epochs
     slope_s, start_s = line(pixels, "seconds")
     slope_GiB, start_GiB = line(pixels, "memory_GiB")
-    slower = np.mean([case.seconds for case in pair]) / pixels[0].seconds
+    slower = np.mean([case.seconds for case in cases["pair"]]) / pixels[0].seconds
     hours = SCANS * epochs * pixels[0].seconds / 3600
 
     def growth(what: str) -> str:
-        first, last = grown[what][0], grown[what][-1]
+        first, last = cases[what][0], cases[what][-1]
         return (f"{number(last.seconds / first.seconds)} times the epoch, "
                 f"{number(last.memory_GiB / first.memory_GiB)} times the memory")
 
@@ -150,16 +148,31 @@ def measure_cost() -> list[dict[str, str]]:
     pair = measure(Case(PIXELS[0]), Case(PIXELS[0]))
     [largest] = measure(Case(LARGE))
     FOLDER.mkdir(parents=True, exist_ok=True)
-    write_json(FOLDER / "cost.json", {name: [asdict(case) for case in cases] for name, cases in
-                                      {**grown, "pair": pair, "largest": [largest]}.items()})
+    cases = {**grown, "pair": pair, "largest": [largest]}
+    write_json(FOLDER / "cost.json", {"hardware": hardware(), "cases": {
+        name: [asdict(case) for case in found] for name, found in cases.items()}})
     draw(FOLDER)
-    return summary(grown, largest, pair)
+    with atomic(FOLDER / "cost.md") as temporary:
+        temporary.write_text(page(FOLDER), encoding="utf-8")
+    return summary(cases)
+
+
+def _stored(folder: Path) -> tuple[str, dict[str, list[Case]]]:
+    """Hardware and cases of ``cost.json``."""
+    stored = json.loads((folder / "cost.json").read_text(encoding="utf-8"))
+    return stored["hardware"], {name: [Case(**case) for case in found] for name, found in stored["cases"].items()}
+
+
+def page(folder: Path) -> str:
+    """``cost.json`` of a folder as a sentence and a table."""
+    on, cases = _stored(folder)
+    return (f"Cost of training on loops with the network of the laptop profile, {on} (`make bench`).\n\n"
+            f"{as_markdown(summary(cases))}\n")
 
 
 def draw(folder: Path) -> None:
     """Draw ``cost.json`` of a folder as ``cost.png`` and ``cost.pdf`` beside it."""
-    stored = json.loads((folder / "cost.json").read_text(encoding="utf-8"))
-    cases = {name: [Case(**case) for case in found] for name, found in stored.items()}
+    _, cases = _stored(folder)
     lines = {what: line(cases["pixels"], what) for what in ("seconds", "memory_GiB")}
     figure = figure_cost(cases, lines)
     for kind in ("png", "pdf"):

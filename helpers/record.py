@@ -206,12 +206,13 @@ def collect(record: Record, scan: Scan) -> dict[str, object]:
         "data": {"source": scan.source, "file": Path(scan.path).name, "sha256": scan.sha256},
         "seconds": seconds,
         "peak_memory_GiB": max(part["peak_memory_GiB"] for part in parts),
-        "hardware": _hardware(),
+        "hardware": hardware(),
     })
     return metrics
 
 
-def _hardware() -> str:
+def hardware() -> str:
+    """Cores, their kind and whether there is a GPU, for a sentence."""
     gpu = "an NVIDIA GPU" if shutil.which("nvidia-smi") else "no GPU"
     return f"{os.cpu_count()} {platform.machine()} cores and {gpu}"
 

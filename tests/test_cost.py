@@ -2,8 +2,9 @@ from dataclasses import replace
 
 import pytest
 
-from helpers.cost import LARGE, Case, line, summary
+from helpers.cost import LARGE, Case, line, page, summary
 from helpers.figures import figure_cost
+from helpers.paths import ROOT
 from helpers.profiles import get_profile
 
 
@@ -25,7 +26,8 @@ def test_the_line_of_linear_growth(what, slope, intercept):
 
 def test_the_summary_says_what_the_cases_took():
     largest = linear(LARGE)
-    rows = {row["measure"]: row["value"] for row in summary(GROWN, largest, 2 * [replace(linear(3600), seconds=6.9)])}
+    rows = {row["measure"]: row["value"] for row in summary(
+        {**GROWN, "largest": [largest], "pair": 2 * [replace(linear(3600), seconds=6.9)]})}
     assert rows["an epoch"] == "1.000 s for 1000 pixels and 1.0 s besides"
     assert rows["memory"] == "1.0 KiB a pixel and 1.00 GiB besides"
     assert rows["1024 × 1024 pixels, by the lines"] == "1050 s an epoch, 2.0 GiB"
@@ -43,3 +45,8 @@ def test_the_figure_shows_every_case():
     assert [len(shown.get_xdata()) for shown in pixels.lines[1:]] == [3, 1]
     assert list(steps.lines[0].get_xdata()) == [48, 96, 192] and list(latents.lines[0].get_xdata()) == [4, 16, 64]
     assert pixels.lines[0].get_ydata()[-1] == pytest.approx(linear(LARGE).seconds)
+
+
+def test_the_stored_page_is_made_of_the_stored_cases():
+    reference = ROOT / "data/reference"
+    assert (reference / "cost.md").read_text(encoding="utf-8") == page(reference)
