@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -23,9 +22,9 @@ from scipy.interpolate import make_interp_spline
 
 from helpers.data import drive_waveform, simulated_scan, standardised
 from helpers.figures import figure_cost
-from helpers.paths import ROOT, atomic
+from helpers.machine import hardware, peak_memory_GiB
+from helpers.paths import ROOT, atomic, write_json
 from helpers.profiles import get_profile
-from helpers.record import hardware, write_json
 from helpers.tables import as_markdown, number
 from helpers.training import train
 
@@ -67,8 +66,7 @@ def train_briefly(case: Case) -> None:
         run = train(replace(profile.beps_network, latents=case.latents), training, spectra,
                     drive_waveform(voltage_V), watched=spectra[:1], validation=spectra[:100], seed=0,
                     title="BEPS", folder=Path(folder))
-    unit = 1024**3 if sys.platform == "darwin" else 1024**2
-    print(np.diff(run.history["seconds"]).mean(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit)
+    print(np.diff(run.history["seconds"]).mean(), peak_memory_GiB())
 
 
 def measure(*cases: Case) -> list[Case]:

@@ -5,10 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
-import resource
-import shutil
 import subprocess
-import sys
 import time
 from base64 import b64encode
 from collections.abc import Sequence
@@ -24,7 +21,8 @@ from helpers.captions import PLACES, caption_of, full_name
 from helpers.data import Scan
 from helpers.figures import save_figure
 from helpers.figures.style import PageFigure, panel_letters
-from helpers.paths import ROOT, Build, atomic
+from helpers.machine import hardware, peak_memory_GiB
+from helpers.paths import ROOT, Build, atomic, write_json
 from helpers.profiles import Profile, get_profile
 from helpers.tables import as_markdown
 from helpers.video import poster
@@ -112,7 +110,7 @@ class Record:
             "notebook": self.notebook,
             "parameters": self.parameters,
             "seconds": time.perf_counter() - self.started,
-            "peak_memory_GiB": _peak_memory_GiB(),
+            "peak_memory_GiB": peak_memory_GiB(),
             "metrics": self.metrics,
             "manifest": self.manifest,
         })
@@ -137,12 +135,6 @@ def start(notebook: str, *, profile: str, seed: int, build: str, **parameters) -
                     {"profile": profile, "seed": seed, **parameters})
     folders.make_folders()
     return record
-
-
-def write_json(path: Path, content: object) -> None:
-    """Write JSON, whole or not at all."""
-    with atomic(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 
 
 def save_arrays(path: Path, **arrays: np.ndarray) -> None:
@@ -211,12 +203,6 @@ def collect(record: Record, scan: Scan) -> dict[str, object]:
     return metrics
 
 
-def hardware() -> str:
-    """Cores, their kind and whether there is a GPU, for a sentence."""
-    gpu = "an NVIDIA GPU" if shutil.which("nvidia-smi") else "no GPU"
-    return f"{os.cpu_count()} {platform.machine()} cores and {gpu}"
-
-
 def _versions() -> dict[str, str]:
     return {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}}
 
@@ -234,8 +220,3 @@ def _git_commit() -> str:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return "unknown (not a git checkout)"
-
-
-def _peak_memory_GiB() -> float:
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1024**3

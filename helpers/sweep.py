@@ -29,9 +29,8 @@ from helpers.metrics import (
     spatial_autocorrelation,
 )
 from helpers.paper import PAPER
-from helpers.paths import atomic
+from helpers.paths import atomic, write_json
 from helpers.profiles import Network, Profile, get_profile
-from helpers.record import write_json
 from helpers.training import Trained, train
 
 DICTIONARY = {"atoms": int(PAPER["beps.dl.atoms"]), "sparsity": 1.0}  # paper, section 2

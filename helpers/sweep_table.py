@@ -20,9 +20,8 @@ from helpers.data import load_scan
 from helpers.figures.sensitivity import figure_sensitivity
 from helpers.figures.style import save_figure
 from helpers.metrics import matched_correlation
-from helpers.paths import atomic
+from helpers.paths import atomic, write_json
 from helpers.profiles import Profile, get_profile
-from helpers.record import write_json
 from helpers.sweep import DICTIONARY
 from helpers.workflow import sweep_cells, sweep_folder
 
