@@ -43,10 +43,11 @@ SNAKEMAKE = $(if $(CLUSTER),.venv/bin/python -m helpers.cluster check "$$CLUSTER
 	--quiet host reason \
 	--config "profile=$$PROFILE" "data=$$DATA" "seed=$$SEED" "weights=$$WEIGHTS" "cycle=$$CYCLE" "sweep=$$SWEEP" $(if $(PAINTING),"painting=$$PAINTING")
 
-.PHONY: help figures sweep test site render bench lab clean
+.PHONY: help figures every-pixel sweep test site render bench lab clean
 
 help:
 	@echo "make figures   figures, table, movies and numbers, in build/<profile>/seed<seed>/"
+	@echo "make every-pixel  make figures, then maps of every pixel of a scan too large for it"
 	@echo "make sweep     seeds, controls and settings of sweep.yml, in build/<profile>/sweep/"
 	@echo "make test      all tests"
 	@echo "make site      make figures, then pages to open without a server, in"
@@ -73,6 +74,9 @@ help:
 # A scan of a folder that fails leaves the others standing.
 figures: $(READY)
 	@$(SNAKEMAKE) $$(test ! -d "$$DATA" || echo --keep-going)
+
+every-pixel: figures
+	@.venv/bin/python -m helpers.every_pixel "build/$$PROFILE/seed$$SEED"
 
 # A cell that fails leaves the others standing; the table says which.
 sweep: $(READY)

@@ -42,6 +42,10 @@ class Cleaning:
 OFF = Cleaning(missing=False)
 
 
+class NothingLeftError(ValueError):
+    """Every pixel is beyond repair."""
+
+
 @dataclass(frozen=True)
 class Report:
     """What was done to a scan.
@@ -100,8 +104,9 @@ def clean(channels: Mapping[str, np.ndarray], voltage_V: np.ndarray, rules: Clea
     Raises
     ------
     ValueError
-        If `rules` name a channel that is not there or a range that is empty, or every pixel is
-        beyond repair.
+        If `rules` name a channel that is not there or a range that is empty.
+    NothingLeftError
+        If every pixel is beyond repair.
     """
     rules = rules or Cleaning()
     _check_rules(rules, channels)
@@ -109,7 +114,7 @@ def clean(channels: Mapping[str, np.ndarray], voltage_V: np.ndarray, rules: Clea
     flags = {name: _flags(name, cube, rules, closed) for name, cube in channels.items()}
     unusable = np.any([_beyond_repair(flag != KEPT, rules, closed) for flag in flags.values()], axis=0)
     if unusable.all():
-        raise ValueError("every pixel is beyond repair by the rules of cleaning: expected most points to be "
+        raise NothingLeftError("every pixel is beyond repair by the rules of cleaning: expected most points to be "
                          "finite and in range; correct the file or widen the rules")
     cleaned = {name: _repaired(cube, flags[name] != KEPT, unusable, closed)
                for name, cube in channels.items()}

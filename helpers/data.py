@@ -162,18 +162,20 @@ def load_scan(path: Path | str, choice: Choice | None = None, cleaning: Cleaning
         channels, report = clean(channels, loops.voltage_V, cleaning)
     except ValueError as error:
         raise DataError(f"{path}: {error}") from error
-    for name, values in channels.items():
-        _check_values(name.removesuffix("_kHz"), values, path)
+    notes = [*loops.notes, *(f"the file has no {name}" for name in loops.missing)]
+    whole = choice is None or choice.rows is None
+    if whole:  # of a few rows, which may well be constant, nothing is said
+        for name, values in channels.items():
+            _check_values(name.removesuffix("_kHz"), values, path)
+        notes += remaining_outliers(channels, loops.voltage_V)
     unusable = report.unusable if loops.unusable is None else report.unusable | loops.unusable
     origin = {"kind": "measured", "path": str(path)} | loops.origin
-    notes = [*loops.notes, *(f"the file has no {name}" for name in loops.missing)]
-    notes += remaining_outliers(channels, loops.voltage_V)
     if report.map.any() or not any(note.startswith("Cleaning") for note in notes):
         notes.append(str(report))
     return Scan(
         channels["piezoresponse"], channels.get("resonance_kHz"), loops.voltage_V,
         "twin" if loops.truth or origin["kind"] == "twin" else "measured", origin["path"],
-        origin.get("sha256") or sha256_of(path), loops.size_um, loops.truth,
+        origin.get("sha256") or (sha256_of(path) if whole else ""), loops.size_um, loops.truth,
         unusable if unusable.any() else None, loops.topography,
         tuple(dict.fromkeys(notes)), report, loops.turned)
 

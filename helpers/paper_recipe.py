@@ -1,12 +1,14 @@
 """The paper's own network and schedule, run to their end at a fraction of their epochs.
 
-``python -m helpers.paper_recipe toy 10``, or ``beps 40 --scan loops.h5``, on a GPU: minutes instead of hours.
-Writes ``build/paper_recipe/<benchmark>.json``. A run that was killed goes on from its last checkpoint.
+``python -m helpers.paper_recipe toy 50``, or ``beps 125 --scan loops.h5``, on a GPU: minutes instead of hours.
+Writes ``build/paper_recipe/<benchmark>-<part>.json``. A run that was killed goes on from its last checkpoint.
+``data/reference/paper_recipe.json`` keeps three such runs, one of which was ended before its last epochs.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -27,6 +29,7 @@ from helpers.profiles import Training, get_profile
 from helpers.training import Trained, train
 
 FOLDER = ROOT / "build/paper_recipe"
+STORED = ROOT / "data/reference/paper_recipe.json"
 
 
 def shortened(training: Training, by: int) -> Training:
@@ -76,7 +79,7 @@ def run_shortened(benchmark: Benchmark, by: int, seed: int, folder: Path) -> dic
     return {
         "hardware": hardware(), "keras": keras.__version__, "backend": keras.backend.backend(),
         "peak_memory_GiB": peak_memory_GiB(), "seed": seed, "shortened_by": by,
-        "parameters": parameter_count(run.model), "network": asdict(benchmark.network), "training": asdict(training),
+        "parameters": parameter_count(run.model), "epochs_done": len(seconds), "network": asdict(benchmark.network), "training": asdict(training),
         "seconds": run.seconds, "seconds_per_epoch": pace_s,
         "hours_of_all_epochs": pace_s * benchmark.training.epochs / 3600,
         "shown": scores(run, benchmark, run.chosen), "last": scores(run, benchmark, len(kept.epochs) - 1),
@@ -99,6 +102,39 @@ def scores(run: Trained, benchmark: Benchmark, snapshot: int) -> dict[str, float
     return found
 
 
+def stored_runs() -> dict[str, dict]:
+    """The runs kept in ``data/reference``, by ``<benchmark>-<part>``, as `run_shortened` returns them."""
+    return json.loads(STORED.read_text(encoding="utf-8"))
+
+
+def ends(benchmark: str) -> dict[str, float]:
+    """Where the stored runs of a benchmark ended, as ``<benchmark>.paper_recipe_<part>.<what>`` of metrics.json.
+
+    "mse" (on training spectra where the run was ended early, else held out), "active" channels, "pca_mse" with as
+    many components, and "spearman" where it was measured.
+    """
+    found = {}
+    for name, run in stored_runs().items():
+        if name.startswith(f"{benchmark}-"):
+            mse, active = run["course"]["mse"][-1], run["course"]["active"][-1]
+            last = {"mse": mse, "active": active} | run.get("last", {})
+            last["pca_mse"] = run["pca_mse"][last["active"] - 1]
+            found |= {f"{benchmark}.paper_recipe_{run['shortened_by']}.{what}": last[what]
+                      for what in ("mse", "active", "pca_mse", "spearman") if what in last}
+    return found
+
+
+def sentence(name: str) -> str:
+    """Where a stored run ended, and what PCA does with as many components."""
+    run, benchmark = stored_runs()[name], name.split("-")[0]
+    end = {what.rsplit(".", 1)[1]: value for what, value in ends(benchmark).items()
+           if f"_{run['shortened_by']}." in what}
+    agreement = f", mean |Spearman| with the colours {end['spearman']:.2f}" if "spearman" in end else ""
+    return (f"{benchmark}, 1/{run['shortened_by']} of the epochs, {run['epochs_done']} of {run['training']['epochs']} "
+            f"done: {end['active']} active channels, error {end['mse']:.3f}{agreement}; PCA of as many components "
+            f"{end['pca_mse']:.3f}")
+
+
 def main() -> None:
     """Run one benchmark."""
     parser = argparse.ArgumentParser(prog="python -m helpers.paper_recipe", description=__doc__)
@@ -115,7 +151,7 @@ def main() -> None:
                  else beps_benchmark(profile, load_scan(given.scan)))
     given.folder.mkdir(parents=True, exist_ok=True)
     found = run_shortened(benchmark, given.by, given.seed, given.folder)
-    write_json(given.folder / f"{given.benchmark}.json", found)
+    write_json(given.folder / f"{given.benchmark}-{given.by}.json", found)
     print({name: found[name] for name in ("seconds_per_epoch", "hours_of_all_epochs", "shown", "last")})
 
 

@@ -15,6 +15,7 @@ from PIL import Image
 from helpers.captions import PLACES, caption_of, full_name
 from helpers.ledger import ledger_rows
 from helpers.paper import PAPER
+from helpers.paper_recipe import stored_runs
 from helpers.paths import ROOT, atomic
 from helpers.tables import as_markdown, number, reproduction_rows
 
@@ -102,8 +103,18 @@ def generated_parts(folder: Path = REFERENCE) -> dict[str, str]:
         "time": f"The reference run ({run['parameters']['profile']} profile, seed {run['parameters']['seed']}, "
                 f"{run['data']['source']} loops{', ' + run['hardware'] if 'hardware' in run else ''}) took "
                 f"{metrics['run.seconds'] / 60:.0f} minutes (notebooks {seconds}) and "
-                f"{run['peak_memory_GiB']:.1f} GiB of memory.",
+                f"{run['peak_memory_GiB']:.1f} GiB of memory. {paper_profile_time()}",
     }
+
+
+def paper_profile_time() -> str:
+    """How long all epochs of the paper take, by the pace of its network at a fraction of them."""
+    runs = stored_runs()
+    hours = {name: min(run["hours_of_all_epochs"] for key, run in runs.items() if key.startswith(name))
+             for name in ("toy", "beps")}
+    hardware, backend = (next(iter(runs.values()))[name] for name in ("hardware", "backend"))
+    return (f"`PROFILE=paper` takes about {hours['toy']:.0f} hours for the toy and {hours['beps']:.0f} for BEPS on "
+            f"{hardware} (Keras on {backend.upper()}), by the pace of its first epochs.")
 
 
 def filled(readme: str, parts: dict[str, str]) -> str:

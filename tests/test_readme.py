@@ -47,7 +47,7 @@ def test_commands_variables_and_profiles_exist():
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     commands = ["".join(found) for found in re.findall(r"`([^`\n]+)`|^(make .*)$", README, re.MULTILINE)]
     words = [word for command in commands for word in command.split("#")[0].split()]
-    targets = {found[1] for command in commands if (found := re.search(r"\bmake (\w+)", command))}
+    targets = {found[1] for command in commands if (found := re.search(r"\bmake ([\w-]+)", command))}
     assert {"figures", "test"} <= targets
     for target in targets:
         assert re.search(rf"^{re.escape(target)}:", makefile, re.MULTILINE), target

@@ -8,6 +8,7 @@ from helpers.figures.baselines import (
 from helpers.figures.beps import figure_4
 from helpers.figures.controls import figure_controls
 from helpers.figures.cost import figure_cost
+from helpers.figures.every_pixel import figure_every_pixel
 from helpers.figures.gamut import figure_s3, figure_s4
 from helpers.figures.generated import figure_5, figure_s5, figure_s10
 from helpers.figures.inputs import (
@@ -29,6 +30,7 @@ from helpers.figures.maps import (
 )
 from helpers.figures.measurement import RawLoop, figure_s1, figure_s2
 from helpers.figures.network import Stage, figure_3, network_stages
+from helpers.figures.paper_recipe import figure_paper_recipe
 from helpers.figures.physics import figure_loop_features
 from helpers.figures.scans import cleaning_map, compare_scans, fraction_maps
 from helpers.figures.style import TWIN_LABEL, label_source, save_figure
@@ -68,7 +70,9 @@ __all__ = [
     "figure_baselines",
     "figure_controls",
     "figure_cost",
+    "figure_every_pixel",
     "figure_loop_features",
+    "figure_paper_recipe",
     "figure_reference_34",
     "figure_s1",
     "figure_s2",

@@ -6,7 +6,7 @@
 - usid: USID HDF5 as pyUSID and BGlib write it.
 """
 
-from helpers.formats.common import EXPECTED, Choice, DataError, Loops, sha256_of
+from helpers.formats.common import EXPECTED, Choice, DataError, Loops, every_nth, sha256_of
 from helpers.formats.hdf5 import (
     PUBLISHED_DOIS,
     PUBLISHED_LAG_STEPS,
@@ -15,6 +15,6 @@ from helpers.formats.hdf5 import (
 from helpers.formats.reading import listing, read, recognise
 
 __all__ = [
-    "EXPECTED", "PUBLISHED_DOIS", "PUBLISHED_LAG_STEPS", "Choice", "DataError", "Loops", "listing", "read",
+    "EXPECTED", "PUBLISHED_DOIS", "PUBLISHED_LAG_STEPS", "Choice", "DataError", "Loops", "every_nth", "listing", "read",
     "recognise", "resonance_lag_steps", "sha256_of",
 ]

@@ -47,6 +47,8 @@ class Choice:
     others: Mapping[str, float] = made_by(default_factory=dict)
     grid: tuple[int, int] | None = None
     voltage_V: np.ndarray | None = None
+    rows: tuple[int, int] | None = None
+    theta_rad: float | None = None
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,10 @@ class Loops:
         Whether maps are to be turned as those of the published scan.
     cycles : tuple of int
         Those that the file holds.
+    grid : (int, int), optional
+        Rows and columns of the whole scan, where only some were read.
+    theta_rad : float, optional
+        Rotation that led from oscillators to the loops.
     """
 
     piezoresponse: np.ndarray
@@ -89,15 +95,17 @@ class Loops:
     unusable: np.ndarray | None = None
     turned: bool = False
     cycles: tuple[int, ...] = (1,)
+    grid: tuple[int, int] | None = None
+    theta_rad: float | None = None
 
 
-def numbers(path: Path, name: str, array: h5py.Dataset | np.ndarray, every: int = 1) -> np.ndarray:
-    """A real array, or every so many rows and columns of it, as float64 that fits into memory."""
+def numbers(path: Path, name: str, array: h5py.Dataset | np.ndarray, part: tuple[slice, ...] = ()) -> np.ndarray:
+    """A real array, or a part of it, as float64 that fits into memory."""
     if not isinstance(array, h5py.Dataset | np.ndarray) or array.dtype.kind not in "fiu":
         raise DataError(f"{path}: `{name}` is not an array of real numbers: expected {EXPECTED}; "
                         "store it as floats")
-    check_size(path, name, array, array.size // every**2)
-    return np.asarray(array if every == 1 else array[::every, ::every], "float64")
+    check_size(path, name, array, np.broadcast_to(0, array.shape)[part].size)
+    return np.asarray(array[part], "float64")
 
 
 def check_size(path: Path, name: str, array: h5py.Dataset | np.ndarray, values: int | None = None) -> None:
@@ -110,6 +118,14 @@ def check_size(path: Path, name: str, array: h5py.Dataset | np.ndarray, values: 
 def every_nth(shape: tuple[int, ...]) -> int:
     """Every so many rows and columns leave at most about MOST_PIXELS of a cube; 1 for a list."""
     return max(1, math.ceil(math.sqrt(shape[0] * shape[1] / MOST_PIXELS))) if len(shape) > 2 else 1
+
+
+def picked(shape: tuple[int, ...], rows: tuple[int, int] | None = None) -> tuple[slice, ...]:
+    """Index of the rows asked for, else of those that thinning leaves; empty for all of them."""
+    if rows:
+        return (slice(*rows),)
+    every = every_nth(shape)
+    return () if every == 1 else (slice(None, None, every),) * 2
 
 
 def thinning(every: int, shape: tuple[int, ...]) -> list[str]:
@@ -130,7 +146,7 @@ def thinned(loops: Loops) -> Loops:
     return replace(
         loops, piezoresponse=part(loops.piezoresponse), resonance_kHz=part(loops.resonance_kHz),
         truth={name: part(values) for name, values in loops.truth.items()}, unusable=part(loops.unusable),
-        notes=(*loops.notes, *thinning(every, loops.piezoresponse.shape)))
+        notes=(*loops.notes, *thinning(every, loops.piezoresponse.shape)), grid=loops.piezoresponse.shape[:2])
 
 
 def in_kHz(resonance: np.ndarray) -> tuple[np.ndarray, str]:

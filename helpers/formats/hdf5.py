@@ -15,6 +15,7 @@ from helpers.formats.common import (
     every_nth,
     numbers,
     only_one_scan,
+    picked,
     thinning,
 )
 
@@ -32,27 +33,27 @@ def read_own(path: Path, choice: Choice) -> Loops:
                             f"(it has {', '.join(sorted(file)) or 'none'}): expected {EXPECTED}; "
                             "rename or add it")
         whole = file["piezoresponse"].shape if isinstance(file["piezoresponse"], h5py.Dataset) else ()
-        every = every_nth(whole)
-        loops = numbers(path, "piezoresponse", file["piezoresponse"], every)
+        part = picked(whole, choice.rows)
+        loops = numbers(path, "piezoresponse", file["piezoresponse"], part)
         voltage_V = numbers(path, "voltage", file["voltage"])
-        resonance = numbers(path, "resonance", file["resonance"], every) if "resonance" in file else None
+        resonance = numbers(path, "resonance", file["resonance"], part) if "resonance" in file else None
         lag = resonance_lag_steps(file)
         if resonance is not None and resonance.ndim:
             resonance = np.roll(resonance, -lag, axis=-1)
         notes = [str(note) for note in file.attrs.get("notes", [])] or ["HDF5 of this repository"]
         if lag:
             notes.append(f"resonance moved ahead by {lag} steps to meet the voltage")
-        notes += thinning(every, whole)
+        notes += [] if choice.rows else thinning(every_nth(whole), whole)
         topography = numbers(path, "topography", file["topography"]) if "topography" in file else None
-        truth = {name: values[::every, ::every] for name, values in file.get("truth", {}).items()}
-        unusable = np.asarray(file["unusable"][::every, ::every], bool) if "unusable" in file else None
+        truth = {name: values[part] for name, values in file.get("truth", {}).items()}
+        unusable = np.asarray(file["unusable"][part], bool) if "unusable" in file else None
         origin = {name: str(file.attrs[name]) for name in ("kind", "path", "sha256") if name in file.attrs}
         published = _is_published(file)
         size_um = float(file.attrs.get("scan_size_um", 2.0 if published else np.nan))
         turned = bool(file.attrs.get("turned", published))
     absent = [name for name, value in (("resonance", resonance), ("topography", topography)) if value is None]
     return Loops(loops, voltage_V, resonance, tuple(notes), tuple(absent), size_um, topography, origin, truth,
-                 unusable, turned)
+                 unusable, turned, grid=whole[:2] if part else None)
 
 
 def _is_published(file: h5py.File) -> bool:

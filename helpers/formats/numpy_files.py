@@ -16,6 +16,7 @@ from helpers.formats.common import (
     in_kHz,
     numbers,
     only_one_scan,
+    picked,
     thinning,
 )
 from helpers.formats.hdf5 import PUBLISHED_LAG_STEPS
@@ -61,12 +62,13 @@ def read_numpy(path: Path, choice: Choice) -> Loops:
                             "`piezoresponse`, `resonance` and `voltage`; name them so")
         found["piezoresponse"] = many[0]
     shape = found["piezoresponse"].shape
-    every = every_nth(shape) if len(shape) == 4 or shape[-1] > 8 else 1  # of a cube, not of a list of pixels
-    loops = numbers(path, "piezoresponse", found["piezoresponse"], every)
-    notes = ["NumPy file, which states no units", *thinning(every, shape)]
+    cube = shape if len(shape) == 4 or shape[-1] > 8 else ()  # not a list of pixels
+    part = picked(cube)
+    loops = numbers(path, "piezoresponse", found["piezoresponse"], part)
+    notes = ["NumPy file, which states no units", *thinning(every_nth(cube), cube)]
     channels = _channels(path, loops, choice, notes)
     if found["resonance"] is not None:
-        resonance = numbers(path, "resonance", found["resonance"], every)
+        resonance = numbers(path, "resonance", found["resonance"], part)
         channels = channels[:1] + _channels(path, resonance, choice, notes)
     if len(channels) > 2:
         notes.append(f"channels 1 and 2 of {len(channels)} taken as piezoresponse and resonance")

@@ -92,10 +92,13 @@ def read(path: Path, choice: Choice | None = None) -> Loops:
         "own": read_own, "usid": read_usid, "matlab5": read_matlab, "matlab7.3": read_matlab,
         "npy": read_numpy, "npz": read_numpy}
     try:
-        reader = readers[recognise(path)]
+        kind = recognise(path)
+        if choice.rows and kind not in ("own", "usid"):
+            raise DataError(f"{path} is a {kind} file, which is not read in parts: expected HDF5 with `piezoresponse` "
+                            "(rows, columns, steps) and `voltage`, or USID; store it so")
         if choice.cycle == "mean":
-            return _mean_of_cycles(path, reader, choice)
-        return thinned(reader(path, choice))
+            return _mean_of_cycles(path, readers[kind], choice)
+        return _read_cycle(path, readers[kind], choice)
     except DataError:
         raise
     except Exception as error:  # broken files make the libraries raise almost anything
@@ -104,12 +107,17 @@ def read(path: Path, choice: Choice | None = None) -> Loops:
                         ) from error
 
 
+def _read_cycle(path: Path, reader: Callable[[Path, Choice], Loops], choice: Choice) -> Loops:
+    loops = reader(path, choice)
+    return loops if choice.rows else thinned(loops)
+
+
 def _mean_of_cycles(path: Path, reader: Callable[[Path, Choice], Loops], choice: Choice) -> Loops:
     """The mean of all cycles; a point that is missing in one of them is missing in the mean."""
-    last = thinned(reader(path, replace(choice, cycle=None)))
+    last = _read_cycle(path, reader, replace(choice, cycle=None))
     if len(last.cycles) == 1:
         raise DataError(f"{path} holds one cycle: expected several to average; leave the choice out")
-    earlier = [thinned(reader(path, replace(choice, cycle=number))) for number in last.cycles[:-1]]
+    earlier = [_read_cycle(path, reader, replace(choice, cycle=number)) for number in last.cycles[:-1]]
     every = [*earlier, last]
     shapes = {loops.piezoresponse.shape for loops in every}
     if len(shapes) > 1 or any(not np.allclose(loops.voltage_V, last.voltage_V) for loops in every):

@@ -66,7 +66,7 @@ def _projected(path: Path, file: h5py.File, name: str, fits: list[str], choice: 
     """Projected loops, with the resonance of the fit that they come from."""
     main = file[name]
     selection = select(path, main, choice)
-    grid = grid_of(path, main, selection)
+    grid = grid_of(path, main, selection, choice.rows)
 
     def cube(name: str, part: str | None = None) -> np.ndarray:
         rows = [b[part] if part else b for b in grid.read(file[name])]
@@ -86,7 +86,7 @@ def _oscillators(path: Path, file: h5py.File, name: str, choice: Choice) -> Loop
     """Loops from oscillators, fitted by BGlib or, from raw spectra, here."""
     main = file[name]
     selection = select(path, main, choice)
-    grid = grid_of(path, main, selection)
+    grid = grid_of(path, main, selection, choice.rows)
     if main.dtype.names:
         table = np.concatenate([batch[:, selection.columns] for batch in grid.read(main)])
         amplitude, resonance_Hz, phase = (np.asarray(table[part], float) for part in SHO_FIELDS)
@@ -99,19 +99,21 @@ def _oscillators(path: Path, file: h5py.File, name: str, choice: Choice) -> Loop
     else:
         amplitude, resonance_Hz, phase, r2 = _fit_raw(main, selection, grid)
         how = f"USID file, oscillators fitted to {name}, median R² {np.nanmedian(r2):.3f}"
-    theta = optimum_rotation(amplitude, phase, selection.voltage_V)
+    theta = choice.theta_rad
+    if theta is None:
+        theta = optimum_rotation(amplitude, phase, selection.voltage_V)
     loops = grid.lay(piezoresponse(amplitude, phase, theta))
     resonance = grid.lay(resonance_Hz / 1e3)
     notes = (how, *selection.notes, f"P = A cos(φ + θ) with the optimum θ = {theta:.3f} rad")
-    return _result(loops, selection, resonance, notes, grid)
+    return _result(loops, selection, resonance, notes, grid, theta)
 
 
 def _result(loops: np.ndarray, selection: Selection, resonance: np.ndarray | None,
-                 notes: tuple[str, ...], grid: Grid) -> Loops:
+            notes: tuple[str, ...], grid: Grid, theta_rad: float | None = None) -> Loops:
     absent = {"topography": True, "size of the scan": np.isnan(grid.width_um), "resonance": resonance is None}
     missing = tuple(name for name, lacking in absent.items() if lacking)
     return Loops(loops, selection.voltage_V, resonance, notes + grid.notes, missing, grid.width_um,
-                 cycles=selection.cycles)
+                 cycles=selection.cycles, grid=grid.whole, theta_rad=theta_rad)
 
 
 def _fit_raw(main: h5py.Dataset, selection: Selection, grid: Grid) -> list[np.ndarray]:

@@ -121,6 +121,7 @@ class Grid:
     column: np.ndarray
     width_um: float
     notes: tuple[str, ...]
+    whole: tuple[int, int]
 
     def read(self, main: h5py.Dataset) -> Iterator[np.ndarray]:
         """The kept positions, a batch that fits into memory at a time."""
@@ -136,8 +137,8 @@ class Grid:
         return cube
 
 
-def grid_of(path: Path, main: h5py.Dataset, selection: Selection) -> Grid:
-    """Rows and columns of the positions; of a scan too large, only some of each are kept."""
+def grid_of(path: Path, main: h5py.Dataset, selection: Selection, rows: tuple[int, int] | None = None) -> Grid:
+    """Rows and columns of the positions; those asked for, or of a scan too large some of each."""
     indices = ancillary(main, "Position_Indices")
     if indices is None or indices.ndim != 2 or indices.shape[0] != main.shape[0]:
         raise DataError(f"{path}: `{main.name}` has no fitting position indices: expected ({main.shape[0]}, "
@@ -152,18 +153,19 @@ def grid_of(path: Path, main: h5py.Dataset, selection: Selection) -> Grid:
                         "columns; store one plane of positions")
     column = "X" if "X" in steps else (varying or labels)[-1]
     row = next((label for label in [*varying, "Y"] if label != column and label in steps), None)
-    rows, row_of = steps[row] if row else (np.zeros(1), np.zeros(main.shape[0], int))
+    there, row_of = steps[row] if row else (np.zeros(1), np.zeros(main.shape[0], int))
     columns, column_of = steps[column]
-    if len(set(zip(row_of.ravel(), column_of.ravel(), strict=True))) != main.shape[0]:
+    row_of, column_of = row_of.ravel(), column_of.ravel()
+    if len(np.unique(row_of * len(columns) + column_of)) != main.shape[0]:
         raise DataError(f"{path}: positions of `{main.name}` occur more than once: expected one spectrum at "
                         "each row and column; store one pass of the scan")
-    shape, width_um = (len(rows), len(columns)), _width_um(main, labels.index(column))
-    every = every_nth((*shape, 1))
-    row_of, column_of = row_of.ravel(), column_of.ravel()
-    kept = (row_of % every == 0) & (column_of % every == 0)
+    whole, width_um = (len(there), len(columns)), _width_um(main, labels.index(column))
+    first, last = rows or (0, len(there))
+    every = 1 if rows else every_nth((*whole, 1))
+    kept = (row_of >= first) & (row_of < last) & (row_of % every == 0) & (column_of % every == 0)
     check_size(path, main.name, main, int(kept.sum()) * len(selection.voltage_V))
-    return Grid(tuple(-(-n // every) for n in shape), kept, row_of[kept] // every, column_of[kept] // every,
-                 width_um, tuple(thinning(every, shape)))
+    return Grid((-(-(last - first) // every), -(-len(columns) // every)), kept, (row_of[kept] - first) // every,
+                column_of[kept] // every, width_um, tuple(thinning(every, whole)), whole)
 
 
 def _width_um(main: h5py.Dataset, axis: int) -> float:

@@ -1,0 +1,239 @@
+"""Every pixel read a few rows at a time, against the same read at once, and in memory that does not grow."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import h5py
+import numpy as np
+import pytest
+from sklearn.decomposition import PCA
+from sklearn.preprocessing import StandardScaler
+
+from helpers import every_pixel, twin
+from helpers.data import (
+    Choice,
+    DataError,
+    drive_waveform,
+    heldout_blocks,
+    load_scan,
+    save_scan,
+    stack_channels,
+    standardised,
+    training_pixels,
+)
+from helpers.every_pixel import Source, describe, fit_linear, on_whole_grid
+from helpers.formats import common, read
+from helpers.inference import reconstruct
+from helpers.linear import learn_dictionary
+from helpers.models import build_beta_vae
+from helpers.paths import ROOT
+from helpers.profiles import get_profile
+from helpers.record import save_arrays
+from test_formats import axes_of, usid_parts, write_usid  # noqa: F401
+
+GRID = (23, 31)
+
+
+def write_loops(path, grid=GRID, broken=()):
+    """A reader's file of the twin; `broken` rows hold no measured value."""
+    made = twin.simulate(3, grid)
+    loops = made.piezoresponse.copy()
+    loops[list(broken)] = np.nan
+    with h5py.File(path, "w") as file:
+        file.update({"piezoresponse": loops, "resonance": made.resonance_kHz, "voltage": made.voltage_V})
+    return path
+
+
+def in_blocks(source):
+    return [np.concatenate(parts) for parts in zip(*((spectra, usable) for _, spectra, usable in source.blocks()),
+                                                   strict=True)]
+
+
+@pytest.mark.parametrize("block", [31 * 96, 5 * 31 * 96, 10**7])
+def test_blocks_of_rows_make_up_the_scan(tmp_path, monkeypatch, block):
+    monkeypatch.setattr(every_pixel, "BLOCK_VALUES", block)
+    path = write_loops(tmp_path / "own.h5", broken=(4, 22))
+    scan = load_scan(path)
+    expected, scaler = standardised(scan)
+    spectra, usable = in_blocks(Source(path, GRID, 96, scaler))
+    np.testing.assert_array_equal(usable, scan.usable)
+    assert (~usable).sum() == 2 * GRID[1]
+    np.testing.assert_array_equal(spectra[usable], expected[usable])
+    shuffled = [rows.start for rows, *_ in Source(path, GRID, 96, scaler).blocks(shuffled=True)]
+    assert sorted(shuffled) == list(range(0, GRID[0], max(1, min(GRID[0], block // (31 * 96)))))
+
+
+@pytest.mark.parametrize("keep", [("raw",), ("fit",), ("loops", "fit")])
+def test_blocks_of_a_usid_file_share_one_rotation(usid_parts, tmp_path, keep, monkeypatch):  # noqa: F811
+    write_usid(tmp_path / "usid.h5", usid_parts, keep=keep)
+    loops = read(tmp_path / "usid.h5")
+    assert (loops.theta_rad is None) == ("loops" in keep)
+    rows = loops.piezoresponse.shape[0]
+    parts = [read(tmp_path / "usid.h5", Choice(rows=(row, row + 1), theta_rad=loops.theta_rad)) for row in range(rows)]
+    for name in ("piezoresponse", "resonance_kHz"):
+        whole = np.concatenate([getattr(part, name) for part in parts])
+        np.testing.assert_allclose(whole, getattr(loops, name), rtol=1e-12)
+    assert parts[0].grid == loops.piezoresponse.shape[:2]
+
+
+def test_formats_that_are_not_read_in_parts_say_what_to_do(tmp_path):
+    np.save(tmp_path / "loops.npy", np.zeros((4, 5, 96)))
+    with pytest.raises(DataError, match="a npy file, which is not read in parts: expected HDF5 with `piezoresponse`"):
+        read(tmp_path / "loops.npy", Choice(rows=(0, 1)))
+
+
+def test_linear_models_by_parts_are_those_of_the_whole():
+    scan = load_scan_of(seed=0)
+    flat = stack_channels(standardised(scan)[0])
+    whole = learn_dictionary(flat, 5, 1.0, 100, seed=0)
+    pca, dictionary, fitted = fit_linear(iter([*np.array_split(flat, 7), flat[:2]]), whole.components_, 1.0)
+    assert fitted == len(flat)  # two spectra wait for ever
+
+    def error(model, mean=0.0):
+        return np.square(model.transform(flat) @ model.components_ + mean - flat).mean()
+
+    best = PCA(5).fit(flat)
+    # In batches what lies outside the first components is dropped early: close to the optimum, never below it.
+    assert error(best, best.mean_) <= error(pca, pca.mean_) < 1.02 * error(best, best.mean_)
+    assert error(dictionary) == pytest.approx(error(whole), rel=0.1)
+    with pytest.raises(DataError, match="2 spectra are fewer than 5 components"):
+        fit_linear([flat[:2]], whole.components_, 1.0)
+
+
+def load_scan_of(seed):
+    from helpers.data import simulated_scan
+
+    return simulated_scan(seed, (24, 24))
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """What a finished run of a thinned file leaves, with any weights, and the file."""
+    folder = tmp_path_factory.mktemp("run")
+    (folder / "results/weights").mkdir(parents=True)
+    (folder / "figures").mkdir()
+    path = write_loops(folder / "my.h5", broken=(5,))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(common, "MOST_PIXELS", 200)
+        scan = load_scan(path)
+    save_scan(scan, folder / "results/scan.h5")
+    flat = stack_channels(standardised(scan)[0])
+    save_arrays(folder / "results/dictionary.npz", beps_atoms=learn_dictionary(flat, 5, 1.0, 20, seed=0).components_)
+    build_beta_vae(get_profile("smoke").beps_network, drive_waveform(scan.voltage_V), 2, seed=1).save_weights(
+        folder / "results/weights/beps.weights.h5")
+    (folder / "results/0_measured_data.json").write_text(json.dumps({"parameters": {
+        "profile": "smoke", "cycle": 0, "field": "off", "outlier_sd": 0, "valid_range": {}}}))
+    return folder
+
+
+def test_maps_of_every_pixel_agree_with_the_run_where_it_looked(run, monkeypatch):
+    monkeypatch.setattr(common, "MOST_PIXELS", 200)
+    monkeypatch.setattr(every_pixel, "BLOCK_VALUES", 5 * 31 * 96)
+    rows = describe(run)
+    scan = load_scan(run / "results/scan.h5")
+    assert scan.shape == (12, 16)
+    spectra, scaler = standardised(scan)
+    model = build_beta_vae(get_profile("smoke").beps_network, drive_waveform(scan.voltage_V), 2, seed=0)
+    model.load_weights(run / "results/weights/beps.weights.h5")
+    expected = np.square(reconstruct(model, spectra) - spectra).mean(axis=(1, 2)).reshape(scan.shape)
+    with h5py.File(run / "results/every_pixel.h5") as maps:
+        assert maps["vae/mse"].shape == maps["heldout"].shape == GRID
+        np.testing.assert_allclose(maps["vae/mse"][::2, ::2][scan.usable.reshape(scan.shape)],
+                                   expected[scan.usable.reshape(scan.shape)], rtol=1e-4)
+        assert np.isnan(maps["dl/mse"][5]).all() and np.isnan(maps["pca/codes"][5]).all()
+        assert np.isnan(maps["dl/mse"][:]).sum() == GRID[1]
+        held = maps["heldout"][:]
+        errors = {name: maps[f"{name}/mse"][:] for name in ("pca", "dl", "vae")}
+    whole, = (standardised(load_scan_whole(run / "my.h5"), scaler)[0],)
+    for row, (name, error) in zip(rows, errors.items(), strict=True):
+        assert float(row["held out"]) == pytest.approx(np.nanmean(error[held]), rel=0.01), name
+    flat = stack_channels(whole).reshape(*GRID, -1)
+    keep = ~held
+    keep[5] = False
+    pca = PCA(5).fit(flat[keep])
+    best = np.square(pca.inverse_transform(pca.transform(flat[keep])) - flat[keep]).mean()
+    assert best <= float(rows[0]["learned from"]) * 1.01 < 1.05 * best
+    assert (run / "figures/every_pixel.png").stat().st_size > 10_000
+    assert json.loads((run / "results/every_pixel.json").read_text()) == rows
+
+
+def load_scan_whole(path):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(common, "MOST_PIXELS", 10**6)
+        return load_scan(path)
+
+
+def test_a_pixel_is_held_out_with_the_used_one_of_its_cell(monkeypatch):
+    for grid in ((5, 7), (23, 31), (12, 40), (11, 3)):
+        monkeypatch.setattr(common, "MOST_PIXELS", 16)
+        every = common.every_nth((*grid, 1))
+        used = np.arange(-(-grid[0] // every) * -(-grid[1] // every)).reshape(-(-grid[0] // every), -1)
+        whole = on_whole_grid(used, grid)
+        assert whole.shape == grid
+        np.testing.assert_array_equal(whole[::every, ::every], used)
+
+
+def test_a_file_that_changed_and_a_simulated_scan_are_refused(run, tmp_path):
+    folder = tmp_path / "changed"
+    shutil.copytree(run, folder)
+    with h5py.File(run / "my.h5") as file:
+        assert file["piezoresponse"].shape[:2] == GRID
+    scan = load_scan(run / "results/scan.h5")
+    from dataclasses import replace
+
+    save_scan(replace(scan, sha256="0" * 64), folder / "results/scan.h5")
+    with pytest.raises(DataError, match="is not the file that the run was made from"):
+        describe(folder)
+    save_scan(load_scan_of(seed=0), folder / "results/scan.h5")
+    with pytest.raises(DataError, match="the scan of this run is simulated"):
+        describe(folder)
+    done = subprocess.run([sys.executable, "-m", "helpers.every_pixel", folder], cwd=ROOT, text=True,
+                          capture_output=True, check=False)
+    assert done.returncode == 1 and "simulated" in done.stderr and "Traceback" not in done.stderr
+
+
+LARGE = """
+import sys
+import numpy as np
+from sklearn.preprocessing import StandardScaler
+from helpers.data import load_scan, standardised
+from helpers.every_pixel import Source, fit_linear, stack_channels
+from helpers.machine import peak_memory_GiB
+before = peak_memory_GiB()
+path = sys.argv[1]
+scan = load_scan(path)
+source = Source(path, tuple(map(int, sys.argv[2:4])), len(scan.voltage_V), standardised(scan)[1])
+atoms = np.linalg.svd(stack_channels(standardised(scan)[0][::50]), full_matrices=False)[2][:5]
+def batches():
+    for _, spectra, usable in source.blocks(shuffled=True):
+        yield stack_channels(spectra[usable])
+pca, dictionary, fitted = fit_linear(batches(), atoms, 1.0)
+print(fitted, peak_memory_GiB() - before, *pca.explained_variance_)
+"""
+
+
+def test_several_GiB_are_learned_from_in_bounded_memory(tmp_path):
+    """2.6 GiB in 690 000 pixels where the disk allows, a tenth of the rows elsewhere; two waves whose sizes are known."""
+    rows, columns, steps = (690 if shutil.disk_usage(tmp_path).free > 8 * 2**30 else 69), 1000, 512
+    time = 2 * np.pi * np.arange(steps) / steps
+    waves = np.stack([np.cos(time), 0.5 * np.sin(2 * time)])
+    rng = np.random.default_rng(0)
+    with h5py.File(tmp_path / "large.h5", "w") as file:
+        loops = file.create_dataset("piezoresponse", (rows, columns, steps), "float64")
+        for row in range(rows):
+            loops[row] = rng.normal(size=(columns, 2)) @ waves + 0.01 * rng.normal(size=steps)
+        file["voltage"] = 5 * np.cos(time + 0.1)
+    done = subprocess.run([sys.executable, "-c", LARGE, tmp_path / "large.h5", str(rows), str(columns)], cwd=ROOT,
+                          text=True, capture_output=True, check=False, env=os.environ)
+    (tmp_path / "large.h5").unlink()
+    assert done.returncode == 0, done.stderr[-3000:]
+    fitted, used_GiB, *variances = map(float, done.stdout.split())
+    assert fitted == rows * columns
+    assert used_GiB < 1.0
+    # Variance along a wave: its energy over the variance of all values, by which they were standardised.
+    energy = np.square(waves).sum(axis=1)
+    assert variances[:2] == pytest.approx(energy / (energy.sum() / steps), rel=0.05)
+    assert max(variances[2:]) < 0.01 * variances[1]
