@@ -1,7 +1,8 @@
 """Every pixel of a scan that was too large for the notebooks, read a few rows at a time.
 
 `make every-pixel DATA=my.h5`, or ``python -m helpers.every_pixel build/<profile>/seed<seed>`` on a finished run.
-The linear models are fitted to every training pixel by `partial_fit`, the network is that of the run.
+PCA is fitted to every training pixel and the dictionary to many of each block of rows, both by `partial_fit`;
+the network is that of the run.
 Writes ``results/every_pixel.h5``, maps and errors at full resolution, ``results/every_pixel.json``
 and ``figures/every_pixel.png`` and ``.pdf``.
 """
@@ -12,7 +13,6 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -20,14 +20,11 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import h5py
 import numpy as np
 from sklearn.decomposition import IncrementalPCA, MiniBatchDictionaryLearning
-from sklearn.preprocessing import StandardScaler
 from tqdm import tqdm
 
-from helpers.cleaning import Cleaning, NothingLeftError
+from helpers.blocks import Source, on_whole_grid, source_of
 from helpers.data import (
-    Choice,
     DataError,
-    Scan,
     drive_waveform,
     heldout_blocks,
     load_scan,
@@ -37,8 +34,8 @@ from helpers.data import (
     unstack_channels,
 )
 from helpers.figures import figure_every_pixel, orientation_of, save_figure
-from helpers.formats import every_nth, read, sha256_of
 from helpers.inference import active_channels, decode, encode, mean_kl
+from helpers.linear import one_warning
 from helpers.metrics import mean_squared_error_per_spectrum
 from helpers.models import load_beta_vae
 from helpers.paths import atomic, write_json
@@ -47,85 +44,10 @@ from helpers.record import load_arrays, require
 from helpers.sweep import DICTIONARY
 from helpers.tables import as_markdown, number
 
-BLOCK_VALUES = 2**22  # of one channel read at once: 32 MiB
-DICTIONARY_BATCH = 1024  # spectra between two updates of the atoms
+# Spectra between two updates of the atoms, and updates for each block. Codes that solve the lasso cost
+# a hundred times what PCA does, and atoms settle on a part of the spectra.
+DICTIONARY_BATCH, DICTIONARY_UPDATES = 512, 4
 MODELS = ("pca", "dl", "vae")
-
-
-@dataclass(frozen=True)
-class Source:
-    """A file that is read a few rows at a time, as the run read it.
-
-    Attributes
-    ----------
-    path : Path
-    grid : (int, int)
-        Rows and columns of the whole scan.
-    steps : int
-    scaler : StandardScaler
-        Of the run, so that errors are in its standard deviations.
-    choice, cleaning : Choice, Cleaning
-        Of the run. A rule that compares pixels compares those of the same block of rows.
-    """
-
-    path: Path
-    grid: tuple[int, int]
-    steps: int
-    scaler: StandardScaler
-    choice: Choice = field(default_factory=Choice)
-    cleaning: Cleaning = field(default_factory=Cleaning)
-
-    def blocks(self, shuffled: bool = False) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
-        """Rows, standardised spectra (pixels, steps, channels) and which of them are usable.
-
-        Shuffled, so that what is fitted along the way does not remember the last rows best.
-        """
-        height = max(1, BLOCK_VALUES // (self.grid[1] * self.steps))
-        firsts = np.arange(0, self.grid[0], height)
-        for first in np.random.default_rng(0).permutation(firsts) if shuffled else firsts:
-            rows = slice(int(first), int(min(first + height, self.grid[0])))
-            try:
-                part = load_scan(self.path, replace(self.choice, rows=(rows.start, rows.stop)), self.cleaning)
-            except DataError as error:
-                if not isinstance(error.__cause__, NothingLeftError):
-                    raise
-                pixels = (rows.stop - rows.start) * self.grid[1]
-                yield rows, np.zeros((pixels, self.steps, self.scaler.n_features_in_)), np.zeros(pixels, bool)
-                continue
-            yield rows, standardised(part, self.scaler)[0], part.usable
-
-
-def source_of(scan: Scan, parameters: dict) -> Source:
-    """The file that a run's scan was read from, by the parameters of notebook 0.
-
-    Raises
-    ------
-    DataError
-        If the scan was simulated, or its file is not there or has changed since.
-    """
-    path = Path(scan.path)
-    if scan.source == "twin" and not path.is_file():
-        raise DataError(f"the scan of this run is simulated ({scan.path}): expected a file with more pixels than were "
-                        "used; name one with DATA=")
-    if not path.is_file() or sha256_of(path) != scan.sha256:
-        raise DataError(f"{path} is not the file that the run was made from (sha256 {scan.sha256[:12]}…): expected it "
-                        "unchanged; put it back, or run make figures again")
-    choice = Choice(cycle=parameters.get("cycle") or None, field=parameters.get("field", "off"))
-    cleaning = Cleaning(valid_range=parameters.get("valid_range", {}), outlier_sd=parameters.get("outlier_sd", 0.0))
-    loops = read(path, choice)
-    grid = loops.grid or scan.shape
-    return Source(path, grid, len(scan.voltage_V), standardised(scan)[1],
-                  replace(choice, theta_rad=loops.theta_rad), cleaning)
-
-
-def on_whole_grid(used: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
-    """Values (rows, columns) of the used pixels on the grid of the whole scan.
-
-    Every pixel takes the value of the used one at the corner of its cell.
-    """
-    every = every_nth((*grid, 1))
-    row, column = (np.arange(n) // every for n in grid)
-    return used[np.ix_(row, column)]
 
 
 def fit_linear(batches: Iterable[np.ndarray], atoms: np.ndarray, sparsity: float
@@ -145,7 +67,7 @@ def fit_linear(batches: Iterable[np.ndarray], atoms: np.ndarray, sparsity: float
     -------
     IncrementalPCA, MiniBatchDictionaryLearning
     int
-        Number of spectra fitted to.
+        Number of spectra that PCA is fitted to.
 
     Raises
     ------
@@ -157,13 +79,16 @@ def fit_linear(batches: Iterable[np.ndarray], atoms: np.ndarray, sparsity: float
         len(atoms), alpha=sparsity, fit_algorithm="cd", transform_algorithm="lasso_cd", transform_alpha=sparsity,
         dict_init=atoms, random_state=0)
     fitted, waiting = 0, np.empty((0, atoms.shape[1]))
-    for batch in batches:
-        waiting = np.concatenate([waiting, batch])
-        if len(waiting) >= len(atoms):
-            pca.partial_fit(waiting)
-            for some in np.array_split(waiting, -(-len(waiting) // DICTIONARY_BATCH)):
-                dictionary.partial_fit(some)
-            fitted, waiting = fitted + len(waiting), waiting[:0]
+    with one_warning("dictionary learning by parts"):
+        for batch in batches:
+            waiting = np.concatenate([waiting, batch])
+            if len(waiting) >= len(atoms):
+                pca.partial_fit(waiting)
+                updates = min(DICTIONARY_UPDATES, -(-len(waiting) // DICTIONARY_BATCH))
+                few = waiting[:: -(-len(waiting) // (updates * DICTIONARY_BATCH))]
+                for part in range(updates):
+                    dictionary.partial_fit(few[part::updates])
+                fitted, waiting = fitted + len(waiting), waiting[:0]
     if not fitted:
         raise DataError(f"{len(waiting)} spectra are fewer than {len(atoms)} components: expected more; "
                         "hold fewer pixels out")
@@ -205,7 +130,7 @@ def describe(folder: Path) -> list[dict[str, str]]:
     atoms = load_arrays(results / "dictionary.npz")["beps_atoms"]
     pca, dictionary, fitted = fit_linear(tqdm(learned_from(), "linear models", unit="block"), atoms,
                                          DICTIONARY["sparsity"])
-    print(f"PCA and dictionary are fitted to {fitted} pixels of {source.grid[0]} × {source.grid[1]}, the network to "
+    print(f"PCA is fitted to {fitted} pixels of {source.grid[0]} × {source.grid[1]}, the network to "
           f"{training_pixels(scan, heldout_blocks(scan.shape, profile.heldout_every)).sum()}")
     network = load_beta_vae(results / "weights/beps.weights.h5", profile.beps_network,
                             drive_waveform(scan.voltage_V), len(scan.channels))

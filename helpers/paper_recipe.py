@@ -20,7 +20,13 @@ import numpy as np
 
 from helpers.benchmarks import Benchmark, beps_benchmark, toy_benchmark
 from helpers.data import load_scan
-from helpers.inference import active_channels, encode, mean_kl, parameter_count, reconstruct
+from helpers.inference import (
+    active_channels,
+    encode,
+    mean_kl,
+    parameter_count,
+    reconstruct,
+)
 from helpers.linear import pca_errors
 from helpers.machine import hardware, peak_memory_GiB
 from helpers.metrics import matched_spearman
@@ -79,7 +85,8 @@ def run_shortened(benchmark: Benchmark, by: int, seed: int, folder: Path) -> dic
     return {
         "hardware": hardware(), "keras": keras.__version__, "backend": keras.backend.backend(),
         "peak_memory_GiB": peak_memory_GiB(), "seed": seed, "shortened_by": by,
-        "parameters": parameter_count(run.model), "epochs_done": len(seconds), "network": asdict(benchmark.network), "training": asdict(training),
+        "parameters": parameter_count(run.model), "epochs_done": len(seconds),
+        "network": asdict(benchmark.network), "training": asdict(training),
         "seconds": run.seconds, "seconds_per_epoch": pace_s,
         "hours_of_all_epochs": pace_s * benchmark.training.epochs / 3600,
         "shown": scores(run, benchmark, run.chosen), "last": scores(run, benchmark, len(kept.epochs) - 1),

@@ -5,26 +5,27 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 
 import h5py
 import numpy as np
 import pytest
 from sklearn.decomposition import PCA
-from sklearn.preprocessing import StandardScaler
+from test_formats import axes_of, usid_parts, write_usid  # noqa: F401
 
-from helpers import every_pixel, twin
+from helpers import blocks, twin
+from helpers.blocks import Source, on_whole_grid
 from helpers.data import (
     Choice,
     DataError,
     drive_waveform,
-    heldout_blocks,
     load_scan,
     save_scan,
+    simulated_scan,
     stack_channels,
     standardised,
-    training_pixels,
 )
-from helpers.every_pixel import Source, describe, fit_linear, on_whole_grid
+from helpers.every_pixel import describe, fit_linear
 from helpers.formats import common, read
 from helpers.inference import reconstruct
 from helpers.linear import learn_dictionary
@@ -32,7 +33,6 @@ from helpers.models import build_beta_vae
 from helpers.paths import ROOT
 from helpers.profiles import get_profile
 from helpers.record import save_arrays
-from test_formats import axes_of, usid_parts, write_usid  # noqa: F401
 
 GRID = (23, 31)
 
@@ -54,7 +54,7 @@ def in_blocks(source):
 
 @pytest.mark.parametrize("block", [31 * 96, 5 * 31 * 96, 10**7])
 def test_blocks_of_rows_make_up_the_scan(tmp_path, monkeypatch, block):
-    monkeypatch.setattr(every_pixel, "BLOCK_VALUES", block)
+    monkeypatch.setattr(blocks, "BLOCK_VALUES", block)
     path = write_loops(tmp_path / "own.h5", broken=(4, 22))
     scan = load_scan(path)
     expected, scaler = standardised(scan)
@@ -86,7 +86,7 @@ def test_formats_that_are_not_read_in_parts_say_what_to_do(tmp_path):
 
 
 def test_linear_models_by_parts_are_those_of_the_whole():
-    scan = load_scan_of(seed=0)
+    scan = simulated_scan(0, (24, 24))
     flat = stack_channels(standardised(scan)[0])
     whole = learn_dictionary(flat, 5, 1.0, 100, seed=0)
     pca, dictionary, fitted = fit_linear(iter([*np.array_split(flat, 7), flat[:2]]), whole.components_, 1.0)
@@ -101,12 +101,6 @@ def test_linear_models_by_parts_are_those_of_the_whole():
     assert error(dictionary) == pytest.approx(error(whole), rel=0.1)
     with pytest.raises(DataError, match="2 spectra are fewer than 5 components"):
         fit_linear([flat[:2]], whole.components_, 1.0)
-
-
-def load_scan_of(seed):
-    from helpers.data import simulated_scan
-
-    return simulated_scan(seed, (24, 24))
 
 
 @pytest.fixture(scope="module")
@@ -131,7 +125,7 @@ def run(tmp_path_factory):
 
 def test_maps_of_every_pixel_agree_with_the_run_where_it_looked(run, monkeypatch):
     monkeypatch.setattr(common, "MOST_PIXELS", 200)
-    monkeypatch.setattr(every_pixel, "BLOCK_VALUES", 5 * 31 * 96)
+    monkeypatch.setattr(blocks, "BLOCK_VALUES", 5 * 31 * 96)
     rows = describe(run)
     scan = load_scan(run / "results/scan.h5")
     assert scan.shape == (12, 16)
@@ -147,7 +141,7 @@ def test_maps_of_every_pixel_agree_with_the_run_where_it_looked(run, monkeypatch
         assert np.isnan(maps["dl/mse"][:]).sum() == GRID[1]
         held = maps["heldout"][:]
         errors = {name: maps[f"{name}/mse"][:] for name in ("pca", "dl", "vae")}
-    whole, = (standardised(load_scan_whole(run / "my.h5"), scaler)[0],)
+    whole = standardised(load_scan_whole(run / "my.h5"), scaler)[0]
     for row, (name, error) in zip(rows, errors.items(), strict=True):
         assert float(row["held out"]) == pytest.approx(np.nanmean(error[held]), rel=0.01), name
     flat = stack_channels(whole).reshape(*GRID, -1)
@@ -179,15 +173,11 @@ def test_a_pixel_is_held_out_with_the_used_one_of_its_cell(monkeypatch):
 def test_a_file_that_changed_and_a_simulated_scan_are_refused(run, tmp_path):
     folder = tmp_path / "changed"
     shutil.copytree(run, folder)
-    with h5py.File(run / "my.h5") as file:
-        assert file["piezoresponse"].shape[:2] == GRID
     scan = load_scan(run / "results/scan.h5")
-    from dataclasses import replace
-
     save_scan(replace(scan, sha256="0" * 64), folder / "results/scan.h5")
     with pytest.raises(DataError, match="is not the file that the run was made from"):
         describe(folder)
-    save_scan(load_scan_of(seed=0), folder / "results/scan.h5")
+    save_scan(simulated_scan(0, (24, 24)), folder / "results/scan.h5")
     with pytest.raises(DataError, match="the scan of this run is simulated"):
         describe(folder)
     done = subprocess.run([sys.executable, "-m", "helpers.every_pixel", folder], cwd=ROOT, text=True,
@@ -198,9 +188,10 @@ def test_a_file_that_changed_and_a_simulated_scan_are_refused(run, tmp_path):
 LARGE = """
 import sys
 import numpy as np
-from sklearn.preprocessing import StandardScaler
+
 from helpers.data import load_scan, standardised
-from helpers.every_pixel import Source, fit_linear, stack_channels
+from helpers.blocks import Source
+from helpers.every_pixel import fit_linear, stack_channels
 from helpers.machine import peak_memory_GiB
 before = peak_memory_GiB()
 path = sys.argv[1]
@@ -216,8 +207,8 @@ print(fitted, peak_memory_GiB() - before, *pca.explained_variance_)
 
 
 def test_several_GiB_are_learned_from_in_bounded_memory(tmp_path):
-    """2.6 GiB in 690 000 pixels where the disk allows, a tenth of the rows elsewhere; two waves whose sizes are known."""
-    rows, columns, steps = (690 if shutil.disk_usage(tmp_path).free > 8 * 2**30 else 69), 1000, 512
+    """2.1 GiB in three million pixels where the disk allows, a tenth of it elsewhere; two waves of known size."""
+    rows, columns, steps = (3000 if shutil.disk_usage(tmp_path).free > 6 * 2**30 else 300), 1000, 96
     time = 2 * np.pi * np.arange(steps) / steps
     waves = np.stack([np.cos(time), 0.5 * np.sin(2 * time)])
     rng = np.random.default_rng(0)

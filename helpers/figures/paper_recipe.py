@@ -9,7 +9,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from helpers.figures.style import BOUND, VAE, letter_panels, page_figure, panel_title, plain_log_ticks
+from helpers.figures.style import (
+    BOUND,
+    VAE,
+    letter_panels,
+    page_figure,
+    panel_title,
+    plain_log_ticks,
+)
 
 TITLES = {"toy": "Toy", "beps": "BEPS, published film"}
 

@@ -6,7 +6,14 @@
 - usid: USID HDF5 as pyUSID and BGlib write it.
 """
 
-from helpers.formats.common import EXPECTED, Choice, DataError, Loops, every_nth, sha256_of
+from helpers.formats.common import (
+    EXPECTED,
+    Choice,
+    DataError,
+    Loops,
+    every_nth,
+    sha256_of,
+)
 from helpers.formats.hdf5 import (
     PUBLISHED_DOIS,
     PUBLISHED_LAG_STEPS,
