@@ -26,9 +26,11 @@ QUESTIONS = {
 PASSING = r"(\w+\.)*(\w*MemoryError|ResourceExhaustedError|OSError|TimeoutError|ConnectionError)\b"
 # What the account of a failed job says, and what to do about it.
 REMEDIES = {
-    r"TIMEOUT|DEADLINE|DUE TO TIME LIMIT": "its time ran out more often than it may be sent again; a training goes on from its last "
-                         "epoch, so run again, or raise `runtime` under set-resources, or `retries`",
-    r"OUT_OF_MEMORY|oom.kill|[Ee]xceeded (job )?memory limit": "its memory did not suffice; raise `mem_mb` under set-resources",
+    r"TIMEOUT|DEADLINE|DUE TO TIME LIMIT":
+        "its time ran out more often than it may be sent again; a training goes on from its last epoch, so run "
+        "again, or raise `runtime` under set-resources, or `retries`",
+    r"OUT_OF_MEMORY|oom.kill|[Ee]xceeded (job )?memory limit":
+        "its memory did not suffice; raise `mem_mb` under set-resources",
     r"CANCELLED|PREEMPTED": "it was cancelled more often than it may be sent again; run again",
     r"NODE_FAIL|BOOT_FAIL": "its node failed; run again, and name the node to the cluster's staff if it stays",
     r"[Ii]nvalid partition|partition.*(not available|down)|is not valid for|Partition configuration|partition.*limit":

@@ -6,14 +6,10 @@ import base64
 import io
 import json
 import re
-import shutil
-from pathlib import Path
 
 import numpy as np
-import pytest
-from conftest import ROOT, Tree, write_notebook
+from conftest import write_notebook
 from PIL import Image
-from scipy.io import savemat
 
 from helpers.data import save_scan, simulated_scan
 from helpers.record import save_arrays
@@ -46,49 +42,3 @@ def test_a_row_has_maps_errors_and_features_and_a_failed_scan_its_reason(tmp_pat
     assert picture.size == (2 * 11, 8)
     assert "b&lt;1&gt;.h5" in second and "0_measured_data: b&lt;1&gt;.h5 holds no loops" in second
     assert "not run yet" in third
-
-
-READ = """from helpers.data import save_scan
-from helpers.fetch import find_scan
-save_scan(find_scan(data, 0, (8, 10)), folder / 'results/scan.h5')"""
-EMBEDDED = """import numpy as np
-from helpers.data import load_scan
-pixels = load_scan(folder / 'results/scan.h5').piezoresponse[..., 0].size
-np.savez(folder / 'results/vae_beps.npz', embedding=np.zeros((pixels, 3)), order=np.arange(3))"""
-MEASURED = "(folder / 'metrics.json').write_text('{\"beps.vae.mse\": 0.25, \"beps.vae.active\": 2}')"
-
-
-STAY = ["training.py", "movies.py", "sweep.py", "__pycache__"]
-
-
-@pytest.fixture
-def reading(tree) -> Tree:
-    """A tree whose stub notebooks read scans as the real ones do, but train nothing."""
-    shutil.copytree(ROOT / "helpers", tree.root / "helpers", dirs_exist_ok=True,
-                    ignore=lambda folder, names: STAY if Path(folder) == ROOT / "helpers" else ["__pycache__"])
-    for notebook, last in (("0_measured_data", READ), ("3_beta_vae_training", EMBEDDED),
-                           ("5_paper_and_reproduction", MEASURED)):
-        tree.stub(notebook, last)
-    return tree
-
-
-def test_a_broken_file_among_three_formats_is_named_and_alone_run_again_when_replaced(reading):
-    films = reading.root / "films"
-    films.mkdir()
-    scan = simulated_scan(0, (8, 10))
-    loops = {"loops": scan.piezoresponse, "voltage": scan.voltage_V}
-    save_scan(scan, films / "a.h5")
-    np.savez(films / "b.npz", **loops)
-    (films / "c.mat").write_text("no scan")
-    failed = reading.snakemake("--keep-going", "data=films")
-    assert failed.returncode != 0, failed.stdout
-    print(failed.stdout)
-    rows = re.findall(r"<tr><td>.*", (reading.root / "build/smoke/films-seed0.html").read_text())
-    assert len(rows) == 3 and all("<td>0.25<td>" in row and "<img" in row for row in rows[:2])
-    assert "c.mat<td class=failed" in rows[2] and "0_measured_data: " in rows[2] and "expected" in rows[2]
-    savemat(films / "c.mat", loops)
-    again = reading.snakemake("--keep-going", "data=films")
-    assert again.returncode == 0, again.stdout
-    ran = re.findall(r"Running notebooks/(\d)\w+.ipynb for build/scans/films/(\w)/", again.stdout)
-    assert sorted(ran) == [(number, "c") for number in "02345"]
-    assert "3 of 3 scans" in (reading.root / "build/smoke/films-seed0.html").read_text()
