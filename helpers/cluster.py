@@ -107,8 +107,7 @@ def lost_jobs(logs: Iterable[str]) -> list[str]:
     for block in re.split(r"\n(?=\[\w{3} \w{3} +\d)", text):
         number = re.search(r"^(?:Finished|    ) ?jobid: (\d+)", block, re.MULTILINE)
         if rule := re.search(r"^Error in rule (\w+):", block, re.MULTILINE):
-            # Commands hold any word, so what follows `shell:` is no part of the account.
-            told[number and number[1]] = _lost(rule[1], block.partition("\n    shell:")[0])
+            told[number and number[1]] = _lost(rule[1], block)
         elif number and "Finished jobid" in block:
             told.pop(number[1], None)
     return [sentence for sentence in told.values() if sentence]
@@ -116,11 +115,13 @@ def lost_jobs(logs: Iterable[str]) -> list[str]:
 
 def _lost(rule: str, account: str) -> str:
     """A sentence on a failed job, or nothing where it failed by itself."""
-    output = re.search(r"^    output: (\S+?),?(?: |$)", account, re.MULTILINE)
+    output = re.search(r"^    output: (.+?)(?:, |$)", account, re.MULTILINE)
     log = re.search(r"^    log: (.+?)(?: \(check|$)", account, re.MULTILINE)
+    # Paths and commands, which follow the message, may hold any word.
+    account = account.partition("\n    jobid:")[0]
     # Without Slurm's accounting a job over its memory is FAILED, and only its own log says why.
     for path in log[1].split(", ") if log else []:
-        account += "\n".join(re.findall(r"^slurmstepd.*", _text(path), re.MULTILINE))
+        account += "\n" + "\n".join(re.findall(r"^slurmstepd.*", _text(path), re.MULTILINE))
     remedy = next((remedy for sign, remedy in REMEDIES.items() if re.search(sign, account)), "")
     of = f" ({Path(output[1]).parent})".replace("/results)", ")") if output else ""
     its_log = f"\nIts log: {log[1]}" if log else ""

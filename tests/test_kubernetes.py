@@ -25,7 +25,7 @@ elif verb == "create":
     body = json.load(sys.stdin)
     name = body["metadata"]["name"]
     if (jobs / name).exists():
-        sys.exit(f'Error from server (AlreadyExists): error when creating "STDIN": jobs.batch "{{name}}" already exists')
+        sys.exit(f'Error from server (AlreadyExists): error when creating "STDIN": "{{name}}" already exists')
     (jobs / name).write_text(json.dumps(body))
 elif verb == "delete":
     (jobs / words[1]).unlink()
