@@ -12,7 +12,7 @@ CORES := all
 PYTHON := python3
 
 # Exported, so that any character a path may hold reaches Snakemake unchanged.
-export PROFILE DATA SEED PAINTING WEIGHTS CYCLE CLUSTER SWEEP
+export PROFILE DATA SEED PAINTING WEIGHTS CYCLE CLUSTER SWEEP CORES
 VARIABLES := PROFILE DATA SEED PAINTING WEIGHTS CYCLE CLUSTER SWEEP CORES PYTHON
 GIVEN := $(foreach name,$(.VARIABLES),$(if $(findstring command line,$(origin $(name))),$(name)))
 UNKNOWN := $(filter-out $(VARIABLES),$(GIVEN))
@@ -28,9 +28,9 @@ ifneq ($(shell $(PYTHON) -V),$(if $(wildcard .venv/bin/python),$(shell .venv/bin
 endif
 endif
 
-# What sends jobs to a cluster is installed where one is asked for.
+# What sends jobs to a cluster is installed where one is asked for; to Kubernetes, kubectl sends them.
 READY := $(INSTALLED)
-ifneq ($(CLUSTER),)
+ifneq ($(filter-out kubernetes,$(CLUSTER)),)
 READY := .venv/cluster-$(firstword $(shell cat requirements.txt requirements-cluster.txt | cksum))
 endif
 
@@ -65,12 +65,18 @@ help:
 	@echo "WEIGHTS=train     train, or pretrained to take the training in data/weights where it fits"
 	@echo "CYCLE=0           of a file with several cycles; 0 takes the last, mean averages them"
 	@echo "SWEEP=sweep.yml   what make sweep runs; its cells go to build/<profile>/<name of the file>/"
-	@echo "CLUSTER=          slurm, to run there (profiles/README.md; Kubernetes: the same page)"
+	@echo "CLUSTER=          slurm or kubernetes, to run there (profiles/README.md)"
 	@echo "CORES=all         processor cores to use"
 	@echo "PYTHON=python3    Python 3.11 to 3.13, from which .venv is made"
 	@echo
 	@echo "make figures DATA=loops.h5"
 
+ifeq ($(CLUSTER),kubernetes)
+# A pod runs the same command without CLUSTER; what it makes is not here when it has been sent.
+figures sweep site render: $(READY)
+	@.venv/bin/python -m helpers.cluster check "$$CLUSTER"
+	@.venv/bin/python -m helpers.kubernetes $@ $(filter-out CLUSTER PYTHON,$(GIVEN))
+else
 # A scan of a folder that fails leaves the others standing.
 figures: $(READY)
 	@$(SNAKEMAKE) $$(test ! -d "$$DATA" || echo --keep-going)
@@ -85,15 +91,16 @@ sweep: $(READY)
 	@$(SNAKEMAKE) --keep-going sweep || true
 	@.venv/bin/python -m helpers.sweep_table "$$SWEEP" --profile "$$PROFILE"
 
-test: $(READY)
-	@.venv/bin/python -m pytest
-
 site: figures
 	@.venv/bin/python -m helpers.site "build/$$PROFILE/seed$$SEED"
 
 render: figures
 	@.venv/bin/python -m helpers.render "build/$$PROFILE/seed$$SEED"
 	@.venv/bin/python -m helpers.readme "build/$$PROFILE/seed$$SEED"
+endif
+
+test: $(READY)
+	@.venv/bin/python -m pytest
 
 bench: $(INSTALLED)
 	@.venv/bin/python -m helpers.bench

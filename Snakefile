@@ -265,6 +265,7 @@ onsuccess:
 onerror:
     if PAGE:
         write_page(Path(PAGE), SCANS)
-    # Printed when Snakemake has ended, below its own account.
-    for sentence in failures(dict.fromkeys([FOLDER, *SCANS]), STARTED) + lost_jobs(log):
+    # Printed when Snakemake has ended, below its own account; the last registered first.
+    lost = lost_jobs(log)
+    for sentence in lost + failures(dict.fromkeys([FOLDER, *SCANS]), STARTED, lost):
         atexit.register(print, f"\n{sentence}", file=sys.stderr)

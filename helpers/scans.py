@@ -23,7 +23,7 @@ from helpers.workflow import reason
 # Heading of a column and the number of metrics.json in it.
 METRICS = {
     "DL, MSE": "beps.dl.mse", "PCA 5, MSE": "beps.pca5.mse", "β-VAE, MSE": "beps.vae.mse",
-    "β-VAE, held out": "beps.vae.mse_heldout", "held out, β-VAE / PCA 5": "ratio",
+    "β-VAE, held out": "beps.vae.mse_heldout", "held out / PCA 5": "ratio",
     "active channels": "beps.vae.active",
 }
 # Medians over the pixels (helpers.loops).
@@ -31,9 +31,9 @@ FEATURES = {
     "coercive +, V": "coercive_positive_V", "coercive −, V": "coercive_negative_V", "imprint, V": "imprint_V",
     "remanent +, arb. u.": "remanent_positive_arb", "remanent −, arb. u.": "remanent_negative_arb",
 }
-MAP_PIXELS, MAP_LIMIT = 90, 2.5
-STYLE = """body{font:14px sans-serif;margin:2em;color:#262626}table{border-collapse:collapse}
-th,td{padding:.3em .7em;text-align:right;border-bottom:1px solid #ddd}th{vertical-align:bottom}
+MAP_PIXELS, MAP_LIMIT = 48, 2.5
+STYLE = """body{font:13px sans-serif;margin:1em;color:#262626}p{max-width:60em}table{border-collapse:collapse}
+th,td{padding:.4em .35em;text-align:right;border-bottom:1px solid #ddd}th{vertical-align:bottom;min-width:3em}
 td:first-child,th:first-child,td:nth-child(2),th:nth-child(2){text-align:left}.failed{color:#a33000}img{image-rendering:pixelated}"""
 
 
@@ -51,7 +51,8 @@ def write_page(path: Path, scans: Mapping[str, str]) -> None:
     rows = [_row(Path(folder), Path(file), path.parent) for folder, file in scans.items()]
     done = sum("failed" not in row for row in rows)
     explained = (
-        "MSE in standard deviations squared of each scan. Maps are posterior means between "
+        "MSE in standard deviations squared of each scan; held out / PCA 5 is that of the β-VAE over that of five "
+        "principal components, both on held-out pixels. Maps are posterior means between "
         f"−{MAP_LIMIT:g} (light blue) and {MAP_LIMIT:g} (yellow), the channels by falling KL; the sign and the order "
         "of channels mean nothing between scans. Features are medians over the pixels.")
     text = "\n".join([
@@ -81,8 +82,9 @@ def _row(folder: Path, file: Path, page: Path) -> str:
     embedding = load_arrays(folder / "results/vae_beps.npz")
     active = embedding["embedding"][:, embedding["order"][: metrics["beps.vae.active"]]]
     numbers = [metrics.get(key) for key in METRICS.values()] + [medians.get(key) for key in FEATURES.values()]
+    cells = ["" if value is None else f"{value:.3g}".replace("-", "−") for value in numbers]
     return (f'<tr><td><a href="{link}">{name}</a>{simulated}<td>{_strip(scan.maps(active))}'
-            + "".join(f"<td>{'' if value is None else f'{value:.3g}'}" for value in numbers))
+            + "".join(f"<td>{cell}" for cell in cells))
 
 
 def _strip(maps: np.ndarray) -> str:

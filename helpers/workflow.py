@@ -223,10 +223,13 @@ def claim(path: Path) -> IO:
     return file
 
 
-def failures(folders: Iterable[str], since: float) -> list[str]:
-    """One sentence for each notebook left in ``<folder>/logs`` after the time `since` (s, epoch)."""
+def failures(folders: Iterable[str], since: float, told: Iterable[str] = ()) -> list[str]:
+    """One sentence for each notebook left in ``<folder>/logs`` after the time `since` (s, epoch).
+
+    Those whose log is named in `told` are left out: there is no more to say of them.
+    """
     left = [path for folder in folders for path in sorted(Path(folder, "logs").glob("*.ipynb"))
-            if path.stat().st_mtime >= since]
+            if path.stat().st_mtime >= since and str(path.with_suffix(".log")) not in "\n".join(told)]
     return [f"{path.stem} failed: {reason(path)}\nThe notebook as far as it came: {path}" for path in left]
 
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
+import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -12,12 +15,14 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import ROOT, write_notebook
+from conftest import ROOT, Tree, write_notebook
 from one_node import OneNode, why_not
 
 from helpers.cluster import check, hopeless, lost_jobs
+from helpers.data import save_scan, simulated_scan
 
 PATIENCE_S = 900
+SMALL = "seeds: []\nvary: {vae: {units: [4]}}\n"
 CELL = "build/smoke/small/vary.vae.units=4/seed0"
 
 
@@ -46,13 +51,22 @@ def project(tmp_path) -> Path:
         shutil.copy(ROOT / name, tmp_path)
     for name in ("helpers", "notebooks", "profiles"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
-    (tmp_path / "small.yml").write_text("seeds: []\nvary: {vae: {units: [4]}}\n")
+    (tmp_path / "small.yml").write_text(SMALL)
     return tmp_path
+
+
+# The executor looks at the queue at intervals that grow by 10 s; here every 2 s.
+OFTEN = """
+import runpy
+from snakemake_interface_executor_plugins.executors.remote import RemoteExecutor
+RemoteExecutor.next_seconds_between_status_checks = property(lambda self: 2, lambda self, value: None)
+runpy.run_module("snakemake", run_name="__main__", alter_sys=True)
+"""
 
 
 def snakemake(project: Path, node: OneNode, *arguments: str, **options) -> subprocess.Popen:
     """Snakemake as `make ... CLUSTER=slurm` runs it, looking at the queue more often."""
-    command = [sys.executable, "-m", "snakemake", "--workflow-profile", "profiles/slurm", "--nolock",
+    command = [sys.executable, "-c", OFTEN, "--workflow-profile", "profiles/slurm", "--nolock",
                "--rerun-incomplete", "--slurm-status-command", "squeue",
                "--slurm-init-seconds-before-status-checks", "2", "--config", "profile=smoke", "data=twin",
                "sweep=small.yml", *arguments]
@@ -73,16 +87,17 @@ def until(done, run: subprocess.Popen):
     raise AssertionError(run.communicate()[0])
 
 
+def checkpoints(project: Path) -> list[Path]:
+    return sorted((project / CELL).glob("*/checkpoint-*.npz"))
+
+
 def test_jobs_run_side_by_side_and_a_cancelled_training_goes_on_from_its_checkpoint(slurm, project):
     def running() -> list[str]:
         return slurm.command("squeue", "--noheader", "--states=RUNNING", "--format=%i").split()
 
-    def checkpoints() -> list[Path]:
-        return sorted((project / CELL).glob("*/checkpoint-*.npz"))
-
     run = snakemake(project, slurm, "--keep-going", "build/smoke/seed0/results/toy.npz", f"{CELL}/metrics.json")
     until(lambda: len(running()) == 2, run)  # the scan and the toy
-    until(lambda: len(checkpoints()) == 2, run)
+    until(lambda: len(checkpoints(project)) == 2, run)
     first = next((project / CELL).glob("*/snapshot-000001.npz"))
     written = first.stat().st_mtime_ns
     slurm.command("scancel", max(running(), key=int))  # the training, sent last
@@ -106,11 +121,61 @@ def test_a_partition_that_refuses_is_named_with_the_setting_to_change(slurm, pro
     assert end[1] == "Its log: build/smoke/seed0/logs/1_toy_rgb_benchmark.log"
 
 
+def freeze_training(project: Path) -> None:
+    """Stop the training of `project` where it is; it still counts as running."""
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            of_project = process.joinpath("cwd").samefile(project)
+            if of_project and b"helpers.sweep" in process.joinpath("cmdline").read_bytes():
+                os.kill(int(process.name), signal.SIGSTOP)
+        except OSError:  # it has ended
+            continue
+
+
+def test_slurm_ends_jobs_over_time_or_memory_and_a_training_out_of_time_goes_on(slurm, project, tmp_path_factory):
+    scan = project / "build/smoke/seed0/results/scan.h5"
+    scan.parent.mkdir(parents=True)
+    save_scan(simulated_scan(0, (20, 20)), scan)
+    training = snakemake(project, slurm, "--retries", "1", "--", f"{CELL}/metrics.json")
+    given_up = run_over_limits(Tree(tmp_path_factory.mktemp("over")), slurm)
+    until(lambda: len(checkpoints(project)) == 2, training)
+    first = next((project / CELL).glob("*/snapshot-000001.npz"))
+    written = first.stat().st_mtime_ns
+    freeze_training(project)
+    jobs = slurm.command("squeue", "--noheader", "--states=RUNNING", "--format=%i %Z").splitlines()
+    number, = (job.split()[0] for job in jobs if job.endswith(f" {project}"))
+    slurm.command("scontrol", "update", f"JobId={number}", "TimeLimit=1")
+    output = given_up.communicate(timeout=PATIENCE_S)[0]
+    assert given_up.returncode != 0
+    told = dict(re.findall(r"^(\w+ \(\S+\) failed: .+)\n(Its log: .+)$", output, re.MULTILINE))
+    for name, remedy in (("0_measured_data", "raise `runtime`"), ("1_toy_rgb_benchmark", "raise `mem_mb`")):
+        sentence = next(sentence for sentence in told if sentence.startswith(f"{name} (build/smoke/seed0) failed: "))
+        assert remedy in sentence
+        assert told[sentence].startswith(f"Its log: build/smoke/seed0/logs/{name}.log, ")
+    assert output.strip().splitlines()[-1] in told.values() and "failed: Executing notebook" not in output
+    output = training.communicate(timeout=PATIENCE_S)[0]
+    assert training.returncode == 0, output
+    assert output.count("SLURM status is: 'TIMEOUT'") == 1
+    log = (project / CELL / "log.txt").read_text()
+    assert "epochs are done already" in log and " 0 of" not in log
+    assert first.stat().st_mtime_ns == written, "the training began again"
+
+
+def run_over_limits(tree: Tree, node: OneNode) -> subprocess.Popen:
+    """Run stub notebooks, of which one takes more time and one more memory than it asks for."""
+    shutil.copytree(ROOT / "profiles", tree.root / "profiles")
+    (tree.root / "small.yml").write_text(SMALL)
+    tree.stub("0_measured_data", "import time\ntime.sleep(600)")
+    tree.stub("1_toy_rgb_benchmark", "import time\nfull = b'x' * 2 * 10**9\ntime.sleep(600)")
+    return snakemake(tree.root, node, "--retries", "0", "--keep-going", "--set-resources", "0_measured_data:runtime=1",
+                     "1_toy_rgb_benchmark:mem_mb=1000")
+
+
 # without a cluster
 
 
 def test_a_cluster_that_is_not_there_is_named(tmp_path, monkeypatch):
-    with pytest.raises(ValueError, match="CLUSTER=sge is not a cluster: expected one of slurm, a folder of profiles"):
+    with pytest.raises(ValueError, match="sge is not a cluster: expected one of kubernetes, slurm, the folders"):
         check("sge")
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(ValueError, match="there is no sbatch here: expected a machine from which jobs are sent"):
@@ -130,6 +195,7 @@ Error in rule cell:
     log: build/smoke/sweep/headline/seed2/log.txt, /x/.snakemake/slurm_logs/rule_cell/2.log (check log file(s) for error details)
     shell:
         echo TIMEOUT
+papermill --no-progress-bar --execution-timeout 3 CANCELLED gres
         (command exited with non-zero exit code)
 """
 
@@ -144,6 +210,23 @@ def test_a_lost_job_is_named_with_its_log_and_what_to_change(tmp_path, status, r
     sentence, = lost_jobs([log])
     assert sentence.startswith("cell (build/smoke/sweep/headline/seed2) failed: ") and remedy in sentence
     assert "build/smoke/sweep/headline/seed2/log.txt" in sentence and "rule_cell/2.log" in sentence
+
+
+def test_a_job_that_was_sent_again_and_has_finished_is_not_lost(tmp_path):
+    log = tmp_path / "snakemake.log"
+    log.write_text("Job stats\n" + ACCOUNT.format(status="TIMEOUT"))
+    assert len(lost_jobs([log])) == 1
+    log.write_text(log.read_text() + "[Sun Nov 22 21:59:38 2026]\nFinished jobid: 1 (Rule: cell)\n")
+    assert lost_jobs([log]) == []
+
+
+def test_memory_is_named_where_only_the_log_of_the_job_says_so(tmp_path):
+    log, own = tmp_path / "snakemake.log", tmp_path / "2.log"
+    log.write_text(ACCOUNT.format(status="FAILED").replace("/x/.snakemake/slurm_logs/rule_cell/2.log", str(own)))
+    own.write_text("epoch 3\nslurmstepd: error: Detected 1 oom_kill event in StepId=2.0.\n")
+    assert "raise `mem_mb`" in lost_jobs([log])[0]
+    own.write_text("ValueError: oom_kill is no colour\n")
+    assert lost_jobs([log]) == []
 
 
 def test_files_that_lag_are_named(tmp_path):
@@ -187,14 +270,3 @@ def test_a_second_attempt_at_an_error_ends_at_once(tmp_path):
 def test_the_profile_sends_killed_jobs_again_and_waits_for_files():
     profile = yaml.safe_load((ROOT / "profiles/slurm/config.yaml").read_text())
     assert profile["executor"] == "slurm" and profile["retries"] > 0 and profile["latency-wait"] >= 30
-
-
-def test_the_job_for_kubernetes_goes_on_after_a_kill_and_keeps_what_it_makes_on_a_volume():
-    job = yaml.safe_load((ROOT / "profiles/kubernetes/job.yaml").read_text())
-    pod = job["spec"]["template"]["spec"]
-    container, = pod["containers"]
-    assert (job["kind"], pod["restartPolicy"]) == ("Job", "Never") and job["spec"]["backoffLimit"] > 0
-    mounted, = container["volumeMounts"]
-    assert container["workingDir"].startswith(mounted["mountPath"])
-    assert [volume["name"] for volume in pod["volumes"]] == [mounted["name"]]
-    assert container["command"][:2] == ["make", "figures"]

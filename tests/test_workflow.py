@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -11,11 +12,14 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from conftest import PARAMETERS, ROOT, STUBS, Tree, listed_notebooks, write_notebook
 
+from helpers.data import save_scan, simulated_scan
 from helpers.dependencies import helper_files, parameters_used, source_digest
 from helpers.render import render, scrub
+from helpers.scans import write_page
 from helpers.workflow import check_settings, claim, data_files
 
 NAMES = list(STUBS)
@@ -232,25 +236,53 @@ def test_two_runs_at_once_and_a_killed_run(copy):
     assert "5_paper_and_reproduction" in copy.planned(), "an unfinished run looks finished"
 
 
-def test_scans_of_a_folder_run_apart_share_the_toy_and_a_failed_one_is_named(tree):
+# Reads with the real helpers, in place of those of the tree that were imported above it.
+READ = f"""for name in [name for name in sys.modules if name.partition('.')[0] == 'helpers']:
+    del sys.modules[name]
+sys.path.insert(0, {str(ROOT)!r})
+from helpers.data import save_scan
+from helpers.fetch import find_scan
+save_scan(find_scan(data, 0, (8, 10)), folder / 'results/scan.h5')"""
+EMBEDDED = """import numpy as np
+np.savez(folder / 'results/vae_beps.npz', embedding=np.zeros((80, 3)), order=np.arange(3))"""
+MEASURED = """(folder / 'metrics.json').write_text('{"beps.vae.mse": 0.25, "beps.vae.active": 2}')"""
+
+
+def compared(tree: Tree, page: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Rows that the real page has for the scans which the stub page names."""
+    monkeypatch.chdir(tree.root)
+    folders = re.findall(r"build/scans/my films/\S+", page.read_text())
+    write_page(page, {folder: Path(folder).parts[3] for folder in folders})
+    return re.findall("<tr><td>.*", page.read_text())
+
+
+def test_scans_of_a_folder_run_apart_share_the_toy_and_a_broken_one_is_named_and_run_alone(tree, monkeypatch):
     films = tree.root / "my films"
     films.mkdir()
-    for name in ("a.h5", "a.npz", "b.mat", "notes.txt"):
-        (films / name).touch()
-    tree.stub("0_measured_data", "if data.endswith('b.mat'): raise ValueError('b.mat holds no loops')")
+    scan = simulated_scan(0, (8, 10))
+    save_scan(scan, films / "a.h5")
+    np.savez(films / "a.npz", loops=scan.piezoresponse, voltage=scan.voltage_V)
+    (films / "b.hdf5").write_text("no scan")
+    (films / "notes.txt").touch()
+    for name, last in (("0_measured_data", READ), ("3_beta_vae_training", EMBEDDED),
+                       ("5_paper_and_reproduction", MEASURED)):
+        tree.stub(name, last)
     failed = tree.snakemake("--keep-going", "data=my films")
     assert failed.returncode != 0
-    assert "0_measured_data failed: ValueError: b.mat holds no loops" in failed.stdout
+    assert re.search("0_measured_data failed: DataError: .*b.hdf5 cannot be read", failed.stdout)
     assert "build/scans/my films/b/smoke/seed0/logs/0_measured_data.ipynb" in failed.stdout
     assert failed.stdout.count("Running notebooks/1_toy_rgb_benchmark.ipynb") == 1
-    done = {path.parts[-4] for path in (tree.root / "build/scans/my films").glob("*/smoke/seed0/metrics.json")}
-    assert done == {"a.h5", "a.npz"}
     page = tree.root / "build/smoke/my films-seed0.html"
-    assert page.read_text().count("build/scans/my films/") == 3
-    tree.stub("0_measured_data")
+    first, second, broken = compared(tree, page, monkeypatch)
+    assert all("<td>0.25<td>" in row and "<img" in row for row in (first, second))
+    assert "<td class=failed" in broken and "b.hdf5 cannot be read" in broken
+    save_scan(scan, films / "b.hdf5")
     again = tree.snakemake("--keep-going", "data=my films")
     assert again.returncode == 0, again.stdout
     assert "my films-seed0.html compares 3 scans" in again.stdout
+    ran = re.findall(r"Running notebooks/(\d)\w+.ipynb for build/scans/my films/(.+)/smoke", again.stdout)
+    assert sorted(ran) == [(number, "b") for number in "02345"]
+    assert all("<img" in row for row in compared(tree, page, monkeypatch))
 
 
 def test_a_notebook_without_parameters_is_named(tmp_path):
