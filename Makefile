@@ -73,7 +73,7 @@ help:
 
 ifeq ($(CLUSTER),kubernetes)
 # A pod runs the same command without CLUSTER; what it makes is not here when it has been sent.
-figures sweep site render: $(READY)
+figures every-pixel sweep site render: $(READY)
 	@.venv/bin/python -m helpers.cluster check "$$CLUSTER"
 	@.venv/bin/python -m helpers.kubernetes $@ $(filter-out CLUSTER PYTHON,$(GIVEN))
 else
