@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import time
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -15,6 +14,7 @@ from urllib.parse import unquote, urldefrag
 import numpy as np
 import pytest
 from bokeh.document import Document
+from browsing import until
 from sklearn.decomposition import PCA
 
 from helpers.data import (
@@ -44,7 +44,6 @@ from helpers.site.packing import NO_VALUE, grid, packed, packed_maps
 from helpers.site.pages import build_site, snapshots
 from helpers.site.training import Snapshots, show_training
 
-CHROMIUM, DRIVER = Path("/usr/bin/chromium"), Path("/usr/bin/chromedriver")
 LARGEST_PAGE_MIB = 8
 PAGES = ["index", "figures", "movies", "explorer", "notebooks", "ledger"]
 NOTEBOOKS = ["0_measured_data", "1_toy_rgb_benchmark", "2_dictionary_learning", "3_beta_vae_training",
@@ -255,6 +254,7 @@ def test_a_live_kernel_gets_a_widget_and_papermill_a_picture_and_a_page(monkeypa
 def test_the_widget_draws_the_chosen_snapshot(monkeypatch):
     figure = training.training_strip(made_snapshots(), [4])
     assert "epoch 4" in figure.alt and len([ax for ax in figure.axes if ax.images]) == 2
+    assert [bar.get_xlabel() for ax in figure.axes for bar in ax.child_axes] == ["posterior mean"]
 
 
 def test_executed_notebook_3_holds_picture_and_page_and_stays_small(twin_run):
@@ -266,33 +266,6 @@ def test_executed_notebook_3_holds_picture_and_page_and_stays_small(twin_run):
 
 
 # In a browser
-
-
-@pytest.fixture(scope="module")
-def browser():
-    """Headless Chromium with its logs."""
-    if not (CHROMIUM.is_file() and DRIVER.is_file()):
-        pytest.skip(f"{CHROMIUM} and {DRIVER} are not both there: apt-get install chromium chromium-driver")
-    webdriver = pytest.importorskip("selenium.webdriver")
-    options = webdriver.ChromeOptions()
-    options.binary_location = str(CHROMIUM)
-    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=1280,1000"):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(str(DRIVER)))
-    driver.set_script_timeout(60)
-    yield driver
-    driver.quit()
-
-
-def until(browser, script: str, *arguments):
-    """Wait until a script returns something true; returns it."""
-    for _ in range(600):
-        found = browser.execute_script(script, *arguments)
-        if found:
-            return found
-        time.sleep(0.1)
-    raise AssertionError(f"still false after a minute: {script}")
 
 
 def show(browser, path: Path) -> None:
