@@ -29,6 +29,7 @@ from helpers.figures.style import (
     page_figure,
 )
 from helpers.site.drawing import (
+    SLIDER,
     WIDE,
     colour_bar,
     draw_maps,
@@ -125,7 +126,8 @@ def training_maps(kept: Snapshots, document: Document) -> dict[str, UIElement]:
                                  "y": [y + 1.015 * laid.height for _, y in places]})
     made.text("x", "y", "text", source=captions, text_font_size="13px", text_baseline="bottom")
     last = len(kept.maps) - 1
-    slider = Slider(start=0, end=last, value=last, step=1, title="Snapshot of the training", **WIDE)
+    slider = Slider(start=0, end=last, value=last, step=1, title="Snapshot of the training",
+                    show_value=False, **SLIDER)
     parts = {"training": slider, "trained": Div(**WIDE), "maps": made,
              "shades": colour_bar(QUANTITIES["β-VAE"], kept.half)}
     maps, scale = packed_maps(kept.maps, kept.half)
