@@ -125,9 +125,7 @@ def _map(run: Explored, document: Document, parts: Mapping[str, UIElement],
                      line_color=colour, line_width=width)
     bar = colour_bar()
     if orientation_of(run.scan).size_um:
-        made.add_layout(ScaleBar(range=made.x_range, unit="µm", dimensional=MetricLength(),
-                                 location="bottom_left", margin=0, padding=4, border_line_color=None,
-                                 background_fill_alpha=0.8, bar_line_color=MIDDLE))
+        made.add_layout(_scale_bar(made))
     select, again = _embeddings(run, "Map"), _embeddings(run, "Channel")
     shown = _map_script(run, laid, select, image, colours, bar)
     moved = _pixel_script(run, parts, lines, place, x, y)
@@ -142,6 +140,11 @@ def _map(run: Explored, document: Document, parts: Mapping[str, UIElement],
     for ready in (shown, moved):
         document.js_on_event("document_ready", ready)
     return {"map": made, "embedding": select, "channel": again, "colours": bar}
+
+
+def _scale_bar(made: figure) -> ScaleBar:
+    return ScaleBar(range=made.x_range, unit="µm", dimensional=MetricLength(), location="bottom_left", margin=0,
+                    padding=4, border_line_color=None, background_fill_alpha=0.8, bar_line_color=MIDDLE)
 
 
 def _embeddings(run: Explored, title: str) -> Select:

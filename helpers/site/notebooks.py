@@ -9,7 +9,7 @@ from pathlib import Path
 import nbformat
 from jinja2 import pass_context
 from latex2mathml.converter import convert
-from markupsafe import escape
+from markupsafe import Markup, escape
 from nbconvert.exporters import HTMLExporter
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 
@@ -48,7 +48,7 @@ class _Renderer(IPythonRenderer):
         number, self._column = self._column, self._column + 1
         if head or number == 0:
             return f'<th scope="{"col" if head else "row"}">{text}</th>'
-        return f'<td data-head="{escape(self._heads[number].strip())}">{text}</td>'
+        return f'<td data-head="{escape(Markup(self._heads[number]).striptags())}">{text}</td>'
 
     def block_math(self, body: str) -> str:
         return f'<div class="formula">{convert(body, display="block")}</div>'
