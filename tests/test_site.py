@@ -107,6 +107,11 @@ def test_page_is_light_says_that_its_loops_are_simulated_and_describes_its_pictu
     assert all(picture.get("alt") for picture in page.pictures)
 
 
+def test_notebooks_lead_on_to_their_neighbours(site):
+    first, last = (Links(site / f"notebooks/{name}.html").links for name in (NOTEBOOKS[0], NOTEBOOKS[-1]))
+    assert f"{NOTEBOOKS[1]}.html" in first and f"{NOTEBOOKS[-2]}.html" in last
+
+
 def test_measured_loops_are_not_called_simulated(own_site):
     assert TWIN_LABEL not in (own_site / "ledger.html").read_text().lower()
 

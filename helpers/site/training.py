@@ -204,7 +204,7 @@ BARE_PAGE = """<!doctype html>
 <meta charset="utf-8"><meta name="color-scheme" content="light dark"><title>{title}</title>
 {library}
 </head>
-<body style="margin: 0 auto; max-width: 44rem; font-family: system-ui, sans-serif">
+<body style="margin: 0 auto; padding: 0 .5rem; max-width: 44rem; font-family: system-ui, sans-serif">
 {places}
 <p><i>{label}</i></p>
 {code}
