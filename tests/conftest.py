@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from browsing import start_browser
 
 from helpers import twin
 
@@ -180,3 +181,11 @@ def own_run(twin_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     loops[10, 20, 5] = np.nan
     np.savez(tree / "own.npz", loops=loops, voltage=np.roll(made.voltage_V, 24)[::2])
     return make_figures(tree, tree / "own.npz")
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Headless Chromium with its logs."""
+    driver = start_browser()
+    yield driver
+    driver.quit()

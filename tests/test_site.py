@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import time
+from contextlib import contextmanager
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -15,6 +16,7 @@ from urllib.parse import unquote, urldefrag
 import numpy as np
 import pytest
 from bokeh.document import Document
+from browsing import until
 from sklearn.decomposition import PCA
 
 from helpers.data import (
@@ -44,7 +46,6 @@ from helpers.site.packing import NO_VALUE, grid, packed, packed_maps
 from helpers.site.pages import build_site, snapshots
 from helpers.site.training import Snapshots, show_training
 
-CHROMIUM, DRIVER = Path("/usr/bin/chromium"), Path("/usr/bin/chromedriver")
 LARGEST_PAGE_MIB = 8
 PAGES = ["index", "figures", "movies", "explorer", "notebooks", "ledger"]
 NOTEBOOKS = ["0_measured_data", "1_toy_rgb_benchmark", "2_dictionary_learning", "3_beta_vae_training",
@@ -106,6 +107,11 @@ def test_page_is_light_says_that_its_loops_are_simulated_and_describes_its_pictu
     assert all(picture.get("alt") for picture in page.pictures)
 
 
+def test_notebooks_lead_on_to_their_neighbours(site):
+    first, last = (Links(site / f"notebooks/{name}.html").links for name in (NOTEBOOKS[0], NOTEBOOKS[-1]))
+    assert f"{NOTEBOOKS[1]}.html" in first and f"{NOTEBOOKS[-2]}.html" in last
+
+
 def test_measured_loops_are_not_called_simulated(own_site):
     assert TWIN_LABEL not in (own_site / "ledger.html").read_text().lower()
 
@@ -135,6 +141,17 @@ def test_links_between_notebooks_lead_to_pages_and_foreign_pictures_become_words
     title, body = notebook_body(path, {})
     assert title == "Why?" and 'href="1_b.html#c"' in body and "<math" in body
     assert "badge" in body and "example.org" not in body
+
+
+def test_cells_of_a_table_name_their_column_and_the_first_heads_its_row(tmp_path):
+    table = "# T\n\n| a | b & c | `d` |\n| --- | --- | --- |\n| 1 | 2 |  |\n| 4 | 5 | 6 |\n"
+    cell = {"cell_type": "markdown", "id": "a", "metadata": {}, "source": table}
+    path = tmp_path / "a.ipynb"
+    path.write_text(json.dumps({"cells": [cell], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}))
+    body = notebook_body(path, {})[1]
+    assert re.findall(r'<th scope="row">(.*?)</th>', body) == ["1", "4"]
+    cells = re.findall(r'<td data-head="(.*?)">(.*?)</td>', body)
+    assert cells == [("b &amp; c", "2"), ("d", ""), ("b &amp; c", "5"), ("d", "6")]
 
 
 def test_site_of_an_unfinished_run_names_what_is_missing_and_keeps_the_old_one(twin_run, tmp_path):
@@ -255,6 +272,7 @@ def test_a_live_kernel_gets_a_widget_and_papermill_a_picture_and_a_page(monkeypa
 def test_the_widget_draws_the_chosen_snapshot(monkeypatch):
     figure = training.training_strip(made_snapshots(), [4])
     assert "epoch 4" in figure.alt and len([ax for ax in figure.axes if ax.images]) == 2
+    assert [bar.get_xlabel() for ax in figure.axes for bar in ax.child_axes] == ["posterior mean"]
 
 
 def test_executed_notebook_3_holds_picture_and_page_and_stays_small(twin_run):
@@ -266,33 +284,6 @@ def test_executed_notebook_3_holds_picture_and_page_and_stays_small(twin_run):
 
 
 # In a browser
-
-
-@pytest.fixture(scope="module")
-def browser():
-    """Headless Chromium with its logs."""
-    if not (CHROMIUM.is_file() and DRIVER.is_file()):
-        pytest.skip(f"{CHROMIUM} and {DRIVER} are not both there: apt-get install chromium chromium-driver")
-    webdriver = pytest.importorskip("selenium.webdriver")
-    options = webdriver.ChromeOptions()
-    options.binary_location = str(CHROMIUM)
-    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=1280,1000"):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(str(DRIVER)))
-    driver.set_script_timeout(60)
-    yield driver
-    driver.quit()
-
-
-def until(browser, script: str, *arguments):
-    """Wait until a script returns something true; returns it."""
-    for _ in range(600):
-        found = browser.execute_script(script, *arguments)
-        if found:
-            return found
-        time.sleep(0.1)
-    raise AssertionError(f"still false after a minute: {script}")
 
 
 def show(browser, path: Path) -> None:
@@ -320,15 +311,90 @@ def test_page_opens_without_errors_and_without_the_network(browser, site, name):
     assert urls and all(url.startswith(("file:", "data:", "blob:", "about:")) for url in urls)
 
 
-@pytest.mark.parametrize("name", FILES)
-def test_page_fits_a_phone(browser, site, name):
+FIND = """
+    const find = (node, query) => {
+      if (!node) return null
+      const found = node.querySelector(query)
+      if (found) return found
+      for (const part of node.querySelectorAll('*')) {
+        const inner = find(part.shadowRoot, query)
+        if (inner) return inner
+      }
+      return null
+    }
+"""
+
+
+@contextmanager
+def phone(browser):
+    """A narrow screen that fingers touch."""
     size = {"width": 390, "height": 844, "deviceScaleFactor": 2, "mobile": True}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    browser.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": True})
     try:
+        yield
+    finally:
+        browser.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": False})
+        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+@contextmanager
+def preferring(browser, scheme: str):
+    """A reader who prefers "light" or "dark"."""
+    feature = {"name": "prefers-color-scheme", "value": scheme}
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
+    try:
+        yield
+    finally:
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_page_fits_a_phone(browser, site, name):
+    with phone(browser):
         show(browser, site / name)
         assert browser.execute_script("return document.documentElement.scrollWidth") <= 390
-    finally:
-        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+@pytest.mark.parametrize("name", ["figures.html", "ledger.html", "notebooks/4_embedding_movies.html",
+                                  "notebooks/5_paper_and_reproduction.html"])
+def test_stacked_cells_of_a_table_name_their_columns_on_a_phone(browser, site, name):
+    with phone(browser):
+        show(browser, site / name)
+        said, heads = browser.execute_script("""
+            const shown = (query) => Array.from(document.querySelectorAll(query)).filter((part) => part.offsetHeight)
+            return [shown('tbody td').map((cell) => getComputedStyle(cell, '::before').content),
+                    shown('thead').map((head) => head.offsetWidth)]""")
+    assert said and all(len(text) > 4 for text in said)  # more than a colon between quotation marks
+    assert max(heads) <= 1
+
+
+FAINT = """
+    const parse = (text) => text.match(/[\\d.]+/g).map(Number)
+    const linear = (part) => part <= 10 ? part / 3294 : ((part / 255 + 0.055) / 1.055) ** 2.4
+    const luminance = ([r, g, b]) => 0.2126 * linear(r) + 0.7152 * linear(g) + 0.0722 * linear(b)
+    const css = (part) => getComputedStyle(part)
+    const faint = [], walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT)
+    while (walker.nextNode()) {
+      const part = walker.currentNode.parentElement
+      if (!walker.currentNode.data.trim() || !part.checkVisibility() || part.matches('script, style')) continue
+      let ground = part
+      while (parse(css(ground).backgroundColor)[3] === 0) ground = ground.parentElement
+      const both = [css(part).color, css(ground).backgroundColor].map((colour) => luminance(parse(colour)))
+      const [low, high] = both.sort((a, b) => a - b)
+      if ((high + 0.05) / (low + 0.05) < 4.5) faint.push(walker.currentNode.data)
+    }
+    return [css(document.body).backgroundColor, faint]"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("name", FILES)
+def test_text_of_every_page_stands_out(browser, site, name, scheme):
+    with preferring(browser, scheme):
+        browser.get((site / name).as_uri())
+        ground, faint = browser.execute_script(FAINT)
+    assert (luminance(ground) > 0.5) == (scheme == "light")
+    assert not faint
 
 
 def luminance(colour: str) -> float:
@@ -336,22 +402,24 @@ def luminance(colour: str) -> float:
     if colour.startswith("#"):
         values = [int(colour[i:i + 2], 16) for i in (1, 3, 5)]
     else:
-        values = [float(value) for value in re.findall(r"[\d.]+", colour)[:3]]
+        whole = 255 if colour.startswith("color(") else 1
+        values = [whole * float(value) for value in re.findall(r"[\d.]+", colour)[:3]]
     linear = [c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in (v / 255 for v in values)]
     return float(np.dot([0.2126, 0.7152, 0.0722], linear))
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_text_and_lines_stand_out_in_light_and_dark(browser, site, scheme):
-    preference = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", preference)
-    show(browser, site / "explorer.html")
-    colours = browser.execute_script("""
+    with preferring(browser, scheme):
+        show(browser, site / "explorer.html")
+        colours = browser.execute_script(FIND + """
         const page = Bokeh.documents[0], css = (query) => getComputedStyle(document.querySelector(query))
         const plot = page.get_model_by_name('loop0')
         return {page: css('body').backgroundColor,
                 texts: [css('body').color, css('a').color, css('footer').color,
                         plot.below[0].axis_label_text_color],
+                grounds: ['select', '.noUi-target', '.noUi-handle']
+                  .map((query) => getComputedStyle(find(document, query)).backgroundColor),
                 lines: plot.renderers.map((line) => line.glyph.line_color.value ?? line.glyph.line_color)}""")
     ground = luminance(colours["page"])
     assert (ground > 0.5) == (scheme == "light")
@@ -362,27 +430,17 @@ def test_text_and_lines_stand_out_in_light_and_dark(browser, site, scheme):
 
     assert min(map(contrast, colours["texts"])) >= 4.5
     assert min(map(contrast, colours["lines"])) >= 3
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+    assert max(map(contrast, colours["grounds"])) < 2
 
 
 SHOWN = """
     const page = Bokeh.documents[0], source = page.get_model_by_name(arguments[0]).renderers[0].data_source
     const columns = Object.entries(source.data)
     return Object.fromEntries(columns.map(([name, values]) => [name, Array.from(values)]))"""
-HANDLE = """
-    const find = (node) => {
-      if (!node) return null
-      const found = node.querySelector('.noUi-handle')
-      if (found) return found
-      for (const part of node.querySelectorAll('*')) {
-        const inner = find(part.shadowRoot)
-        if (inner) return inner
-      }
-      return null
-    }
+HANDLE = FIND + """
     return find(Bokeh.index.get_one
       ? Bokeh.index.get_by_id(Bokeh.documents[0].get_model_by_name(arguments[0]).id).shadow_el
-      : Bokeh.index[Bokeh.documents[0].get_model_by_name(arguments[0]).id].shadow_el)"""
+      : Bokeh.index[Bokeh.documents[0].get_model_by_name(arguments[0]).id].shadow_el, '.noUi-handle')"""
 
 
 def shown_loops(browser, plot: str = "loop0") -> dict[str, np.ndarray]:
@@ -461,6 +519,69 @@ def test_arrow_keys_and_sliders_choose_pixels(browser, twin_run, site):
     assert_loops_of(browser, twin_run, row, column + 2)
 
 
+def test_the_tab_key_meets_named_controls_alone(browser, site):
+    from selenium.webdriver.common.action_chains import ActionChains
+    from selenium.webdriver.common.keys import Keys
+
+    show(browser, site / "explorer.html")
+    browser.execute_script("document.getElementById('map').focus()")
+    names = []
+    while len(names) < 9:
+        ActionChains(browser).send_keys(Keys.TAB).perform()
+        names.append(browser.execute_script("""
+            let part = document.activeElement
+            while (part.shadowRoot?.activeElement) part = part.shadowRoot.activeElement
+            return part.ariaLabel ?? part.labels?.[0].innerText"""))
+    assert names == ["measured", "DL", "PCA", "β-VAE", "Row", "Column", "Channel", "Its value",
+                     "Snapshot of the training"]
+
+
+def test_a_box_hides_its_line_in_every_plot(browser, site):
+    show(browser, site / "explorer.html")
+    lines = """return ['loop0', 'loop1'].map((name) => Bokeh.documents[0].get_model_by_name(name).renderers
+                   .filter((line) => line.visible).map((line) => line.name))"""
+    assert browser.execute_script(lines) == [["data", "data", "DL", "PCA", "β-VAE"]] * 2
+    browser.execute_script(FIND + "find(document, 'input[type=checkbox]').click()")
+    assert browser.execute_script(lines) == [["DL", "PCA", "β-VAE"]] * 2
+
+
+def test_the_channel_can_be_chosen_beside_the_sweep(browser, site):
+    show(browser, site / "explorer.html")
+    for chosen, other in (("channel", "embedding"), ("embedding", "channel")):
+        value = "Bokeh.documents[0].get_model_by_name(arguments[0]).value"
+        wanted = browser.execute_script(f"return {value} = String(Number({value}) + 1)", chosen)
+        until(browser, f"return {value} == arguments[1]", other, wanted)
+
+
+def touch(browser, *points: tuple[float, float]) -> None:
+    """Put a finger on the first point, draw it over the others and lift it."""
+    for kind, at in [("touchStart", points[0]), *(("touchMove", point) for point in points[1:])]:
+        place = [{"x": at[0], "y": at[1]}]
+        browser.execute_cdp_cmd("Input.dispatchTouchEvent", {"type": kind, "touchPoints": place})
+        time.sleep(0.02)
+    browser.execute_cdp_cmd("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+
+
+def test_a_finger_chooses_a_pixel_moves_a_slider_and_scrolls(browser, site):
+    value = "return Bokeh.documents[0].get_model_by_name(arguments[0]).value"
+    place = """arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})
+               const box = arguments[0].getBoundingClientRect()
+               return [box.x + box.width / 2, box.y + box.height / 2, box.height]"""
+    with phone(browser):
+        show(browser, site / "explorer.html")
+        x, y, height = browser.execute_script(place, browser.find_element("css selector", "#map"))
+        column = browser.execute_script(value, "column")
+        touch(browser, (x + 0.1 * height, y))
+        until(browser, f"{value} > arguments[1]", "column", column)
+        before = browser.execute_script("return scrollY")
+        touch(browser, *((x, y + 0.04 * step * height) for step in range(10, -11, -1)))
+        until(browser, "return scrollY > arguments[0] + 50", before)
+        row = browser.execute_script(value, "row")
+        x, y, height = browser.execute_script(place, browser.execute_script(HANDLE, "row"))
+        touch(browser, (x, y + 0.8 * height), (x - 40, y + 0.8 * height), (x - 80, y + 0.8 * height))
+        until(browser, f"{value} < arguments[1]", "row", row)
+
+
 def test_the_chosen_map_is_that_of_the_results(browser, twin_run, site):
     show(browser, site / "explorer.html")
     browser.execute_script("Bokeh.documents[0].get_model_by_name('embedding').value = arguments[0]",
@@ -488,7 +609,7 @@ def test_the_sweep_slider_changes_the_generated_loop(browser, twin_run, site):
     np.testing.assert_allclose(after[:-1], every[0, index, :, 0], atol=1e-4 * np.ptp(every))
     assert (after != before).any()
     text = browser.execute_script("return Bokeh.documents[0].get_model_by_name('swept').text")
-    assert float(re.search(r"= (\S+?)<", text)[1]) == pytest.approx(values[0, index], rel=1e-2)
+    assert float(re.search(r"= (\S+?)<", text)[1].replace("−", "-")) == pytest.approx(values[0, index], rel=1e-2)
 
 
 def test_the_training_slider_changes_the_maps(browser, twin_run, site):
@@ -511,3 +632,16 @@ def test_movies_have_a_duration(browser, site):
         const movies = Array.from(document.querySelectorAll('video'))
         return movies.every((movie) => movie.readyState > 0) && movies.map((movie) => movie.duration)""")
     assert len(seconds) == 6 and min(seconds) > 0
+
+
+def test_controls_of_a_movie_stand_below_its_picture(browser, site):
+    def room() -> int:
+        show(browser, site / "movies.html")
+        until(browser, "return document.querySelector('video').videoWidth")
+        return browser.execute_script("""
+            const movie = document.querySelector('video')
+            return movie.clientHeight - movie.clientWidth * movie.videoHeight / movie.videoWidth""")
+
+    assert room() >= 70
+    with phone(browser):
+        assert room() >= 70

@@ -17,6 +17,7 @@ from bokeh.models import (
     Legend,
     Line,
     LinearColorMapper,
+    ScaleBar,
     Scatter,
     Text,
     UIElement,
@@ -33,9 +34,12 @@ from helpers.site.packing import Grid
 PALETTE = [to_hex(colour) for colour in mpl.colormaps[SIGNED](np.linspace(0, 1, 256))]
 GREY = to_hex(UNUSABLE)
 CLEAR = (0, 0, 0, 0)
-# Of controls and lines of text: as wide as their place, letters as large as the page's, in its colours.
-WIDE = {"sizing_mode": "stretch_width", "styles": {"font-size": "15px"},
-        "stylesheets": [".bk-input { background-color: Canvas; color: CanvasText; }"]}
+# Controls in the colours of a light or dark page; a finger finds the handle of a slider beside it as well.
+CONTROLS = Path(__file__).with_name("controls.css").read_text(encoding="utf-8")
+# Of controls and lines of text: as wide as their place, letters as large as the page's.
+WIDE = {"sizing_mode": "stretch_width", "styles": {"font-size": "15px"}, "stylesheets": [CONTROLS]}
+MIDDLE = "#7a8794"  # seen on white and on black
+SLIDER = WIDE | {"bar_color": MIDDLE}
 
 
 def script(name: str, **args) -> CustomJS:
@@ -101,12 +105,13 @@ def embedded(parts: Mapping[str, UIElement], document: Document) -> tuple[str, d
         part.name = name
         document.add_root(part)
     _follow_theme(document)
+    document.js_on_event("document_ready", script("reach.mjs"))
     return components(dict(parts))
 
 
 def _follow_theme(document: Document) -> None:
     """Paint the plots of a document for light or dark pages, when it is shown and when that changes."""
-    kinds = {"axes": Axis, "grids": GridLines, "legends": Legend, "texts": Text}
+    kinds = {"axes": Axis, "grids": GridLines, "legends": Legend, "texts": Text, "bars": ScaleBar}
     found = {name: list(document.select({"type": kind})) for name, kind in kinds.items()}
     glyphs = [*document.select({"type": Line}), *document.select({"type": Scatter})]
     by_colour = {name: [glyph for glyph in glyphs if glyph.line_color == colour]

@@ -12,6 +12,7 @@ from dataclasses import replace
 import numpy as np
 from bokeh.document import Document
 from bokeh.models import (
+    CheckboxGroup,
     ColumnDataSource,
     CustomJS,
     Div,
@@ -31,6 +32,8 @@ from helpers.figures.maps import orientation_of, signed_norm
 from helpers.figures.spectra import close_loop
 from helpers.figures.style import BOUND, DATA, DL, VAE
 from helpers.site.drawing import (
+    MIDDLE,
+    SLIDER,
     WIDE,
     colour_bar,
     draw_maps,
@@ -49,16 +52,17 @@ GENERATED = {"generated": DATA}
 def explorer(run: Explored, document: Document) -> dict[str, UIElement]:
     """Parts of the explorer by the names of their places on the page; `document` fills them when it is shown.
 
-    They are ``map``, ``colours``, ``embedding``, ``row``, ``column``, ``readout``, ``sweep``, ``swept`` and,
-    for each channel i of the loops, ``loop<i>`` and ``generated<i>``.
+    They are ``map``, ``colours``, ``embedding``, ``row``, ``column``, ``readout``, ``lines``, ``channel``,
+    ``sweep``, ``swept`` and, for each channel i of the loops, ``loop<i>`` and ``generated<i>``.
     """
     rows, columns = (Slider(start=0, end=run.stride * (n - 1), step=run.stride, value=run.stride * (n // 2),
-                            title=name.capitalize(), name=name, **WIDE)
+                            title=name.capitalize(), name=name, **SLIDER)
                      for n, name in zip(run.shape, ("row", "column"), strict=True))
     parts = {"row": rows, "column": columns, "readout": Div(**WIDE)}
     lines, generated = (_lines(run, names) for names in (RECONSTRUCTED, GENERATED))
     parts |= _map(run, document, parts, lines)
-    parts |= {f"loop{i}": _loop_plot(run, i, lines, RECONSTRUCTED) for i in range(len(run.channels))}
+    loops = {f"loop{i}": _loop_plot(run, i, lines, RECONSTRUCTED) for i in range(len(run.channels))}
+    parts |= loops | {"lines": _boxes(loops.values())}
     plots = {f"generated{i}": _loop_plot(run, i, generated, GENERATED) for i in range(len(run.channels))}
     for made in plots.values():
         made.y_range = Range1d()
@@ -76,15 +80,28 @@ def _loop_plot(run: Explored, index: int, lines: ColumnDataSource, colours: Mapp
     label = run.channels[index].label.replace("\n", " ")
     made = plot(height=270, x_axis_label="Voltage (V)", y_axis_label=label)
     if len(colours) > 1:
-        made.add_layout(Legend(orientation="horizontal", click_policy="hide", spacing=10, padding=2, margin=0,
+        made.add_layout(Legend(orientation="horizontal", spacing=10, padding=2, margin=0,
                                background_fill_color=None, border_line_color=None), "above")
     for name, colour in colours.items():
-        look = {"source": lines, "color": colour}
-        look |= {"legend_label": "measured" if name == "data" else name} if len(colours) > 1 else {}
+        look = {"source": lines, "color": colour, "name": name}
+        look |= {"legend_label": _called(name)} if len(colours) > 1 else {}
         if name == "data":
             made.scatter("voltage", f"data_{index}", size=4, **look)
         made.line("voltage", f"{name}_{index}", line_width=1 if name == "data" else 2, **look)
     return made
+
+
+def _called(name: str) -> str:
+    return "measured" if name == "data" else name
+
+
+def _boxes(plots: Iterable[figure]) -> CheckboxGroup:
+    """Boxes that hide a line in all `plots`, since no key reaches the names drawn above them."""
+    boxes = CheckboxGroup(labels=[_called(name) for name in RECONSTRUCTED], inline=True,
+                          active=list(range(len(RECONSTRUCTED))), **WIDE)
+    same = [[line for made in plots for line in made.select(name=name)] for name in RECONSTRUCTED]
+    boxes.js_on_change("active", script("lines.mjs", boxes=boxes, lines=same))
+    return boxes
 
 
 def _pitch(run: Explored) -> float:
@@ -108,27 +125,33 @@ def _map(run: Explored, document: Document, parts: Mapping[str, UIElement],
                      line_color=colour, line_width=width)
     bar = colour_bar()
     if orientation_of(run.scan).size_um:
-        made.add_layout(ScaleBar(range=made.x_range, unit="µm", dimensional=MetricLength(),
-                                 location="bottom_left"))
-    select = _embeddings(run)
+        made.add_layout(_scale_bar(made))
+    select, again = _embeddings(run, "Map"), _embeddings(run, "Channel")
     shown = _map_script(run, laid, select, image, colours, bar)
     moved = _pixel_script(run, parts, lines, place, x, y)
     made.js_on_event("tap", script(
         "choose.mjs", row=parts["row"], column=parts["column"], cells=laid.pixel.ravel(),
         cell=pitch / laid.cells, width=laid.pixel.shape[1], stride=run.stride, columns=run.shape[1]))
     select.js_on_change("value", shown)
+    for one, other in ((select, again), (again, select)):
+        one.js_link("value", other, "value")
     for slider in (parts["row"], parts["column"]):
         slider.js_on_change("value", moved)
     for ready in (shown, moved):
         document.js_on_event("document_ready", ready)
-    return {"map": made, "embedding": select, "colours": bar}
+    return {"map": made, "embedding": select, "channel": again, "colours": bar}
 
 
-def _embeddings(run: Explored) -> Select:
-    """Which map is shown: its number among all."""
+def _scale_bar(made: figure) -> ScaleBar:
+    return ScaleBar(range=made.x_range, unit="µm", dimensional=MetricLength(), location="bottom_left", margin=0,
+                    padding=4, border_line_color=None, background_fill_alpha=0.8, bar_line_color=MIDDLE)
+
+
+def _embeddings(run: Explored, title: str) -> Select:
+    """Which map is shown, and which channel swept: its number among all."""
     number = iter(range(sum(map(len, run.names.values()))))
     options = {model: [(str(next(number)), name) for name in names] for model, names in run.names.items()}
-    return Select(title="Map", options=options, value="0", **WIDE)
+    return Select(title=title, options=options, value="0", **WIDE)
 
 
 def _map_script(run: Explored, laid: Grid, select: Select, image: ColumnDataSource,
@@ -164,8 +187,8 @@ def _sweep(run: Explored, document: Document, select: Select, lines: ColumnDataS
     values = np.concatenate([values for values, _ in run.swept.values()])
     generated, scale, zero = packed(np.concatenate([loops for _, loops in run.swept.values()]))
     count = values.shape[1]
-    slider = Slider(start=0, end=count - 1, value=count // 2, step=1, title="Step of the sweep",
-                    show_value=False, **WIDE)
+    slider = Slider(start=0, end=count - 1, value=count // 2, step=1, title="Its value",
+                    show_value=False, **SLIDER)
     note = Div(**WIDE)
     swept = script("sweep.mjs", select=select, sweep=slider, lines=lines, note=note, values=values.ravel(),
                    generated=generated.ravel(), scale=list(scale), zero=list(zero), steps=generated.shape[2],

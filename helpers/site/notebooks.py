@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import nbformat
 from jinja2 import pass_context
 from latex2mathml.converter import convert
+from markupsafe import Markup, escape
 from nbconvert.exporters import HTMLExporter
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 
@@ -20,6 +21,9 @@ UNNAMED = "Drawn by the code above"
 class _Renderer(IPythonRenderer):
     """Markdown with formulas that the browser itself can set, and nothing fetched from elsewhere."""
 
+    _heads: Sequence[str] = ()
+    _column = 0
+
     def inline_math(self, body: str) -> str:
         return convert(body)
 
@@ -28,6 +32,23 @@ class _Renderer(IPythonRenderer):
 
     def link(self, text: str, url: str, title: str | None = None) -> str:
         return super().link(text, re.sub(r"\.ipynb(?=$|#)", ".html", url), title)
+
+    def table_head(self, text: str) -> str:
+        self._column = 0
+        return f"<thead><tr>{text}</tr></thead>\n"
+
+    def table_row(self, text: str) -> str:
+        self._column = 0
+        return f"<tr>{text}</tr>\n"
+
+    def table_cell(self, text: str, align: str | None = None, head: bool = False) -> str:
+        """The first cell of a row heads it; the others name their column, for screens that stack them."""
+        if head:
+            self._heads = [*self._heads[:self._column], text]
+        number, self._column = self._column, self._column + 1
+        if head or number == 0:
+            return f'<th scope="{"col" if head else "row"}">{text}</th>'
+        return f'<td data-head="{escape(Markup(self._heads[number]).striptags())}">{text}</td>'
 
     def block_math(self, body: str) -> str:
         return f'<div class="formula">{convert(body, display="block")}</div>'

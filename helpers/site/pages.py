@@ -103,9 +103,11 @@ def _write_pages(run: Run, target: Path) -> None:
     pages.write("explorer.html", **_explorer(run))
     pages.write("ledger.html", **_ledger(run))
     bodies = {name: _notebook(run, name) for name in NOTEBOOKS}
-    pages.write("notebooks.html", notebooks={name: title for name, (title, _) in bodies.items()})
-    for name, (title, body) in bodies.items():
-        pages.write(f"notebooks/{name}.html", template="notebook.html", title=title, body=Markup(body))
+    titles = {name: title for name, (title, _) in bodies.items()}
+    pages.write("notebooks.html", notebooks=titles)
+    for before, name, after in zip(("", *NOTEBOOKS), NOTEBOOKS, (*NOTEBOOKS[1:], "")):
+        pages.write(f"notebooks/{name}.html", template="notebook.html", title=titles[name],
+                    body=Markup(bodies[name][1]), titles=titles, before=before, after=after)
 
 
 class Pages:
@@ -149,7 +151,7 @@ def _copy(run: Run, target: Path) -> None:
             shutil.copy(source, target / "movies")
             (target / f"movies/{source.stem}.jpg").write_bytes(poster(source))
     colours = {scheme: HtmlFormatter(style=style).get_style_defs(".highlight")
-               for scheme, style in (("light", "friendly"), ("dark", "github-dark"))}
+               for scheme, style in (("light", "default"), ("dark", "github-dark"))}
     code = [f"@media (prefers-color-scheme: {scheme}) {{ {rules} }}" for scheme, rules in colours.items()]
     style = (HERE / "templates/style.css").read_text(encoding="utf-8")
     (target / "style.css").write_text("\n".join([style, *code]), encoding="utf-8")

@@ -14,7 +14,7 @@ export default (args) => {
   lines.data = data
   place.data = {x: [x[pixel]], y: [y[pixel]]}
   const errors = Object.keys(found).filter((model) => model != "data")
-    .map((model) => `${model} ${error(args, found.data, found[model]).toPrecision(3)}`)
+    .map((model) => `<span style="white-space: nowrap">${model} ${error(args, found.data, found[model]).toPrecision(3)}</span>`)
   readout.text = `<b>Row ${row.value}, column ${column.value}.</b> ` +
     (known ? `Mean squared error (s.d.²): ${errors.join(", ")}` : "No usable loop was measured here.")
 }

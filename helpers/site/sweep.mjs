@@ -13,5 +13,6 @@ export default ({select, sweep, lines, note, values, generated, scale, zero, ste
     const low = zero[c] + scale[c] * Math.min(...every), high = zero[c] + scale[c] * Math.max(...every)
     range.setv({start: low - 0.05 * (high - low), end: high + 0.05 * (high - low)})
   })
-  note.text = `<b>${labels[chosen]} = ${values[chosen * count + sweep.value].toPrecision(3)}</b>`
+  const value = values[chosen * count + sweep.value].toPrecision(3).replace("-", "−")
+  note.text = `<b style="white-space: nowrap">${labels[chosen]} = ${value}</b>`
 }

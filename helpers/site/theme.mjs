@@ -1,5 +1,5 @@
 // Text and lines of the plots follow the colours that the reader's system prefers.
-export default ({axes, grids, legends, texts, inks, strong}) => {
+export default ({axes, grids, legends, texts, bars, inks, strong}) => {
   const preference = matchMedia("(prefers-color-scheme: dark)")
   const paint = () => {
     const ink = preference.matches ? "#e6e6e6" : "#262626"
@@ -9,6 +9,8 @@ export default ({axes, grids, legends, texts, inks, strong}) => {
     }
     for (const grid of grids) grid.grid_line_color = preference.matches ? "#3d434a" : "#dddddd"
     for (const legend of legends) legend.label_text_color = ink
+    const ground = preference.matches ? "#14171a" : "#ffffff"
+    for (const bar of bars) bar.setv({label_text_color: ink, background_fill_color: ground})
     for (const text of texts) text.text_color = ink
     for (const glyph of inks) glyph.setv("fill_color" in glyph ? {line_color: ink, fill_color: ink} : {line_color: ink})
     for (const glyph of strong) glyph.line_color = preference.matches ? "#56b4e9" : "#0072b2"

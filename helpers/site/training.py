@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import gzip
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -15,6 +13,7 @@ from IPython import get_ipython
 from IPython.display import HTML, display
 
 from helpers.data import Scan
+from helpers.figures.inputs import QUANTITIES
 from helpers.figures.maps import (
     Orientation,
     map_height,
@@ -30,6 +29,7 @@ from helpers.figures.style import (
     page_figure,
 )
 from helpers.site.drawing import (
+    SLIDER,
     WIDE,
     colour_bar,
     draw_maps,
@@ -39,6 +39,7 @@ from helpers.site.drawing import (
     script,
     signed_colours,
 )
+from helpers.site.frames import framed
 from helpers.site.packing import grid, packed_maps
 
 EMBEDDED_BYTES = 250_000  # of maps in an output, so that a notebook stays below 2 MiB
@@ -125,9 +126,10 @@ def training_maps(kept: Snapshots, document: Document) -> dict[str, UIElement]:
                                  "y": [y + 1.015 * laid.height for _, y in places]})
     made.text("x", "y", "text", source=captions, text_font_size="13px", text_baseline="bottom")
     last = len(kept.maps) - 1
-    slider = Slider(start=0, end=last, value=last, step=1, title="Snapshot of the training", **WIDE)
+    slider = Slider(start=0, end=last, value=last, step=1, title="Snapshot of the training",
+                    show_value=False, **SLIDER)
     parts = {"training": slider, "trained": Div(**WIDE), "maps": made,
-             "shades": colour_bar("posterior mean", kept.half)}
+             "shades": colour_bar(QUANTITIES["β-VAE"], kept.half)}
     maps, scale = packed_maps(kept.maps, kept.half)
     moved = script(
         "training.mjs", slider=slider, image=image, captions=captions, note=parts["trained"],
@@ -140,16 +142,20 @@ def training_maps(kept: Snapshots, document: Document) -> dict[str, UIElement]:
 
 
 def training_strip(kept: Snapshots, chosen: Sequence[int]) -> PageFigure:
-    """A row of maps, one of each channel, for each of the `chosen` snapshots."""
+    """A row of maps, one of each channel, for each of the `chosen` snapshots; one colour bar for all."""
     count, tall = kept.maps.shape[1], map_height(kept.maps.shape, kept.orientation)
     width = min(PAGE, 1.1 * count)
-    figure = page_figure((width / count * tall + 0.35) * len(chosen), width)
+    heights = np.full(len(chosen), width / count * tall + 0.35)
+    heights[-1] += 0.3  # the colour bar
+    figure = page_figure(heights.sum(), width)
     norm = signed_norm(kept.maps[len(kept.maps) // 2:])
-    for line, index in zip(figure.subfigures(len(chosen), 1, squeeze=False)[:, 0], chosen, strict=True):
+    lines = figure.subfigures(len(chosen), 1, squeeze=False, height_ratios=heights)[:, 0]
+    for line, index in zip(lines, chosen, strict=True):
         line.suptitle(kept.title(index), x=0.01, ha="left", fontsize=7)
         axes = line.subplots(1, count, squeeze=False)[0]
         for ax, values, name in zip(axes, kept.maps[index], kept.names, strict=True):
-            plot_map(ax, values, label="", norm=norm, orientation=kept.orientation, colour_bar=False)
+            plot_map(ax, values, label=QUANTITIES["β-VAE"], norm=norm, orientation=kept.orientation,
+                     colour_bar=line is lines[-1] and ax is axes[0])
             ax.set_title(name, loc="left", pad=1.5)
     figure.alt = (f"Maps of {', '.join(kept.names)}, from left to right, at epoch "
                   f"{', '.join(str(kept.epochs[index]) for index in chosen)}, from top to bottom.")
@@ -173,7 +179,8 @@ def show_training(kept: Snapshots) -> None:
     last = len(kept.maps) - 1
     if attended():
         slider = ipywidgets.SelectionSlider(
-            options=[(kept.title(index), index) for index in range(last + 1)], value=last,
+            # Short, since the slider cuts what is longer; the rest stands above the maps.
+            options=[(f"epoch {epoch}", index) for index, epoch in enumerate(kept.epochs)], value=last,
             description="Snapshot", layout={"width": "100%"})
         ipywidgets.interact(lambda snapshot: display(training_strip(kept, [snapshot])), snapshot=slider)
     else:
@@ -197,30 +204,9 @@ BARE_PAGE = """<!doctype html>
 <meta charset="utf-8"><meta name="color-scheme" content="light dark"><title>{title}</title>
 {library}
 </head>
-<body style="margin: 0 auto; max-width: 44rem; font-family: system-ui, sans-serif">
+<body style="margin: 0 auto; padding: 0 .5rem; max-width: 44rem; font-family: system-ui, sans-serif">
 {places}
 <p><i>{label}</i></p>
 {code}
 </body>
 </html>"""
-
-
-def framed(page: str, title: str) -> str:
-    """A page within a page, compressed; the browser unpacks it."""
-    # The alphabet of URLs has no slash, so that nothing in it can be taken for a path.
-    data = base64.urlsafe_b64encode(gzip.compress(page.encode(), mtime=0)).decode()
-    return FRAME.format(title=title, data=data)
-
-
-FRAME = """<iframe title="{title}" style="width: 100%; border: 0" height="600"></iframe>
-<script>
-(async (frame) => {{
-  const text = atob("{data}".replaceAll("-", "+").replaceAll("_", "/"))
-  const packed = Uint8Array.from(text, (letter) => letter.charCodeAt(0))
-  const unpacked = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"))
-  frame.onload = () => new ResizeObserver(([body]) => {{
-    frame.style.height = `${{body.target.offsetHeight + 20}}px`
-  }}).observe(frame.contentDocument.body)
-  frame.srcdoc = await new Response(unpacked).text()
-}})(document.currentScript.previousElementSibling)
-</script>"""
