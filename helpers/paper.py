@@ -25,7 +25,7 @@ STATEMENTS = (
     Statement("toy.training_spectra", 10_000, "section 2", "toy: training spectra", ""),
     Statement("toy.dl.atoms", 3, "section 2", "toy: atoms n", "given, not found"),
     Statement("toy.dl.best_lambda", 0.57, "Figure S3", "toy: λ of the lowest error",
-              "lasso codes: the error only falls with λ, so no inner minimum"),
+              "lasso codes: the error only grows with λ, so no inner minimum"),
     Statement("toy.dl.mse_painting", 0.184, "section 2", "toy: DL error, painting",
               "another painting; coded at λ = 1.0 see toy.dl.mse_gamut_coded_at_1"),
     Statement("toy.dl.mse_gamut", 0.186, "section 2", "toy: DL error, gamut",

@@ -131,7 +131,7 @@ def _draw_channel(axes: np.ndarray, scans: tuple[ScanArrays, ScanArrays], index:
         plot_map(axes[2, column], maps[column], label=label, norm=Normalize(*limits[column]),
                  orientation=orientation_of(scan))
         at = f"at {scan.voltage_V[steps[column]]:.1f} V"
-        titles = ("5th, 50th, 95th percentile of |P|", "mean, 10–90 %", at)
+        titles = ("5, 50, 95 % of |P|", "mean, 10–90 %", at)
         for row, title in zip(axes, titles, strict=True):
             panel_title(row[column], "", f"{SOURCE_NAMES[scan.source]}\n{title}")
     for row in axes[:2] if together else []:
