@@ -388,6 +388,14 @@ def test_a_logarithmic_axis_has_several_labels(limits, labelled):
     assert len(shown) >= labelled
 
 
+@pytest.mark.parametrize(("limits", "labels"), [((0.006, 0.012), 5), ((0.001, 0.05), 4), ((1e-4, 1), 5)])
+def test_a_horizontal_logarithmic_axis_has_room_for_its_labels(limits, labels):
+    ax = Figure().subplots()
+    ax.set(xscale="log", xlim=limits[::-1])
+    plain_log_ticks(ax.xaxis)
+    assert len([tick for tick in ax.xaxis.get_majorticklocs() if limits[0] <= tick <= limits[1]]) == labels
+
+
 def test_small_errors_are_powers_of_ten():
     shown = [plain(value) for value in (0.0039, 0.00038, 6.73e-5)]
     assert shown == ["0.0039", "0.00038", r"$6.7\times10^{-5}$"]

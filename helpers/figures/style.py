@@ -132,11 +132,13 @@ def named_axes(figure: Figure) -> str:
 def plain_log_ticks(axis: Axis) -> None:
     """Label a logarithmic axis with plain numbers: a few of every decade, or all where it spans less.
 
-    Labels of a horizontal axis need more room.
+    Labels of a horizontal axis stand side by side, so that there is room for fewer.
     """
     low, high = sorted(axis.get_view_interval())
-    few = (1.0, 3.0) if axis.axis_name == "x" else (1.0, 2.0, 5.0)
-    axis.set_major_locator(LogLocator(subs=range(1, 10) if high <= 5 * low else few if high < 300 * low else (1.0,)))
+    few = (1.0, 2.0, 5.0)
+    if axis.axis_name == "x":
+        few = (1.0, 3.0) if high < 300 * low else (1.0,)
+    axis.set_major_locator(LogLocator(subs=few if high > 5 * low else range(1, 10)))
     axis.set_major_formatter("{x:g}")
     axis.set_minor_formatter(NullFormatter())
 
