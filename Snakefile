@@ -100,11 +100,13 @@ def given(notebook, data):
 
 
 def setting_files(notebook, folder):
-    """Files that settings name and that a notebook reads."""
+    """Files that settings name, or that came with the project, and that a notebook reads."""
     if notebook == "0_measured_data":
         return data_files(SCANS[folder])
     if notebook == "1_toy_rgb_benchmark":
         return [settings["painting"]] if settings["painting"] else []
+    if notebook == "3_beta_vae_training":
+        return list(map(str, Path("data/reference").glob("paper_recipe.json")))
     # What a sweep has collected, where one was run.
     return list(map(str, Path(folder).parent.glob("sweep/sweep.json"))) if notebook[0] == "5" else []
 

@@ -162,8 +162,9 @@ def twin_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tree = tmp_path_factory.mktemp("tree")
     for name in ("helpers", "notebooks"):
         shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("Snakefile", "sweep.yml"):
-        shutil.copy(ROOT / name, tree)
+    (tree / "data/reference").mkdir(parents=True)
+    for name in ("Snakefile", "sweep.yml", "data/reference/paper_recipe.json"):
+        shutil.copy(ROOT / name, tree / name)
     return make_figures(tree, "twin")
 
 
