@@ -101,7 +101,7 @@ def test_an_address_leaves_rendered_notebooks_rendered(tmp_path, rendered):
 def repository(tmp_path_factory) -> str:
     """Address of a git repository made of the working tree, with the tag of its version."""
     tree = tmp_path_factory.mktemp("repository")
-    for name in ("helpers", "notebooks", "data/weights"):
+    for name in ("helpers", "notebooks", "data/weights", "data/reference"):
         shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("requirements.txt", "CITATION.cff", "pyproject.toml"):
         shutil.copy(ROOT / name, tree)
