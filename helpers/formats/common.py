@@ -130,8 +130,9 @@ def picked(shape: tuple[int, ...], rows: tuple[int, int] | None = None) -> tuple
 
 def thinning(every: int, shape: tuple[int, ...]) -> list[str]:
     """The note on a scan of `shape` of which not all rows and columns are used."""
-    note = f"of {shape[0]} × {shape[1]} pixels, more than {MOST_PIXELS}, one row and column in {every} is used"
-    return [note] if every > 1 else []
+    if every == 1:
+        return []
+    return [f"of {shape[0]} × {shape[1]} pixels, more than {MOST_PIXELS}, one row and column in {every} is used"]
 
 
 def thinned(loops: Loops) -> Loops:
