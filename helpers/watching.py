@@ -13,9 +13,6 @@ from helpers.checkpoints import Checkpoints, numbered, unnumbered
 from helpers.inference import ACTIVE_KL_NAT, encode, mean_kl, reconstruct
 from helpers.profiles import Training
 
-# A state this large takes as long to write as a short epoch to compute, so it is written less often.
-LARGE_BYTES, LARGE_EVERY_S = 16 * 2**20, 10.0
-
 
 @dataclass
 class Snapshots:
@@ -82,11 +79,7 @@ class KeepSnapshots(keras.callbacks.Callback):
 
 
 class KeepCheckpoint(keras.callbacks.Callback):
-    """Keep the history, and after every epoch all that is needed to go on from there.
-
-    A state above LARGE_BYTES, that of the paper's network, is written after the first epoch that
-    ends LARGE_EVERY_S or more after the last one written, and at the end.
-    """
+    """Keep the history, and after every epoch all that is needed to go on from there."""
 
     def __init__(self, checkpoints: Checkpoints, schedule, snapshots: KeepSnapshots, started: float,
                  restart=None):
@@ -97,27 +90,12 @@ class KeepCheckpoint(keras.callbacks.Callback):
         self.history: dict[str, list[float]] = {}
         self.coordinate_errors = np.array([])
         self.start_mse = self.start_seconds = np.nan
-        self.written, self.written_s = 0, -np.inf
 
     def on_epoch_end(self, epoch, logs=None):
         for name, value in {**logs, "seconds": time.perf_counter() - self.started}.items():
             self.history.setdefault(name, []).append(float(value))
-        if not self._large or time.perf_counter() - self.written_s >= LARGE_EVERY_S:
-            self._write()
-
-    def on_train_end(self, logs=None):
-        if self.written < len(self.history["seconds"]):
-            self._write()
-
-    @property
-    def _large(self) -> bool:
-        variables = (*self.model.variables, *self.model.optimizer.variables)
-        return sum(4 * int(np.prod(variable.shape)) for variable in variables) > LARGE_BYTES
-
-    def _write(self) -> None:
-        self.written = len(self.history["seconds"])
-        self.checkpoints.save(self.written, {
-            "epochs_done": np.array(self.written),
+        self.checkpoints.save(epoch + 1, {
+            "epochs_done": np.array(epoch + 1),
             "first_beta": np.array(self.schedule.first_beta),
             "coordinate_errors": self.coordinate_errors,
             "start": np.array([self.start_mse, self.start_seconds]),
@@ -127,7 +105,6 @@ class KeepCheckpoint(keras.callbacks.Callback):
             **numbered("variable", self.model.variables),
             **numbered("optimizer", self.model.optimizer.variables),
         })
-        self.written_s = time.perf_counter()
 
     def go_on(self, model: keras.Model) -> int:
         """Restore the last checkpoint, if there is one; returns the epochs done."""

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from helpers import toy, watching
+from helpers import toy
 from helpers.checkpoints import Checkpoints, configuration_hash
 from helpers.inference import open_channels
 from helpers.paths import ROOT
@@ -287,26 +287,6 @@ def test_a_finished_training_is_read_back(finished, capsys):
     assert "6 of 6 epochs are done already" in capsys.readouterr().out
     assert same_weights(finished.checkpoints.load_snapshot(6), again.model.get_weights())
     assert again.chosen == finished.chosen and again.seconds == finished.seconds
-
-
-def test_a_large_state_is_written_now_and_then_and_at_the_end(finished, tmp_path, monkeypatch):
-    written, save = [], Checkpoints.save
-
-    def saved(self, epoch, arrays):
-        written.append(epoch)
-        save(self, epoch, arrays)
-
-    monkeypatch.setattr(Checkpoints, "save", saved)
-    monkeypatch.setattr(watching, "LARGE_BYTES", 0)
-    monkeypatch.setattr(watching, "LARGE_EVERY_S", 1e9)
-    whole = run(tmp_path)
-    assert written == [1, 6]
-    for path in whole.checkpoints.folder.glob("checkpoint-000006.npz"):
-        path.unlink()
-    again = run(tmp_path)
-    assert written == [1, 6, 2, 6]
-    assert again.history["loss"].tolist() == finished.history["loss"].tolist()
-    assert same_weights(finished.checkpoints.load_snapshot(6), again.checkpoints.load_snapshot(6))
 
 
 def test_a_changed_parameter_never_goes_on_with_another_run(tmp_path):
