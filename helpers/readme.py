@@ -114,7 +114,8 @@ def paper_profile_time() -> str:
              for name in ("toy", "beps")}
     hardware, backend = (next(iter(runs.values()))[name] for name in ("hardware", "backend"))
     return (f"`PROFILE=paper` takes about {hours['toy']:.0f} hours for the toy and {hours['beps']:.0f} for BEPS on "
-            f"{hardware} (Keras on {backend.upper()}), by the pace of its first epochs.")
+            f"{hardware} (Keras on {backend.upper()}), by the pace of "
+            "shortened runs, the writing of a checkpoint after every epoch left out.")
 
 
 def filled(readme: str, parts: dict[str, str]) -> str:
