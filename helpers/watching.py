@@ -49,9 +49,10 @@ class Snapshots:
         return {f"snapshot_{name}": np.array(values) for name, values in vars(self).items()}
 
     def restore(self, arrays: dict[str, np.ndarray]) -> None:
-        """Undo `arrays`."""
+        """Undo `arrays`: plain numbers again, and one array per snapshot."""
         for name in vars(self):
-            setattr(self, name, list(arrays[f"snapshot_{name}"]))
+            values = arrays[f"snapshot_{name}"]
+            setattr(self, name, values.tolist() if values.ndim == 1 else list(values))
 
 
 class KeepSnapshots(keras.callbacks.Callback):

@@ -86,6 +86,7 @@ WORLDS = (
     (r"(toy|twin)\.(vae|dl)\.(r2.*|dci_informativeness)", 0.9, 0.1),
     (r"toy\.(vae|control\.vae(|_recipe|_random)\.kept)\.(mig|dci|sap|spearman)", 0.95, 0.1),
     (r"(toy|twin).*(mig|dci|sap|spearman|r2).*", 0.4, 0.3),
+    (r"toy\.paper_recipe_25\.mse", 0.5, 7),
     (r".*control\.pca\.kept.*", 9, 1),
     (r".*control\.pca\.shuffled.*", 9, 1.1),
     (r".*control\.dense.*", 3, 3),
@@ -197,7 +198,8 @@ def test_findings_of_the_reference_run():
         "beps.dl_omp.mse_heldout": 0.0132, "toy.vae.active": 3, "toy.control.vae_random.kept.channels": 3,
         "toy.control.vae_random.kept.spearman": 0.66, "toy.control.vae_recipe.kept.spearman": 0.985,
         "toy.control.vae_beta0.kept.spearman": 0.985, "toy.control.vae.kept.spearman": 0.6,
-        "toy.control.lstm.kept.spearman": 0.6, "toy.start.spearman": 0.98, "toy.paper_recipe_50.spearman": 0.73,
+        "toy.control.lstm.kept.spearman": 0.6, "toy.start.spearman": 0.98, "toy.paper_recipe_25.spearman": 0.60,
+        "toy.paper_recipe_25.mse": 0.032, "toy.paper_recipe_25.pca_mse": 0.078,
     }
     bound = row("On the toy a β-VAE", measured)
     assert bound["verdict"] == PARTLY
@@ -309,7 +311,7 @@ def test_names_are_those_of_the_contract():
         rf"beps\.(pca5|dl|vae)\.error\.({'|'.join(UNITS)})", r"beps\.(pca5|dl|vae)\.(offset|mse_moran)",
         r"beps\.dl\.moran(_shuffled)?", r"beps\.vae\.(stability|share_below_dl)",
         rf"twin\.(pca5|dl|vae)\.(r2\.({'|'.join(MECHANISMS)})|auc\.three_state)", r"sensitivity\.(dl|vae)\.spread",
-        r"toy\.paper_recipe_\d+\.(active|spearman)",
+        r"toy\.paper_recipe_\d+\.(mse|pca_mse|active|spearman|informativeness)",
         r"(toy|beps)\.control\.\w+\.(kept|shuffled)\.(mse|channels|spearman)",
     ]
     for name in set(NEEDED) - stored:

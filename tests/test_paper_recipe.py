@@ -1,5 +1,6 @@
 """The paper's recipe at a fraction of its epochs."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -7,9 +8,17 @@ import pytest
 
 from helpers.benchmarks import toy_benchmark
 from helpers.figures import figure_paper_recipe
-from helpers.paper_recipe import ends, run_shortened, sentence, shortened, stored_runs
+from helpers.paper_recipe import (
+    by_part,
+    ends,
+    run_shortened,
+    sentence,
+    shortened,
+    stored_runs,
+)
 from helpers.profiles import get_profile
 from helpers.schedule import scheduled_beta, scheduled_lambda, step_number
+from helpers.watching import Snapshots
 
 PAPER = get_profile("paper")
 
@@ -39,6 +48,8 @@ def test_a_run_tells_its_pace_its_end_and_its_course(tmp_path):
     assert found["epochs_done"] == 6 and found["course"]["epoch"] == [1, 3, 4, 6]
     assert found["hours_of_all_epochs"] == pytest.approx(found["seconds_per_epoch"] / 60)
     assert found["last"]["epoch"] == 6 and 0 <= found["last"]["spearman"] <= 1
+    assert -1 <= found["last"]["informativeness"] <= 1
+    json.dumps(found)
     assert np.shape(found["course"]["kl"]) == (4, 16)
     assert (np.diff(found["pca_mse"]) < 0).all() and len(found["pca_mse"]) == 16
 
@@ -57,20 +68,37 @@ def test_the_stored_runs_are_of_the_papers_network_and_schedule():
 
 
 def test_a_sentence_has_the_numbers_of_the_run_and_of_pca():
-    run = stored_runs()["toy-50"]
-    text = sentence("toy-50")
-    assert text.startswith("toy, 1/50 of the epochs, 130 of 130 done: ")
+    run = stored_runs()["toy-25-seed2"]
+    text = sentence("toy-25-seed2")
+    assert text.startswith(f"toy, 1/25 of the epochs, seed 2: {run['last']['active']} active channels, ")
     assert f"{run['last']['mse']:.3f}" in text and f"{run['pca_mse'][run['last']['active'] - 1]:.3f}" in text
-    assert f"{run['last']['spearman']:.2f}" in text and "Spearman" not in sentence("toy-25")
-    assert ends("toy")["toy.paper_recipe_50.active"] == run["last"]["active"]
-    assert all(key.startswith("toy.") for key in ends("toy"))
+    assert f"{run['last']['spearman']:.2f}" in text and f"{run['last']['informativeness']:.2f}" in text
+    assert "Spearman" not in sentence("beps-125-seed0")
+
+
+def test_the_end_of_a_part_is_the_median_of_its_seeds():
+    found, runs = ends("toy"), [stored_runs()[f"toy-25-seed{seed}"] for seed in range(3)]
+    for name in ("mse", "active", "spearman", "informativeness"):
+        assert found[f"toy.paper_recipe_25.{name}"] == sorted(run["last"][name] for run in runs)[1]
+    assert found["toy.paper_recipe_50.active"] == stored_runs()["toy-50-seed0"]["last"]["active"]
+    assert all(key.startswith("toy.") for key in found)
 
 
 def test_the_figure_sets_pca_of_the_active_channels_beside_the_error():
-    runs = stored_runs()
-    axes = np.array(figure_paper_recipe(runs).axes).reshape(2, -1)
-    for column, run in zip(axes.T, runs.values(), strict=True):
-        error, bound = (line.get_ydata() for line in column[0].lines[:2])
-        assert list(error) == run["course"]["mse"]
-        assert list(bound) == [run["pca_mse"][n - 1] for n in run["course"]["active"]]
-        assert list(column[1].lines[0].get_ydata()) == run["course"]["active"]
+    parts = by_part(stored_runs())
+    axes = np.array(figure_paper_recipe(parts).axes).reshape(2, -1)
+    for (errors, channels), runs in zip(axes.T, parts.values(), strict=True):
+        pairs = zip(errors.lines[:-1:2], errors.lines[1:-1:2], channels.lines[:-1], runs, strict=True)
+        for error, bound, active, run in pairs:
+            assert list(error.get_ydata()) == run["course"]["mse"]
+            assert list(bound.get_ydata()) == [run["pca_mse"][max(n, 1) - 1] for n in run["course"]["active"]]
+            assert list(active.get_ydata()) == run["course"]["active"]
+
+
+def test_a_training_that_went_on_keeps_plain_numbers_of_its_snapshots():
+    """Numbers of NumPy cannot be written as JSON."""
+    kept = Snapshots([1, 3], [0.0, 0.1], [0.5, 0.2], [np.ones(2)] * 2, [np.zeros((4, 2))] * 2)
+    again = Snapshots()
+    again.restore(kept.arrays())
+    assert json.dumps([again.epochs, again.beta, again.mse]) == "[[1, 3], [0.0, 0.1], [0.5, 0.2]]"
+    assert [kl.shape for kl in again.kl] == [(2,)] * 2
