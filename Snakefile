@@ -37,6 +37,7 @@ NOTEBOOKS = {
     "2_dictionary_learning": dict(
         reads=["results/scan.h5", "results/toy.npz"],
         writes=["results/dictionary.npz", "figures/figS3", "figures/figS5"],
+        threads=2,
     ),
     "3_beta_vae_training": dict(
         reads=["results/scan.h5", "results/toy.npz"],

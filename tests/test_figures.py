@@ -244,6 +244,9 @@ def test_compared_scans_name_their_source():
     titles = [ax.get_title(loc="left") for ax in figure.axes]
     assert sum("measured" in title for title in titles) == 6
     assert sum("simulated (twin)" in title for title in titles) == 6
+    for block in figure.subfigs:
+        key, = block.legends
+        assert [line.get_color() for line in key.get_lines()] == [line.get_color() for line in block.axes[0].lines]
 
 
 def test_active_channels_beyond_the_shown_ones_are_counted():

@@ -92,15 +92,12 @@ def opening_pixels(scan: ScanArrays) -> list[int]:
 def plot_example_loops(
     ax: Axes, voltage_V: np.ndarray, loops: np.ndarray, channel: Channel, pixels: Sequence[int]
 ) -> Axes:
-    """Loops of three pixels, which count row by row.
+    """Loops of three pixels, as `opening_pixels` gives them.
 
     Other parameters are those of `plot_loop_spread`.
     """
     for loop, colour in zip(loops.reshape(-1, loops.shape[-1])[pixels], EXAMPLE_COLOURS, strict=True):
-        ax.plot(
-            close_loop(voltage_V), close_loop(loop) * channel.scale,
-            color=colour, linewidth=0.8,
-        )
+        ax.plot(close_loop(voltage_V), close_loop(loop) * channel.scale, color=colour, linewidth=0.8)
     ax.set(xlabel=VOLTAGE, ylabel=channel.label)
     return ax
 
@@ -131,7 +128,7 @@ def _draw_channel(axes: np.ndarray, scans: tuple[ScanArrays, ScanArrays], index:
         plot_map(axes[2, column], maps[column], label=label, norm=Normalize(*limits[column]),
                  orientation=orientation_of(scan))
         at = f"at {scan.voltage_V[steps[column]]:.1f} V"
-        titles = ("5, 50, 95 % of |P|", "mean, 10–90 %", at)
+        titles = ("one pixel each", "mean, 10–90 %", at)
         for row, title in zip(axes, titles, strict=True):
             panel_title(row[column], "", f"{SOURCE_NAMES[scan.source]}\n{title}")
     for row in axes[:2] if together else []:
@@ -149,12 +146,14 @@ def compare_scans(scan_a: ScanArrays, scan_b: ScanArrays) -> Figure:
     """
     tall = max(map_height(scan.shape, orientation_of(scan)) for scan in (scan_a, scan_b))
     both = 1 + all(scan.resonance_kHz is not None for scan in (scan_a, scan_b))
-    figure = page_figure(4.2 + 1.6 * tall, PAGE if both > 1 else 0.6 * PAGE)
+    figure = page_figure(4.6 + 1.6 * tall, PAGE if both > 1 else 0.6 * PAGE)
     blocks = np.atleast_1d(figure.subfigures(1, both))
     for index, (block, letters) in enumerate(zip(blocks, ("abcdef", "ghijkl"), strict=False)):
         axes = block.subplots(3, 2, gridspec_kw={"height_ratios": [1, 1, 0.35 + 0.9 * tall]})
         _draw_channel(axes, (scan_a, scan_b), index)
         letter_panels(axes.flat, letters)
+        # On the block, since the figure itself makes no room for a legend beside its blocks.
+        block.legend(axes[0, 0].lines, ["5th", "50th", "95th percentile of mean |P|"], loc="outside upper center", ncols=3)
     return figure
 
 
