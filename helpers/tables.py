@@ -73,6 +73,7 @@ def reproduction_rows(metrics: dict) -> list[dict[str, str]]:
 
 
 def as_markdown(rows: list[dict[str, str]]) -> str:
-    """Rows with the same keys as a Markdown table."""
+    """Rows with the same keys as a Markdown table; a bar inside a cell, as in |Spearman|, parts no columns."""
     lines = [list(rows[0]), ["---"] * len(rows[0]), *(list(row.values()) for row in rows)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    escaped = ([cell.replace("|", r"\|") for cell in line] for line in lines)
+    return "\n".join(f"| {' | '.join(line)} |" for line in escaped)

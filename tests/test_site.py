@@ -131,6 +131,10 @@ def test_notebooks_carry_their_formulas_as_mathml(site):
     text = (site / "notebooks/3_beta_vae_training.html").read_text()
     assert re.search(r'<math [^>]*display="block"', text)
     assert "$$" not in text and "injected-parameters" not in text and "colab-fetch" not in text
+    for page in (site / "notebooks").glob("*.html"):
+        text = page.read_text()
+        assert not re.findall(r"<m\w+[^>]*>\\[^<]*", text), "a command that the formulas do not know"
+        assert "| --- |" not in text, "a table that was not read as one"
 
 
 def test_links_between_notebooks_lead_to_pages_and_foreign_pictures_become_words(tmp_path):

@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pytest
 
@@ -42,3 +44,9 @@ def test_numbers(value, text):
 def test_a_table_in_markdown():
     assert as_markdown([{"a": "1", "b": "2"}, {"a": "3", "b": "4"}]) == (
         "| a | b |\n| --- | --- |\n| 1 | 2 |\n| 3 | 4 |")
+
+
+def test_bars_inside_a_cell_part_no_columns():
+    table = as_markdown([{"|Spearman|": "0.9", "b": "|P|"}])
+    assert [re.split(r"(?<!\\)\|", line)[1:-1] for line in table.splitlines()] == [
+        [r" \|Spearman\| ", " b "], [" --- ", " --- "], [" 0.9 ", r" \|P\| "]]
