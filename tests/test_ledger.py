@@ -86,7 +86,6 @@ WORLDS = (
     (r"(toy|twin)\.(vae|dl)\.(r2.*|dci_informativeness)", 0.9, 0.1),
     (r"toy\.(vae|control\.vae(|_recipe|_random)\.kept)\.(mig|dci|sap|spearman)", 0.95, 0.1),
     (r"(toy|twin).*(mig|dci|sap|spearman|r2).*", 0.4, 0.3),
-    (r"toy\.paper_recipe_25\.mse", 0.5, 7),
     (r".*control\.pca\.kept.*", 9, 1),
     (r".*control\.pca\.shuffled.*", 9, 1.1),
     (r".*control\.dense.*", 3, 3),

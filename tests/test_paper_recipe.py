@@ -84,6 +84,18 @@ def test_the_end_of_a_part_is_the_median_of_its_seeds():
     assert all(key.startswith("toy.") for key in found)
 
 
+def test_what_the_texts_say_of_the_stored_runs():
+    """README, ledger and notebook 3: three seeds at once, four to six channels, below PCA, in two by more than half."""
+    parts = by_part(stored_runs())
+    assert {part: len(runs) for part, runs in parts.items()} == {("toy", 50): 1, ("toy", 25): 3, ("beps", 125): 1}
+    assert all(run["at_once"] == (3 if part == ("toy", 25) else 2) for part, runs in parts.items() for run in runs)
+    ends_of = [run["last"] for run in parts["toy", 25]]
+    assert {min(end["active"] for end in ends_of), max(end["active"] for end in ends_of)} == {4, 6}
+    share = sorted(run["last"]["mse"] / run["pca_mse"][run["last"]["active"] - 1] for run in parts["toy", 25])
+    assert share[1] < 0.5 < share[2] < 1
+    assert all(end["informativeness"] > 0.95 and end["spearman"] < 0.8 for end in ends_of)
+
+
 def test_the_figure_sets_pca_of_the_active_channels_beside_the_error():
     parts = by_part(stored_runs())
     axes = np.array(figure_paper_recipe(parts).axes).reshape(2, -1)

@@ -34,7 +34,7 @@ def figure_paper_recipe(parts: Mapping[tuple[str, int], Sequence[Mapping]]) -> F
     for column, ((benchmark, part), runs) in zip(axes.T, parts.items(), strict=True):
         for run in runs:
             _plot_run(*column, run)
-        _mark_first_beta(column, runs[0]["training"])
+        _scale_and_mark(column, runs[0]["training"])
         seeds = f", {len(runs)} seeds" if len(runs) > 1 else ""
         panel_title(column[0], "", f"{TITLES[benchmark]}, 1/{part} of the epochs{seeds}")
     axes[0, 0].set_ylabel("MSE (s.d.²)")
@@ -54,7 +54,7 @@ def _plot_run(errors: Axes, channels: Axes, run: Mapping) -> None:
     channels.step(course["epoch"], course["active"], color=VAE, where="mid", linewidth=0.8)
 
 
-def _mark_first_beta(column: Sequence[Axes], training: Mapping) -> None:
+def _scale_and_mark(column: Sequence[Axes], training: Mapping) -> None:
     errors, channels = column
     for ax in column:
         ax.axvline(training["priming"], color="0.6", linestyle=":")
