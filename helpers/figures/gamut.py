@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from helpers.figures.spectra import share_limits
 from helpers.figures.style import (
@@ -116,6 +116,7 @@ def plot_error_histogram(
     label = f"PCA, mean {pca_mse:.3g}"
     ax.axvline(pca_mse, ymax=0.65, color=BOUND, linestyle="--", label=label)
     ax.set(xlabel="MSE (s.d.²)", ylabel="Spectra", xscale="log")
+    ax.xaxis.set_minor_formatter(NullFormatter())  # else labelled, and crowded, where errors span less than a decade
     ax.xaxis.set_major_locator(LogLocator(numticks=5))
     ax.set_ylim(0, 1.5 * ax.get_ylim()[1])
     ax.legend(loc="upper left")
