@@ -85,7 +85,7 @@ CAPTIONS = {
     "fig5": Caption(
         "What each channel means: (a–c) DL, (d–f) β-VAE. Left of each row the map; right of it the loops "
         "that the model generates while this channel runs through its range and the others take the mean of"
-        " the 100 pixels nearest to it. A line has the colour of its value in the map. Loops of one kind "
+        " the 100 pixels nearest to it, or of more where several are as near, as where a sparse coefficient is 0. A line has the colour of its value in the map. Loops of one kind "
         "share one scale over both models. A jump between neighbouring lines is a jump between the pixels "
         "nearest to them.",
         "Six rows of a map with a fan of coloured hysteresis loops and a fan of resonance curves, three for"
@@ -135,7 +135,7 @@ CAPTIONS = {
     "figS7": Caption(
         "Every latent channel of the β-VAE on one colour scale, by falling KL, which stands in the titles. "
         "Active channels, those above the threshold, come first; a noise channel says a little, a closed "
-        "one nothing at all.",
+        "one nothing at all. Except in the paper profile, those closed were closed before the training.",
         "Maps of all channels in rows of four, the active ones first; titles of the others are grey.",
     ),
     "figS8": Caption(
@@ -165,13 +165,13 @@ CAPTIONS = {
     ),
     "movieS1": Caption(
         "Dictionary learning, toy: each coefficient runs from its lowest to its highest value. White: the "
-        "100 pixels nearest to it. Look for a step that moves along t: a sum of fixed atoms can only fade "
-        "one step out and another in.",
+        "100 pixels nearest to it; where more are as near, as those whose coefficient is 0, all of them. "
+        "Look for a step that moves along t: a sum of fixed atoms can only fade one step out and another in.",
         "A map of the fox, a histogram with a moving line, and the spectrum that belongs to it.",
     ),
     "movieS2": Caption(
         "β-VAE, toy: the maps of all latent channels through the training, with the error and β. Count the "
-        "maps that hold a picture.",
+        "maps that hold a picture; except in the paper profile, they are those opened before it.",
         "Small maps of all channels, beside the curves of error and β along which a point moves.",
     ),
     "movieS3": Caption(
@@ -181,12 +181,13 @@ CAPTIONS = {
     ),
     "movieS4": Caption(
         "Dictionary learning, scan: each coefficient runs from its lowest to its highest value. White: the "
-        "100 pixels nearest to it. Below, the generated loop and, where there is one, the resonance.",
+        "100 pixels nearest to it; where more are as near, as those whose coefficient is 0, all of them. "
+        "Below, the generated loop and, where there is one, the resonance.",
         "A banded map of the film, a histogram with a moving line, a hysteresis loop and a resonance curve.",
     ),
     "movieS5": Caption(
         "β-VAE, scan: the maps of all latent channels through the training, with the error and β. Count the"
-        " maps that hold a picture.",
+        " maps that hold a picture; except in the paper profile, they are those opened before it.",
         "Small maps of all channels, beside the curves of error and β along which a point moves.",
     ),
     "movieS6": Caption(

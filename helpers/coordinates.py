@@ -1,8 +1,9 @@
 """Coordinates in which the spectra are spread out, and how many of them are needed.
 
 A β-VAE alone cannot tell which of many equivalent codes is meant (Locatello et al., ICML 2019);
-a map that keeps distances along the data can, where the factors are independent and their effects
-add up (Horan et al., NeurIPS 2021). These coordinates are where a training starts.
+a map that keeps distances along the data can, where the factors are independent, not Gaussian, and
+change the spectra without stretching distances (Horan et al., NeurIPS 2021), which the toy does roughly.
+These coordinates are where a training starts.
 """
 
 from __future__ import annotations

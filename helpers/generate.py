@@ -7,47 +7,58 @@ from collections.abc import Callable
 import numpy as np
 
 
+# The paper averages this many pixels.
+NEIGHBOURS = 100
+
+
+def nearest_pixels(channel: np.ndarray, value: float, neighbours: int = NEIGHBOURS) -> np.ndarray:
+    """Which pixels are nearest to a value, and all as near as the last of them.
+
+    A sparse code is exactly 0 in many pixels; a hundred of them taken by their place in the scan would be
+    those of its first rows.
+
+    Parameters
+    ----------
+    channel : ndarray, any shape
+        NaN is never near.
+    value : float
+    neighbours : int
+        If there are fewer pixels, all are near.
+
+    Returns
+    -------
+    ndarray of bool, shape of `channel`
+    """
+    distance = np.nan_to_num(np.abs(channel - value), nan=np.inf)
+    last = min(neighbours, np.isfinite(distance).sum()) - 1
+    return distance <= np.partition(distance, last, axis=None)[last]
+
+
 def sweep_channel(embeddings: np.ndarray, channel: int, points: int = 200,
-                  neighbours: int = 100) -> tuple[np.ndarray, np.ndarray]:
+                  neighbours: int = NEIGHBOURS) -> tuple[np.ndarray, np.ndarray]:
     """Latents met while `channel` goes linearly from its minimum to its maximum.
 
-    At each value the pixels nearest in that channel are averaged and the channel itself
-    is set to the value, so the other channels stay typical of such pixels (original code).
+    At each value the pixels nearest in that channel (`nearest_pixels`) are averaged and the channel
+    itself is set to the value, so the other channels stay typical of such pixels (original code).
 
     Parameters
     ----------
     embeddings : ndarray, shape (n_pixels, n_channels)
     channel : int
     points, neighbours : int
-        The paper takes 200 values and 100 neighbours; fewer pixels than neighbours are
-        all taken.
+        The paper takes 200 values.
 
     Returns
     -------
     values : ndarray, shape (points,)
     latents : ndarray, shape (points, n_channels)
     """
-    neighbours = min(neighbours, len(embeddings))
-    order = np.argsort(embeddings[:, channel], kind="stable")
-    ranked = embeddings[order]
-    values = np.linspace(ranked[0, channel], ranked[-1, channel], points)
-    starts = _nearest_windows(ranked[:, channel], values, neighbours)
-    summed = np.concatenate([np.zeros((1, ranked.shape[1])), np.cumsum(ranked, 0, "float64")])
-    latents = (summed[starts + neighbours] - summed[starts]) / neighbours
+    swept = embeddings[:, channel]
+    values = np.linspace(swept.min(), swept.max(), points)
+    latents = np.stack([embeddings[nearest_pixels(swept, value, neighbours)].mean(axis=0, dtype="float64")
+                        for value in values])
     latents[:, channel] = values
     return values, latents
-
-
-def _nearest_windows(ranked: np.ndarray, values: np.ndarray, size: int) -> np.ndarray:
-    """First index of the `size` sorted numbers nearest to each value."""
-    first, last = np.zeros(len(values), int), np.full(len(values), len(ranked) - size)
-    while (first < last).any():
-        middle = (first + last) // 2
-        upper = np.minimum(middle + size, len(ranked) - 1)
-        move = (first < last) & (values - ranked[middle] > ranked[upper] - values)
-        first = np.where(move, middle + 1, first)
-        last = np.where((first < last) & ~move, middle, last)
-    return first
 
 
 def generate_sweeps(embeddings: np.ndarray, channels: list[int],

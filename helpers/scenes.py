@@ -15,22 +15,16 @@ from matplotlib.lines import Line2D
 from helpers.figures.inputs import Sweep
 from helpers.figures.maps import Orientation, lay_out, map_height, plot_map, signed_norm
 from helpers.figures.style import DATA, SIGNED, VAE, plain_log_ticks
+from helpers.generate import nearest_pixels
 from helpers.video import Animated, movie_figure
 
-# The generator starts from the mean embedding of this many pixels (paper).
-NEIGHBOURS = 100
 
-
-def nearest_pixels(values: np.ndarray, value: float, orientation: Orientation) -> np.ndarray:
+def mark_nearest(values: np.ndarray, value: float, orientation: Orientation) -> np.ndarray:
     """White overlay on the pixels whose mean embedding the generator starts from.
 
-    Pixels as near as the last of them are marked too. Shapes: (rows, columns) in,
-    (rows', columns', 4) as laid out on the page out.
+    Shapes: (rows, columns) in, (rows', columns', 4) as laid out on the page out.
     """
-    distance = np.nan_to_num(np.abs(values - value), nan=np.inf)  # unusable pixels are never near
-    count = min(NEIGHBOURS, np.isfinite(distance).sum()) - 1
-    chosen = distance <= np.partition(distance.ravel(), count)[count]
-    shown = lay_out(chosen.astype(float), orientation) > 0.5
+    shown = lay_out(nearest_pixels(values, value).astype(float), orientation) > 0.5
     return np.stack([np.ones(shown.shape)] * 3 + [0.9 * shown], axis=-1)
 
 
@@ -68,7 +62,7 @@ class SweepScene:
         title = sweep.map_name(index)
         if not title.startswith(sweep.name):
             title = f"{sweep.name}, {title}"
-        self._draw_map(upper, f"{title}; white: the {NEIGHBOURS} nearest pixels")
+        self._draw_map(upper, f"{title}; white: nearest pixels")
         self._draw_spectra(lower, x, spectra, labels)
         bars = scale_bars(self.overlay.axes)
         artists = [self.overlay, *bars, self.marker, self.text, *self.lines]
@@ -81,7 +75,7 @@ class SweepScene:
         )
         map_ax.set_title(title, loc="left")
         self.overlay = map_ax.imshow(
-            nearest_pixels(self.values, self.swept[0], self.orientation)
+            mark_nearest(self.values, self.swept[0], self.orientation)
         )
         histogram.hist(self.values[np.isfinite(self.values)], 200, color="0.6", log=True)
         histogram.set(xlabel=self.quantity, ylabel="Pixels")
@@ -104,7 +98,7 @@ class SweepScene:
     def frame(self, step: int) -> bytes:
         """RGBA bytes with the channel at its value of this step."""
         value = self.swept[step]
-        self.overlay.set_data(nearest_pixels(self.values, value, self.orientation))
+        self.overlay.set_data(mark_nearest(self.values, value, self.orientation))
         self.marker.set_xdata([value, value])
         self.text.set_text(f"{self.quantity} {value:+.2f}".replace("-", "−"))
         for line, own in zip(self.lines, self.spectra, strict=True):

@@ -113,9 +113,8 @@ def beps_headline(profile: Profile, scan: Scan, seed: int, folder: Path) -> dict
 def twin_truth(profile: Profile, seed: int, folder: Path) -> dict[str, float]:
     """How well embeddings of a simulated twin predict what every pixel was made of.
 
-    A random forest predicts the fractions of the mechanisms, cross-validated over blocks of
-    pixels: ``twin.{model}.r2.{fraction}``, and ``twin.{model}.auc.three_state``, the area under
-    the ROC curve for pixels that are mostly of the three-state kind.
+    The scores of `truth_scores` as ``twin.{model}.…``. "height", the mean |piezoresponse| of a pixel, is no
+    model: what it predicts as well, an embedding need not have found in the shape of the loops.
     """
     scan = simulated_scan(seed, profile.twin_shape)
     benchmark = beps_benchmark(profile, scan)
@@ -124,21 +123,45 @@ def twin_truth(profile: Profile, seed: int, folder: Path) -> dict[str, float]:
     flat, training = stack_channels(every), stack_channels(benchmark.spectra)
     atoms = learn_dictionary(training, DICTIONARY["atoms"], DICTIONARY["sparsity"], profile.dictionary_iterations, seed)
     embeddings = {
+        "height": loop_height(scan),
         "pca5": PCA(5, random_state=0).fit(training).transform(flat), "dl": atoms.transform(flat),
         "vae": encode(run.model, every)[0][:, active_channels(mean_kl(run.model, every))]}
+    return {f"twin.{model}.{score}": value for model, embedding in embeddings.items()
+            for score, value in truth_scores(scan, embedding, seed).items()}
+
+
+def loop_height(scan: Scan) -> np.ndarray:
+    """Mean |piezoresponse| of every pixel (arb. u.), as an embedding of shape (pixels, 1)."""
+    return np.abs(scan.piezoresponse).mean(axis=-1).reshape(-1, 1)
+
+
+def truth_scores(scan: Scan, embedding: np.ndarray, seed: int) -> dict[str, float]:
+    """What a random forest, cross-validated over blocks of pixels, tells of a twin from an embedding.
+
+    Parameters
+    ----------
+    scan : Scan
+        A twin, with its truth.
+    embedding : ndarray, shape (pixels, channels)
+    seed : int
+        Of the forest.
+
+    Returns
+    -------
+    dict of str to float
+        ``r2.{fraction}`` of every mechanism, and ``auc.three_state``, the area under the ROC curve for
+        pixels that are mostly of the three-state kind (NaN where all or none are).
+    """
     truth = np.stack([scan.truth[name].ravel() for name in FRACTIONS], axis=1)
     block = max(1, scan.shape[0] // 10)
     row, column = (index.ravel() // block for index in np.indices(scan.shape))
-    scores = {}
-    for model, embedding in embeddings.items():
-        forest = RandomForestRegressor(100, min_samples_leaf=5, max_features=1 / 3, n_jobs=-1, random_state=seed)
-        predicted = cross_val_predict(forest, embedding, truth, groups=row * 1000 + column, cv=GroupKFold(5))
-        for k, name in enumerate(FRACTIONS):
-            scores[f"twin.{model}.r2.{name}"] = r2_score(truth[:, k], predicted[:, k])
-        mostly = truth[:, FRACTIONS.index("three_state")] > 0.5
-        scores[f"twin.{model}.auc.three_state"] = (
-            roc_auc_score(mostly, predicted[:, FRACTIONS.index("three_state")]) if 0 < mostly.mean() < 1 else np.nan)
-    return scores
+    forest = RandomForestRegressor(100, min_samples_leaf=5, max_features=1 / 3, n_jobs=-1, random_state=seed)
+    predicted = cross_val_predict(forest, embedding, truth, groups=row * 1000 + column, cv=GroupKFold(5))
+    scores = {f"r2.{name}": r2_score(truth[:, k], predicted[:, k]) for k, name in enumerate(FRACTIONS)}
+    three_state = FRACTIONS.index("three_state")
+    mostly = truth[:, three_state] > 0.5
+    return scores | {"auc.three_state":
+                     roc_auc_score(mostly, predicted[:, three_state]) if 0 < mostly.mean() < 1 else np.nan}
 
 
 def _trained(benchmark: Benchmark, seed: int, folder: Path) -> Trained:

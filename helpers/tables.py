@@ -50,7 +50,7 @@ def table_1_rows(metrics: dict, grid_mse: np.ndarray, sweep: dict) -> list[dict[
         ("Reconstruction quality (MSE)", "Poor", f"toy {number(dl_mse)}, BEPS {number(metrics['beps.dl.mse'])}",
          "Good", f"toy {number(vae_mse)}, BEPS {number(metrics['beps.vae.mse'])}"),
         ("Ordinal", "No", "by construction: any order of steps gives the same fit",
-         "Yes", f"LSTM; {order('vae')}"),
+         "Yes", f"recurrent; {order('vae_recipe')}"),
         ("Nonlinear", "No", "by construction", "Yes", "by construction"),
         ("Training time", "Minutes", seconds.format(*pair("dl.seconds")),
          "Hours", seconds.format(*pair("vae.seconds"))),

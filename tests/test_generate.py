@@ -6,25 +6,29 @@ from hypothesis import strategies as st
 from helpers.generate import generate_sweeps, sweep_channel
 
 
-def brute_force(embeddings, channel, points, neighbours):
-    """The definition, one value at a time."""
-    column = embeddings[:, channel]
-    values = np.linspace(column.min(), column.max(), points)
-    latents = []
+def by_sorting(embeddings, channel, points, neighbours):
+    """The definition in another way: a window of the sorted channel, as wide as ties make it."""
+    ranked = embeddings[np.argsort(embeddings[:, channel])]
+    along = ranked[:, channel]
+    values, latents = np.linspace(along[0], along[-1], points), []
     for value in values:
-        nearest = np.argsort(np.abs(column - value), kind="stable")[:neighbours]
-        mean = embeddings[nearest].mean(axis=0)
-        mean[channel] = value
-        latents.append(mean)
+        reach = min(max(value - along[i], along[i + neighbours - 1] - value)
+                    for i in range(len(along) - neighbours + 1))
+        window = (along >= value - reach - 1e-12) & (along <= value + reach + 1e-12)
+        latents.append(ranked[window].mean(axis=0))
+        latents[-1][channel] = value
     return values, np.array(latents)
 
 
 @settings(deadline=None, max_examples=60)
-@given(seed=st.integers(0, 10_000), pixels=st.integers(1, 300), neighbours=st.integers(1, 100))
-def test_sweep_equals_its_definition(seed, pixels, neighbours):
+@given(seed=st.integers(0, 10_000), pixels=st.integers(1, 300), neighbours=st.integers(1, 100),
+       sparsity=st.sampled_from([0.0, 0.5, 1.5]))
+def test_sweep_equals_its_definition(seed, pixels, neighbours, sparsity):
     embeddings = np.random.default_rng(seed).normal(size=(pixels, 3))
-    values, latents = sweep_channel(embeddings, 1, points=17, neighbours=neighbours)
-    expected_values, expected = brute_force(embeddings, 1, 17, min(neighbours, pixels))
+    embeddings = np.sign(embeddings) * np.maximum(np.abs(embeddings) - sparsity, 0)  # lasso codes: many are 0
+    # 18 values, none half-way between two pixels, where rounding would choose.
+    values, latents = sweep_channel(embeddings, 1, points=18, neighbours=neighbours)
+    expected_values, expected = by_sorting(embeddings, 1, 18, min(neighbours, pixels))
     np.testing.assert_allclose(values, expected_values)
     np.testing.assert_allclose(latents, expected, atol=1e-9)
 
@@ -36,6 +40,13 @@ def test_swept_channel_takes_the_values_and_the_others_follow_the_data():
     np.testing.assert_array_equal(latents[:, 0], values)
     inside = np.abs(values) < 0.85
     np.testing.assert_allclose(latents[inside, 1], 3 * values[inside], atol=0.02)
+
+
+def test_pixels_whose_code_is_zero_count_alike_wherever_they_lie():
+    code = np.concatenate([np.zeros(900), np.linspace(-1, 1, 101)])
+    others = np.concatenate([np.full(450, 5.0), np.full(450, -5.0), np.zeros(101)])  # rows of a scan, from the top
+    values, latents = sweep_channel(np.stack([code, others], axis=1), 0, points=3)
+    assert values[1] == pytest.approx(0) and latents[1, 1] == pytest.approx(0)
 
 
 def test_generated_spectra_keep_the_order_of_channels():

@@ -10,7 +10,7 @@ import pytest
 
 from helpers.figures import IMAGE, PHYSICAL, SCAN, TWIN_LABEL, Sweep
 from helpers.movies import sweep_movie, training_movie
-from helpers.scenes import SweepScene, nearest_pixels
+from helpers.scenes import SweepScene, mark_nearest
 
 RNG = np.random.default_rng(0)
 STEPS = 12
@@ -93,14 +93,14 @@ def test_frame_depends_on_its_step_alone():
 
 def test_nearest_pixels_are_marked():
     values = np.arange(400.0).reshape(20, 20)
-    marked = nearest_pixels(values, 0.0, SCAN)[..., 3] > 0
+    marked = mark_nearest(values, 0.0, SCAN)[..., 3] > 0
     np.testing.assert_array_equal(marked, values < 100)
 
 
 def test_unusable_pixels_are_never_near_and_one_channel_is_one_panel():
     values = np.arange(400.0).reshape(20, 20)
     values[0, :7] = np.nan
-    marked = nearest_pixels(values, 0.0, SCAN)[..., 3] > 0
+    marked = mark_nearest(values, 0.0, SCAN)[..., 3] > 0
     np.testing.assert_array_equal(marked, values < 107)
     moving = sweep()
     moving.maps[:, 3, 4] = np.nan

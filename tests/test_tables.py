@@ -20,8 +20,8 @@ def spread(value: float) -> dict[str, float]:
 
 def test_table_1_says_what_the_sweep_measured():
     sweep = {"sensitivity.dl.spread": spread(3.0), "sensitivity.vae.spread": spread(1.5),
-             "toy.control.vae.shuffled.mse": spread(0.6), "toy.control.vae.kept.mse": spread(0.2),
-             "beps.control.vae.shuffled.mse": spread(0.3), "beps.control.vae.kept.mse": spread(0.2)}
+             "toy.control.vae_recipe.shuffled.mse": spread(0.6), "toy.control.vae_recipe.kept.mse": spread(0.2),
+             "beps.control.vae_recipe.shuffled.mse": spread(0.3), "beps.control.vae_recipe.kept.mse": spread(0.2)}
     rows = cells(sweep)
     influence = rows["Influence of hyperparameters"]
     assert influence["measured"].startswith("toy error 0.25 to 0.5")
@@ -30,7 +30,7 @@ def test_table_1_says_what_the_sweep_measured():
     assert rows["Ordinal"]["measured "].endswith("toy 3, BEPS 1.5")
 
 
-@pytest.mark.parametrize("name", ["sensitivity.vae.spread", "toy.control.vae.kept.mse"])
+@pytest.mark.parametrize("name", ["sensitivity.vae.spread", "toy.control.vae_recipe.kept.mse"])
 def test_table_1_says_what_was_not_measured(name):
     assert "not measured" in cells({name: spread(2.0)})["Ordinal"]["measured "]
     assert "not measured" in cells({})["Influence of hyperparameters"]["measured "]

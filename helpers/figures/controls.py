@@ -55,10 +55,20 @@ def plot_controls(ax: Axes, runs: Sequence[Mapping[str, float]], benchmark: str)
     if bounds:
         ax.axvline(np.median(bounds), color=BOUND, linestyle="--", zorder=0)
     ax.set(xscale="log", xlabel="MSE (s.d.²)", ylim=(-0.6, max(len(found), 1) - 0.4))
-    ax.set_yticks(range(len(found)), [LABELS[model] for model in reversed(found)])
+    ax.set_yticks(range(len(found)), [_name(runs, benchmark, model) for model in reversed(found)])
     plain_log_ticks(ax.xaxis)
     panel_title(ax, "", TITLES[benchmark])
     return ax
+
+
+def _name(runs: Sequence[Mapping[str, float]], benchmark: str, model: str) -> str:
+    """Label of a model with the median of its active channels, in order and, where they differ, shuffled."""
+    counts = []
+    for order in MARKS:
+        name = f"{benchmark}.control.{model}.{order}.channels"
+        if found := [run[name] for run in runs if name in run]:
+            counts.append(f"{np.median(found):g}")
+    return f"{LABELS[model]} ({' → '.join(dict.fromkeys(counts))})" if counts else LABELS[model]
 
 
 def _mse(run: Mapping[str, float], benchmark: str, model: str, order: str) -> float | None:
@@ -67,6 +77,8 @@ def _mse(run: Mapping[str, float], benchmark: str, model: str, order: str) -> fl
 
 def figure_controls(runs: Sequence[Mapping[str, float]], *, source: str) -> Figure:
     """Held-out error of every control, time steps in order against shuffled, and the PCA bound.
+
+    In brackets the active channels; two numbers where the shuffle changes them.
 
     Parameters
     ----------
@@ -82,7 +94,9 @@ def figure_controls(runs: Sequence[Mapping[str, float]], *, source: str) -> Figu
     marks = [Line2D([], [], marker="o", color=edge, markerfacecolor=face, linestyle="")
              for edge, face, _ in MARKS.values()]
     bound = Line2D([], [], color=BOUND, linestyle="--")
-    labels = ["steps in order", "steps shuffled", "PCA, as many channels (either order)"]
+    ranks = dict.fromkeys(f"{run[name]:g}" for run in runs for benchmark in TITLES
+                          if (name := f"{benchmark}.control.pca.kept.channels") in run)
+    labels = ["steps in order", "steps shuffled", f"PCA of {' and '.join(ranks)} (either order)" if ranks else "PCA"]
     figure.legend([*marks, bound], labels, loc="outside upper center", ncols=3)
     letter_panels(axes, "ab")
     label_source(figure, source)
