@@ -100,7 +100,7 @@ render: figures
 endif
 
 test: $(READY)
-	@.venv/bin/python -m pytest
+	@.venv/bin/python -m pytest -n logical --maxprocesses 4 --dist loadgroup
 
 bench: $(INSTALLED)
 	@.venv/bin/python -m helpers.bench

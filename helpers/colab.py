@@ -24,7 +24,8 @@ from helpers.dependencies import parameters_used
 from helpers.paths import ROOT, Build
 
 # Of the workflow, the site and the tests; Colab's own kernel stays as it is.
-LEFT_OUT = {"jupyter", "ipykernel", "nbconvert", "snakemake", "latex2mathml", "pytest", "hypothesis", "selenium"}
+LEFT_OUT = {"jupyter", "ipykernel", "nbconvert", "snakemake", "latex2mathml", "pytest", "pytest-xdist", "hypothesis",
+            "selenium"}
 # Built by Colab for its hardware.
 KEPT = {"tensorflow", "keras", "numpy"}
 DRIVE = Path("/content/drive")

@@ -65,7 +65,9 @@ def findings(metrics: dict, seeds: dict) -> str:
             f"The paper's own network and schedule, at 1/25 of the epochs, end at {paper['spearman']:.2f}.",
         "Measured loops, blocks of pixels never seen":
             f"the β-VAE's error is **{of_vae:.2f}** times that of the best linear model with as many components; that of "
-            f"dictionary learning with the paper's settings is {of_dl:.1f} times as large as the best linear model's.",
+            f"dictionary learning with the paper's settings is {of_dl:.1f} times as large as the best linear model's. Over the "
+            f"whole scan a linear model needs {metrics['beps.vae.pca_components']} components to do as well as the β-VAE with "
+            f"{metrics['beps.vae.active']}.",
         "Not reproduced":
             f"the paper's error of dictionary learning on the loops, {number(PAPER['beps.dl.mse'])}; here it is "
             f"{number(metrics['beps.dl.mse'])}. On the toy the paper's β-VAE has "

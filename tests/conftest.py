@@ -64,6 +64,20 @@ def write_notebook(path: Path, *sources: str) -> None:
     path.write_text(json.dumps(notebook))
 
 
+# Begun first where several processes run the tests, since they take longest.
+LONGEST = ("runs", "test_training", "test_workflow", "test_every_pixel")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep what shares fixtures in one process: the tests of a file, and all that need the real runs."""
+    groups = {item: "runs" if "twin_run" in item.fixturenames else item.path.stem for item in items}
+    rank = {group: place for place, group in enumerate(LONGEST)}
+    items.sort(key=lambda item: rank.get(groups[item], len(rank)))
+    for item, group in groups.items():
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 class Tree:
     """A small copy of the repository in a folder of its own."""
 

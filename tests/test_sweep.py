@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ from helpers.figures.sensitivity import figure_sensitivity
 from helpers.metrics import matched_correlation, spatial_autocorrelation
 from helpers.paths import ROOT
 from helpers.profiles import get_profile
-from helpers.sweep import run_cell
+from helpers.sweep import FRACTIONS, loop_height, run_cell, truth_scores
 from helpers.sweep_table import collect, missing, tabulate
 from helpers.workflow import sweep_cells, sweep_folder, sweep_scans
 
@@ -141,3 +142,24 @@ def test_spatial_autocorrelation_of_a_ramp_is_near_one_and_of_its_shuffle_near_z
     assert alike > 0.9 and abs(shuffled) < 0.1
     board = np.indices((20, 20)).sum(axis=0) % 2
     assert spatial_autocorrelation(board, seed=0)[0] == pytest.approx(-1)
+
+
+def test_truth_is_told_by_itself_not_by_noise_and_in_part_by_the_height_of_the_loops():
+    scan = simulated_scan(0, (24, 24))
+    rng = np.random.default_rng(0)
+    itself = np.stack([scan.truth[name].ravel() for name in FRACTIONS], axis=1)
+    scores = {name: truth_scores(scan, embedding, 0) for name, embedding in {
+        "itself": itself, "height": loop_height(scan), "noise": rng.normal(size=(len(itself), 2))}.items()}
+    assert scores["itself"]["auc.three_state"] > 0.99 and scores["itself"]["r2.three_state"] > 0.9
+    assert scores["noise"]["r2.three_state"] < 0.1
+    assert scores["noise"]["r2.three_state"] < scores["height"]["r2.three_state"] < scores["itself"]["r2.three_state"]
+    nowhere = replace(scan, truth=scan.truth | {"three_state": np.zeros(scan.shape)})
+    assert np.isnan(truth_scores(nowhere, loop_height(scan), 0)["auc.three_state"])
+
+
+def test_the_stored_score_of_the_height_is_that_of_the_twin():
+    stored = json.loads((ROOT / "data/reference/seeds.json").read_text())
+    scan = simulated_scan(0, get_profile("laptop").twin_shape)
+    for score, value in truth_scores(scan, loop_height(scan), 0).items():
+        spread = stored[f"twin.height.{score}"]
+        assert spread["min"] - 0.02 <= value <= spread["max"] + 0.02, score
