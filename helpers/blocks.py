@@ -59,6 +59,12 @@ class Source:
             yield rows, standardised(part, self.scaler)[0], part.usable
 
 
+def read_as(parameters: dict) -> tuple[Choice, Cleaning]:
+    """What a run chose of its file and how it cleaned that, by the parameters of notebook 0."""
+    return (Choice(cycle=parameters.get("cycle") or None, field=parameters.get("field", "off")),
+            Cleaning(valid_range=parameters.get("valid_range", {}), outlier_sd=parameters.get("outlier_sd", 0.0)))
+
+
 def source_of(scan: Scan, parameters: dict) -> Source:
     """The file that a run's scan was read from, by the parameters of notebook 0.
 
@@ -74,8 +80,7 @@ def source_of(scan: Scan, parameters: dict) -> Source:
     if not path.is_file() or sha256_of(path) != scan.sha256:
         raise DataError(f"{path} is not the file that the run was made from (sha256 {scan.sha256[:12]}…): expected it "
                         "unchanged; put it back, or run make figures again")
-    choice = Choice(cycle=parameters.get("cycle") or None, field=parameters.get("field", "off"))
-    cleaning = Cleaning(valid_range=parameters.get("valid_range", {}), outlier_sd=parameters.get("outlier_sd", 0.0))
+    choice, cleaning = read_as(parameters)
     loops = read(path, choice)
     grid = loops.grid or scan.shape
     return Source(path, grid, len(scan.voltage_V), standardised(scan)[1],

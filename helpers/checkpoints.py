@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import zipfile
 from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 import keras
@@ -14,14 +15,19 @@ from helpers.paths import atomic
 from helpers.profiles import Network, Training
 
 KEPT = 2
+# The modules that decide how a training goes: after a change in one, no checkpoint is gone on from.
+CODE = ("models", "schedule", "training", "start", "coordinates", "inference")
 DAMAGED = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)
 
 
 def configuration_hash(network: Network, training: Training, seed: int,
                        *arrays: np.ndarray) -> str:
-    """Hash of all that decides how a training goes: settings, seed, spectra, Keras."""
+    """Hash of all that decides how a training goes: settings, seed, spectra, libraries and the code itself."""
     digest = hashlib.sha256(repr((asdict(network), asdict(training), seed)).encode())
-    digest.update(f"{keras.__version__} {keras.backend.backend()}".encode())
+    backend = keras.backend.backend()
+    digest.update(f"{keras.__version__} {backend} {version(backend)}".encode())
+    for module in CODE:
+        digest.update(Path(__file__).with_name(f"{module}.py").read_bytes())
     for values in arrays:
         digest.update(repr(values.shape).encode())
         digest.update(np.ascontiguousarray(values, "float32"))

@@ -9,13 +9,14 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from sklearn.decomposition import PCA
 
+from helpers.blocks import read_as
 from helpers.data import (
-    Choice,
     DataError,
     Scan,
     drive_waveform,
@@ -26,6 +27,7 @@ from helpers.data import (
     training_pixels,
     unstack_channels,
 )
+from helpers.formats import read
 from helpers.inference import reconstruct
 from helpers.models import load_beta_vae
 from helpers.profiles import Profile, get_profile
@@ -102,7 +104,10 @@ def _models(results: Path, profile: Profile, scan: Scan, training: np.ndarray
 
 def report(folder: Path, path: Path, cycle: int) -> str:
     """The errors of `errors_on_cycles` as a table."""
-    errors = errors_on_cycles(folder, load_scan(path, Choice(cycle=cycle)))
+    stored = require(folder / "results/0_measured_data.json")
+    choice, cleaning = read_as(json.loads(stored.read_text(encoding="utf-8"))["parameters"])
+    choice = replace(choice, cycle=cycle, theta_rad=read(path, choice).theta_rad)  # field and rotation as in the run
+    errors = errors_on_cycles(folder, load_scan(path, choice, cleaning))
     lines = [f"{'mean squared error':26}{'trained cycle':>16}{f'cycle {cycle}':>16}"]
     lines += [f"{name:26}{trained:16.5f}{shown:16.5f}" for name, (trained, shown) in errors.items()]
     return "\n".join(lines)

@@ -148,8 +148,9 @@ def dci(embeddings: np.ndarray, truth: np.ndarray, seed: int) -> tuple[float, fl
     for j, (factor, factor_test) in enumerate(zip(factors.T, factors_test.T, strict=True)):
         forest = RandomForestRegressor(TREES, min_samples_leaf=LEAF, random_state=seed)
         forest.fit(codes, factor)
-        importances[:, j] = forest.feature_importances_
         r2.append(r2_score(factor_test, forest.predict(codes_test)))
+        # They sum to 1 even where the forest foretells nothing: then no channel serves the factor.
+        importances[:, j] = forest.feature_importances_ * (r2[-1] > 0)
     return *disentanglement_and_completeness(importances), float(np.mean(r2))
 
 

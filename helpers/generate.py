@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 import numpy as np
 
-
 # The paper averages this many pixels.
 NEIGHBOURS = 100
 

@@ -193,6 +193,8 @@ CLAIMS: tuple[Claim, ...] = (
             *(Check(f"{label}: {title} {{}} in order below {{}} shuffled",
                     (_control(name, model), _control(name, model, "shuffled")), lower)
               for title, model in (("recipe", "vae_recipe"), ("LSTM", "lstm"))),
+            Check("recipe with {} and {} channels active",
+                  tuple(_control(name, "vae_recipe", order, "channels") for order in ("kept", "shuffled"))),
             Check("LSTM in order below dense {1}", (_control(name, "lstm"), _control(name, "dense")), lower),
             Check("random start {} in order ({} active), {} shuffled ({} active)",
                   tuple(_control(name, "vae", order, score) for order in ("kept", "shuffled")
@@ -352,7 +354,8 @@ def inconsistency_rows() -> list[dict[str, str]]:
         ("section 2", "three-step, two-state switching, twice",
          "two-step, three-state elsewhere", "two steps, three states: what the physics has"),
         ("section 2", "toy: λ grows by 1e-5 × 10^β", "BEPS: by 1e-5 × 10^(nβ); the code sets it, so it is never 0",
-         "λ is set, from the β of the moment, and is 0 while β is"),
+         "λ is set, from the β of the moment, and is 0 while β is; the paper profile adds it at every step, as the paper "
+         "says"),
         ("Figure 2m", "an absolute error", "the text finds offsets from zero in it", "the error is drawn with its sign"),
         ("section 2", "the substrate is GdScO3", "NdScO3 in an earlier notebook of the group", "GdScO3"),
         ("section 2; Figure S7", f"the epoch shown is {epoch}",

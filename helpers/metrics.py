@@ -56,13 +56,15 @@ def matched_correlation(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 def spatial_autocorrelation(values: np.ndarray, seed: int) -> tuple[float, float]:
     """Moran's I of a map (rows, columns) over its four neighbours, and that of the map shuffled.
 
-    1 where neighbours are alike, about 0 where they are independent (Moran, Biometrika 1950).
+    1 where neighbours are alike, about 0 where they are independent (Moran, Biometrika 1950). Pixels that are
+    NaN count neither alone nor as neighbours.
     """
-    shuffled = np.random.default_rng(seed).permutation(values.ravel()).reshape(values.shape)
+    shuffled, there = values.copy(), np.isfinite(values)
+    shuffled[there] = np.random.default_rng(seed).permutation(values[there])
     return _moran(values), _moran(shuffled)
 
 
 def _moran(values: np.ndarray) -> float:
-    centred = values - values.mean()
+    centred = values - np.nanmean(values)
     products = [centred[1:] * centred[:-1], centred[:, 1:] * centred[:, :-1]]
-    return float(np.concatenate([p.ravel() for p in products]).mean() / np.square(centred).mean())
+    return float(np.nanmean(np.concatenate([p.ravel() for p in products])) / np.nanmean(np.square(centred)))

@@ -37,11 +37,11 @@ def fingerprint(*arrays: np.ndarray) -> str:
 
 
 def train_or_load(weights: str, network: Network, training: Training, spectra: np.ndarray, drive: np.ndarray, *,
-                  watched: np.ndarray, title: str, **options) -> Trained:
+                  watched: np.ndarray, seed: int, title: str, **options) -> Trained:
     """`train`, or with ``weights="pretrained"`` the training kept in data/weights, where it fits.
 
-    It fits where network, training spectra and watched spectra are the same; otherwise a
-    sentence says what is not, and the network is trained.
+    It fits where network, recipe, seed, training spectra and watched spectra are the same; otherwise a
+    sentence says what is not, and the network is trained. Its seconds are those of the machine that trained it.
 
     Raises
     ------
@@ -51,12 +51,13 @@ def train_or_load(weights: str, network: Network, training: Training, spectra: n
     if weights not in WEIGHTS:
         raise ValueError(f"weights is {weights!r}: expected one of {', '.join(WEIGHTS)}; correct WEIGHTS=…")
     if weights == "pretrained":
-        reason = mismatch(FOLDER / title.lower(), network, spectra, watched)
+        reason = mismatch(FOLDER / title.lower(), network, training, spectra, watched, seed)
         if not reason:
-            print(f"{title}: weights trained in advance are used (data/weights/{title.lower()}.json says how)")
+            print(f"{title}: weights trained in advance are used (data/weights/{title.lower()}.json says how); seconds are "
+                  "those of that training")
             return load(FOLDER / title.lower(), network, drive, spectra.shape[-1])
         print(f"{title}: {reason}, so the network is trained here")
-    return train(network, training, spectra, drive, watched=watched, title=title, **options)
+    return train(network, training, spectra, drive, watched=watched, seed=seed, title=title, **options)
 
 
 def store(path: Path, run: Trained, network: Network, training: Training, spectra: np.ndarray,
@@ -84,7 +85,8 @@ def store(path: Path, run: Trained, network: Network, training: Training, spectr
         temporary.write_text(json.dumps(origin, indent=2) + "\n", encoding="utf-8")
 
 
-def mismatch(path: Path, network: Network, spectra: np.ndarray, watched: np.ndarray) -> str:
+def mismatch(path: Path, network: Network, training: Training, spectra: np.ndarray, watched: np.ndarray,
+             seed: int) -> str:
     """Why the files of `store` cannot stand for a training; empty if they can."""
     about = path.with_suffix(".json")
     try:
@@ -94,11 +96,14 @@ def mismatch(path: Path, network: Network, spectra: np.ndarray, watched: np.ndar
     except ValueError as error:
         raise ValueError(f"{about} is damaged ({error}): expected the record of a training; "
                          "fetch it again, or use WEIGHTS=train") from error
-    given = asdict(network)
-    different = [name for name in given if origin["network"].get(name) != given[name]]
-    if different:
-        return (f"the weights trained in advance are of a network with other {', '.join(different)} "
-                "(profile laptop has theirs)")
+    for part, settings in (("network", network), ("training", training)):
+        given = json.loads(json.dumps(asdict(settings)))
+        different = [name for name in given if origin[part].get(name) != given[name]]
+        if different:
+            return (f"the weights trained in advance are of a {part} with other {', '.join(different)} "
+                    "(profile laptop has theirs)")
+    if origin["seed"] != seed:
+        return f"the weights trained in advance are of seed {origin['seed']}"
     if origin["spectra"] != fingerprint(spectra):
         return "the weights trained in advance learned other spectra (another scan, seed or number of them)"
     if origin["watched"] != fingerprint(watched):

@@ -98,7 +98,7 @@ def beps_headline(profile: Profile, scan: Scan, seed: int, folder: Path) -> dict
     atoms = learn_dictionary(flat, DICTIONARY["atoms"], DICTIONARY["sparsity"], profile.dictionary_iterations, seed)
     pca = pca_errors(flat, flat_heldout)[4]
     error = mean_squared_error(flat_heldout, stack_channels(reconstruct(run.model, heldout)))
-    neighbours = [spatial_autocorrelation(channel.reshape(scan.shape), seed) for channel in embedding.T]
+    neighbours = [spatial_autocorrelation(channel, seed) for channel in scan.maps(embedding)]
     return {
         "beps.pca5.mse_heldout": pca, "beps.vae.mse_heldout": error, "beps.vae.heldout_over_pca5": error / pca,
         "beps.vae.mse": mean_squared_error(
@@ -138,6 +138,8 @@ def loop_height(scan: Scan) -> np.ndarray:
 def truth_scores(scan: Scan, embedding: np.ndarray, seed: int) -> dict[str, float]:
     """What a random forest, cross-validated over blocks of pixels, tells of a twin from an embedding.
 
+    Every split of a tree may use every channel, so that embeddings with few and with many are treated alike.
+
     Parameters
     ----------
     scan : Scan
@@ -155,7 +157,7 @@ def truth_scores(scan: Scan, embedding: np.ndarray, seed: int) -> dict[str, floa
     truth = np.stack([scan.truth[name].ravel() for name in FRACTIONS], axis=1)
     block = max(1, scan.shape[0] // 10)
     row, column = (index.ravel() // block for index in np.indices(scan.shape))
-    forest = RandomForestRegressor(100, min_samples_leaf=5, max_features=1 / 3, n_jobs=-1, random_state=seed)
+    forest = RandomForestRegressor(100, min_samples_leaf=5, n_jobs=-1, random_state=seed)
     predicted = cross_val_predict(forest, embedding, truth, groups=row * 1000 + column, cv=GroupKFold(5))
     scores = {f"r2.{name}": r2_score(truth[:, k], predicted[:, k]) for k, name in enumerate(FRACTIONS)}
     three_state = FRACTIONS.index("three_state")

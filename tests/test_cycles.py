@@ -4,13 +4,17 @@ import json
 import subprocess
 import sys
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from sklearn.decomposition import PCA
 
+from helpers import cycles
+from helpers.cleaning import Cleaning
 from helpers.cycles import COMPONENTS, errors_on_cycles, report
 from helpers.data import (
+    Choice,
     DataError,
     drive_waveform,
     heldout_blocks,
@@ -42,6 +46,8 @@ def run(scan, tmp_path_factory):
     build_beta_vae(PROFILE.beps_network, drive_waveform(scan.voltage_V), 2, seed=1).save_weights(
         folder / "results/weights/beps.weights.h5")
     (folder / "results/3_beta_vae_training.json").write_text(json.dumps({"parameters": {"profile": "smoke"}}))
+    (folder / "results/0_measured_data.json").write_text(json.dumps({"parameters": {
+        "cycle": 0, "field": "off", "outlier_sd": 0.0, "valid_range": {}}}))
     return folder
 
 
@@ -82,6 +88,18 @@ def test_the_command_prints_a_table(scan, run, tmp_path):
     done = subprocess.run([sys.executable, "-m", "helpers.cycles", run, tmp_path / "scan.h5", "2"], cwd=ROOT,
                           text=True, capture_output=True, check=False)
     assert done.returncode == 1 and "holds one cycle" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_the_other_cycle_is_read_as_the_run_read_its_own(scan, tmp_path, monkeypatch):
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results/0_measured_data.json").write_text(json.dumps({"parameters": {
+        "cycle": 0, "field": "on", "outlier_sd": 6.0, "valid_range": {}}}))
+    asked = []
+    monkeypatch.setattr(cycles, "read", lambda path, choice: asked.append(choice) or SimpleNamespace(theta_rad=0.7))
+    monkeypatch.setattr(cycles, "load_scan", lambda *given: asked.append(given) or scan)
+    monkeypatch.setattr(cycles, "errors_on_cycles", lambda folder, other: {})
+    cycles.report(tmp_path, "scan.h5", 2)
+    assert asked == [Choice(field="on"), ("scan.h5", Choice(cycle=2, field="on", theta_rad=0.7), Cleaning(outlier_sd=6.0))]
 
 
 def test_another_scan_is_refused(scan, run):

@@ -189,6 +189,13 @@ def test_dci_of_known_importances(importances, expected):
     assert found == pytest.approx(expected, abs=1e-12)
 
 
+@pytest.mark.parametrize(("known", "expected"), [(1, (1, 1 / 3)), (2, (1, 2 / 3)), (3, (1, 1))])
+def test_dci_of_colours_that_no_channel_tells(known, expected):
+    truth = np.random.default_rng(0).uniform(size=(3000, 3))
+    disentanglement, completeness, _ = dci(truth[:, :known], truth, 0)
+    np.testing.assert_allclose((disentanglement, completeness), expected, atol=0.05)
+
+
 @given(arrays(float, (4, 3), elements=st.floats(0.01, 1)))
 def test_dci_against_the_formula_of_the_paper(importances):
     rows = importances / importances.sum(axis=1, keepdims=True)

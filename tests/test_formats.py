@@ -593,3 +593,11 @@ def test_a_file_that_crashes_its_reader_is_refused(byte, whole_files):
     with pytest.raises(DataError, match=r"crash\.mat (is damaged: reading it ends the program|cannot be read)"):
         load_scan(path)
     assert "Not usable" in inspect(path)
+
+
+@given(st.integers(1, 5000), st.integers(1, 5000))
+def test_a_scan_is_thinned_once_and_no_more_than_needed(rows, columns):
+    every = common.every_nth((rows, columns, 96))
+    left = -(-rows // every), -(-columns // every)
+    assert left[0] * left[1] <= common.MOST_PIXELS and common.every_nth((*left, 96)) == 1
+    assert every == 1 or -(-rows // (every - 1)) * -(-columns // (every - 1)) > common.MOST_PIXELS

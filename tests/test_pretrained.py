@@ -25,10 +25,11 @@ def kept(tmp_path_factory):
     return folder, run
 
 
-def get(folder, monkeypatch, tmp_path, weights="pretrained", network=NETWORK, spectra=SPECTRA):
+def get(folder, monkeypatch, tmp_path, weights="pretrained", network=NETWORK, training=TRAINING, spectra=SPECTRA,
+        seed=0):
     monkeypatch.setattr(pretrained, "FOLDER", folder)
-    return pretrained.train_or_load(weights, network, TRAINING, spectra, DRIVE, watched=WATCHED, title="toy",
-                                    validation=WATCHED, seed=0, folder=tmp_path)
+    return pretrained.train_or_load(weights, network, training, spectra, DRIVE, watched=WATCHED, title="toy",
+                                    validation=WATCHED, seed=seed, folder=tmp_path)
 
 
 def test_a_kept_training_is_read_with_weights_history_and_snapshots(kept, monkeypatch, tmp_path, capsys):
@@ -45,7 +46,9 @@ def test_a_kept_training_is_read_with_weights_history_and_snapshots(kept, monkey
 
 @pytest.mark.parametrize(("changed", "reason"), [
     ({"spectra": SPECTRA + 0.01}, "learned other spectra"),
-    ({"network": replace(NETWORK, units=5)}, "other units"),
+    ({"network": replace(NETWORK, units=5)}, "a network with other units"),
+    ({"training": replace(TRAINING, first_share=0.5)}, "a training with other first_share"),
+    ({"seed": 1}, "are of seed 0"),
 ])
 def test_where_it_does_not_fit_the_network_is_trained(kept, monkeypatch, tmp_path, capsys, changed, reason):
     get(kept[0], monkeypatch, tmp_path, **changed)

@@ -144,6 +144,15 @@ def test_spatial_autocorrelation_of_a_ramp_is_near_one_and_of_its_shuffle_near_z
     assert spatial_autocorrelation(board, seed=0)[0] == pytest.approx(-1)
 
 
+def test_spatial_autocorrelation_leaves_unusable_pixels_out():
+    noise = np.random.default_rng(0).normal(size=(40, 30))
+    holed = noise.copy()
+    holed[:10] = np.nan
+    np.testing.assert_allclose(spatial_autocorrelation(holed, seed=0), spatial_autocorrelation(noise[10:], seed=0))
+    holed[:10] = 5.0  # alike, as placeholders are
+    assert spatial_autocorrelation(holed, seed=0)[0] > 0.5
+
+
 def test_truth_is_told_by_itself_not_by_noise_and_in_part_by_the_height_of_the_loops():
     scan = simulated_scan(0, (24, 24))
     rng = np.random.default_rng(0)

@@ -4,12 +4,13 @@ import signal
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from helpers import toy
-from helpers.checkpoints import Checkpoints, configuration_hash
+from helpers.checkpoints import CODE, Checkpoints, configuration_hash
 from helpers.inference import open_channels
 from helpers.paths import ROOT
 from helpers.profiles import Network, Training, get_profile
@@ -296,6 +297,18 @@ def test_a_changed_parameter_never_goes_on_with_another_run(tmp_path):
                                     (TRAINING, 1, x + 1e-6)]:
         names.add(configuration_hash(NETWORK, training, seed, spectra))
     assert len(names) == 4
+
+
+def test_no_checkpoint_of_other_code_is_gone_on_from(monkeypatch):
+    x = toy_spectra()
+    own = configuration_hash(NETWORK, TRAINING, 1, x)
+    assert own == configuration_hash(NETWORK, TRAINING, 1, x)
+    for module in CODE:
+        def read_bytes(path, module=module, read=Path.read_bytes):
+            return read(path) + (b"# changed" if path.stem == module else b"")
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "read_bytes", read_bytes)
+            assert configuration_hash(NETWORK, TRAINING, 1, x) != own, module
 
 
 @pytest.mark.parametrize("damage", [lambda b: b[: len(b) // 2], lambda b: b"", lambda b: b[:-400] + bytes(400),

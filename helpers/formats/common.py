@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from dataclasses import field as made_by
+from itertools import count
 from pathlib import Path
 
 import h5py
@@ -116,8 +117,11 @@ def check_size(path: Path, name: str, array: h5py.Dataset | np.ndarray, values: 
 
 
 def every_nth(shape: tuple[int, ...]) -> int:
-    """Every so many rows and columns leave at most about MOST_PIXELS of a cube; 1 for a list."""
-    return max(1, math.ceil(math.sqrt(shape[0] * shape[1] / MOST_PIXELS))) if len(shape) > 2 else 1
+    """Every so many rows and columns leave at most MOST_PIXELS of a cube; 1 for a list."""
+    if len(shape) <= 2:
+        return 1
+    fewest = max(1, math.ceil(math.sqrt(shape[0] * shape[1] / MOST_PIXELS)))
+    return next(every for every in count(fewest) if -(-shape[0] // every) * -(-shape[1] // every) <= MOST_PIXELS)
 
 
 def picked(shape: tuple[int, ...], rows: tuple[int, int] | None = None) -> tuple[slice, ...]:
@@ -136,7 +140,7 @@ def thinning(every: int, shape: tuple[int, ...]) -> list[str]:
 
 
 def thinned(loops: Loops) -> Loops:
-    """Loops that a reader had to take whole, at most about MOST_PIXELS of them."""
+    """Loops that a reader had to take whole, at most MOST_PIXELS of them."""
     every = every_nth(loops.piezoresponse.shape)
     if every == 1:
         return loops
