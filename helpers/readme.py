@@ -60,8 +60,8 @@ def findings(metrics: dict, seeds: dict) -> str:
             f"{number(paper['pca_mse'])}.",
         "Toy, a channel per colour?":
             f"Mean |Spearman| of each colour with the channel matched to it is {metrics['toy.vae.spearman']:.2f}, where 1 is "
-            f"a channel per colour. {metrics['toy.start.spearman']:.2f} of it is there before the training, in the "
-            f"coordinates of the spectra that it starts from: the start finds the colours, the network sharpens them.{code} "
+            f"a channel per colour. It is {metrics['toy.start.spearman']:.2f} already before the training, in the coordinates "
+            f"of the spectra that this starts from: the start finds the colours, the network sharpens them.{code} "
             f"The paper's own network and schedule, at 1/25 of the epochs, end at {paper['spearman']:.2f}.",
         "Measured loops, blocks of pixels never seen":
             f"the β-VAE's error is **{of_vae:.2f}** times that of the best linear model with as many components; that of "
