@@ -91,6 +91,12 @@ sweep: $(READY)
 	@$(SNAKEMAKE) --keep-going sweep || true
 	@.venv/bin/python -m helpers.sweep_table "$$SWEEP" --profile "$$PROFILE"
 
+# Without DATA, those of a run that is there already, be it of a scan of one's own.
+ifeq ($(filter DATA,$(GIVEN)),)
+site render: DATA = $(or $(shell sed -n 's/^ *"data": "\(.*\)",*$$/\1/p' \
+	"build/$(PROFILE)/seed$(SEED)/results/0_measured_data.json" 2>/dev/null | head -n 1),auto)
+endif
+
 site: figures
 	@.venv/bin/python -m helpers.site "build/$$PROFILE/seed$$SEED"
 

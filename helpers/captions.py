@@ -79,8 +79,8 @@ CAPTIONS = {
         "(h–j, q–s). The letter g stands for no panel in the paper and is left out. (t, u) Error of each "
         "pixel, both channels together, on one colour scale. Resonance panels have a scale each, since an "
         "outlier would flatten the rest.",
-        "Six maps of a ferroelectric film with upright bands; below, hysteresis loops and resonance curves "
-        "as points with one line per model; at the bottom the error maps of both models side by side.",
+        "Six maps of the scan; below, hysteresis loops and, where there are any, resonance curves as points "
+        "with one line per model; at the bottom the error maps of both models side by side.",
     ),
     "fig5": Caption(
         "What each channel means: (a–c) DL, (d–f) β-VAE. Left of each row the map; right of it the loops "
@@ -130,7 +130,7 @@ CAPTIONS = {
     "figS6": Caption(
         "Topography, where the data file has it, and the observables of the loops nearest to it: the area "
         "of the loop and the mean of the absolute piezoresponse. The published file holds no topography.",
-        "Maps of the scan with upright bands of large and small loops.",
+        "Maps of the scan that show where its loops are large and small.",
     ),
     "figS7": Caption(
         "Every latent channel of the β-VAE on one colour scale, by falling KL, which stands in the titles. "
@@ -183,7 +183,7 @@ CAPTIONS = {
         "Dictionary learning, scan: each coefficient runs from its lowest to its highest value. White: the "
         "100 pixels nearest to it; where more are as near, as those whose coefficient is 0, all of them. "
         "Below, the generated loop and, where there is one, the resonance.",
-        "A banded map of the film, a histogram with a moving line, a hysteresis loop and a resonance curve.",
+        "A map of the scan, a histogram with a moving line, a hysteresis loop and, if any, a resonance curve.",
     ),
     "movieS5": Caption(
         "β-VAE, scan: the maps of all latent channels through the training, with the error and β. Count the"
@@ -193,6 +193,6 @@ CAPTIONS = {
     "movieS6": Caption(
         "β-VAE, scan: each active channel runs from its lowest to its highest value. White: the 100 pixels "
         "nearest to it. Below, the generated loop and, where there is one, the resonance.",
-        "A banded map of the film, a histogram with a moving line, a hysteresis loop and a resonance curve.",
+        "A map of the scan, a histogram with a moving line, a hysteresis loop and, if any, a resonance curve.",
     ),
 }

@@ -125,9 +125,10 @@ def _last_line(text: str) -> str:
 
 
 def prepare(notebook: str, *, profile: str, seed: int, build: str, data: str = "auto") -> None:
-    """Mount Google Drive if `build` lies there, and run the notebooks whose results are missing.
+    """Mount Google Drive if `build` or `data` lies there, and run the notebooks whose results are missing.
 
-    A result older than one that it was made from counts as missing. Networks are taken from
+    A result older than one that it was made from counts as missing, and so do loops of other data than
+    those asked for; "auto" asks for none in particular. Networks are taken from
     data/weights where they fit; those that notebook 3 has trained are kept.
 
     Parameters
@@ -135,27 +136,32 @@ def prepare(notebook: str, *, profile: str, seed: int, build: str, data: str = "
     notebook : str
         The one that is open, without suffix.
     profile, seed, build, data
-        Its parameters; `data` is for notebook 0, where that has not run.
+        Its parameters; `data` is for notebook 0.
 
     Raises
     ------
     RuntimeError
         If one of them fails, with its error and the path of the notebook as far as it came.
     """
-    if DRIVE in Path(build).parents and not (DRIVE / "MyDrive").is_dir():
+    if any(DRIVE in Path(path).parents for path in (build, data)) and not (DRIVE / "MyDrive").is_dir():
         from google.colab import drive
         drive.mount(str(DRIVE))
     folders = Build(ROOT / build, profile, seed)
     given = {"profile": profile, "seed": seed, "build": str(folders.root), "data": data,
              "weights": "pretrained"}
     for name in NEEDS[notebook]:
-        if not _is_done(name, folders.results):
+        others = name == "0_measured_data" and data not in ("auto", _data_of(folders.results))
+        if others or not _is_done(name, folders.results):
             _run(name, folders.folder, given)
-    if NEEDS[notebook]:
-        record = json.loads((folders.results / "0_measured_data.json").read_text("utf-8"))
-        if record["parameters"]["data"] != data:
-            print(f"The loops are those of data = {record['parameters']['data']!r}, with which notebook 0 "
-                  "was run; run it again for others")
+    if NEEDS[notebook] and data != _data_of(folders.results):
+        print(f"The loops are those of data = {_data_of(folders.results)!r}, with which notebook 0 was run; name others "
+              "in `data`")
+
+
+def _data_of(results: Path) -> str:
+    """The parameter `data` that notebook 0 ran with; empty where it has not run."""
+    record = results / "0_measured_data.json"
+    return json.loads(record.read_text("utf-8"))["parameters"]["data"] if record.is_file() else ""
 
 
 def _is_done(notebook: str, results: Path) -> bool:

@@ -34,11 +34,12 @@ from helpers.loops import SLOPE_STEPS
 from helpers.paths import atomic
 
 __all__ = [
-    "EXPECTED", "PUBLISHED_DOIS", "PUBLISHED_LAG_STEPS", "Choice", "Cleaning", "DataError", "Scan",
+    "EXPECTED", "PUBLISHED_DOIS", "PUBLISHED_LAG_STEPS", "Choice", "Cleaning", "DataError", "Scan", "check_enough",
     "drive_waveform", "heldout_blocks", "in_physical_units", "inspect", "load_scan",
     "resonance_lag_steps", "save_scan", "simulated_scan", "stack_channels", "standardised",
     "training_pixels", "unstack_channels",
 ]
+MOST_COMPONENTS = 16  # of the linear models that the notebooks compare
 MOST_TRAINED = 20_000  # pixels; five to six times those of the paper
 
 
@@ -209,7 +210,7 @@ def _check_drive(voltage_V: np.ndarray, path: Path) -> None:
     if (rising == 0).any() or turns != 2 or min((rising > 0).sum(), (rising < 0).sum()) < SLOPE_STEPS:
         raise DataError(f"{path}: `voltage` is not one triangular sweep: expected {SLOPE_STEPS} or more rising and "
                         f"{SLOPE_STEPS} or more falling steps, each voltage once on either branch, that lead back "
-                        "to the first; choose one cycle and leave out repeated points")
+                        "to the first; store one cycle alone and leave out repeated points")
 
 
 def _without_repeated_end(loops: Loops) -> Loops:
@@ -361,6 +362,30 @@ def training_pixels(scan: Scan, heldout: np.ndarray, most: int = MOST_TRAINED) -
     chosen = np.zeros(len(heldout), bool)
     chosen[able[np.linspace(0, len(able) - 1, min(most, len(able))).round().astype(int)]] = True
     return chosen
+
+
+def check_enough(scan: Scan, heldout: np.ndarray, batch: int) -> None:
+    """Refuse a scan that is too small for the models, before the time is spent on the toy.
+
+    Parameters
+    ----------
+    scan : Scan
+    heldout : ndarray of bool, shape (rows * columns,)
+    batch : int
+        Spectra of one step of the training.
+
+    Raises
+    ------
+    DataError
+        If there are fewer pixels to learn from than a batch, or fewer values a pixel than components.
+    """
+    pixels, values = int(training_pixels(scan, heldout).sum()), scan.spectra[0].size
+    if pixels < batch:
+        raise DataError(f"{scan.path} has {pixels} usable pixels beside those held out: expected {batch} or more, the "
+                        "batch of the training; take a scan of 300 pixels or more, or lower `batch` in helpers/profiles.py")
+    if values <= MOST_COMPONENTS:
+        raise DataError(f"{scan.path} has {values} values a pixel over all channels: expected more than "
+                        f"{MOST_COMPONENTS}, the components of the largest linear model; take a finer sweep")
 
 
 if __name__ == "__main__":

@@ -17,8 +17,8 @@ OWN_SCANS = (".h5", ".hdf5", ".mat", ".npy", ".npz")
 
 
 def own_scans(folder: Path = ROOT / "data") -> list[Path]:
-    """The reader's own files in `folder`, of which `auto` takes the first."""
-    return sorted(p for p in folder.glob("*") if p.suffix.lower() in OWN_SCANS and p.is_file())
+    """The reader's own files in `folder`, of which `auto` takes the first; hidden ones are none."""
+    return sorted(p for p in folder.glob("[!.]*") if p.suffix.lower() in OWN_SCANS and p.is_file())
 
 
 @dataclass(frozen=True)

@@ -283,11 +283,15 @@ def test_earlier_notebooks_run_once_and_again_when_older_than_what_they_read(pro
     assert "those of data = 'twin'" in capsys.readouterr().out
     colab.prepare("4_embedding_movies", **given)
     assert [line[0] for line in ran(project / "build")] == ["0", "1", "2", "3"]
+    colab.prepare("2_dictionary_learning", **given | {"data": "my.h5"})
+    assert ran(project / "build")[4:] == ["0_measured_data my.h5"]
+    colab.prepare("2_dictionary_learning", **given)
+    assert ran(project / "build")[5:] == ["0_measured_data twin"]
     results = project / "build/smoke/seed2/results"
     later = (results / "3_beta_vae_training.json").stat().st_mtime + 1
     os.utime(results / "1_toy_rgb_benchmark.json", (later, later))
     colab.prepare("4_embedding_movies", **given)
-    assert [line[0] for line in ran(project / "build")] == ["0", "1", "2", "3", "2", "3"]
+    assert [line[0] for line in ran(project / "build")] == ["0", "1", "2", "3", "0", "0", "2", "3"]
 
 
 def test_a_failing_earlier_notebook_is_named_with_its_error(project):
@@ -314,6 +318,16 @@ def test_results_lie_in_drive_on_request(project, monkeypatch):
         place = project / "drive/MyDrive/mine"
         colab.prepare("3_beta_vae_training", profile="smoke", seed=2, build=str(place), data="twin")
         assert calls == ["drive"] and len(ran(place)) == 2
+
+
+def test_loops_in_drive_are_reached(project, monkeypatch):
+    calls = []
+    google = types.ModuleType("google.colab")
+    google.drive = types.SimpleNamespace(mount=calls.append)
+    monkeypatch.setitem(sys.modules, "google.colab", google)
+    monkeypatch.setattr(colab, "DRIVE", project / "drive")
+    colab.prepare("0_measured_data", profile="smoke", seed=2, build="build", data=f"{project}/drive/MyDrive/my.h5")
+    assert calls == [str(project / "drive")]
 
 
 # In an environment with Colab's versions

@@ -14,6 +14,7 @@ from sklearn.decomposition import PCA
 from helpers.cleaning import OFF
 from helpers.data import (
     DataError,
+    check_enough,
     drive_waveform,
     heldout_blocks,
     in_physical_units,
@@ -27,7 +28,7 @@ from helpers.data import (
 )
 from helpers.linear import pca_errors
 from helpers.loops import loop_features
-from helpers.paths import ROOT
+from helpers.paths import ROOT, own_scans
 
 
 @pytest.fixture
@@ -275,3 +276,21 @@ def test_measured_resonance_is_aligned_with_the_voltage(measured):
     assert int(np.argmax(jump)) == 71  # the step before 0 V on the way up, where acquisition began
     assert scan.voltage_V[72] == pytest.approx(0, abs=0.7)
     assert (scan.source, scan.shape) == ("measured", (60, 60))
+
+
+@pytest.mark.parametrize(("shape", "steps", "says"), [
+    ((17, 17), 96, "231 usable pixels beside those held out: expected 240 or more"),
+    ((18, 18), 16, "16 values a pixel over all channels: expected more than 16")])
+def test_a_scan_too_small_for_the_models_is_refused_before_any_training(shape, steps, says):
+    scan = simulated_scan(0, shape)
+    scan = replace(scan, piezoresponse=scan.piezoresponse[..., :steps], voltage_V=scan.voltage_V[:steps],
+                   resonance_kHz=None)
+    with pytest.raises(DataError, match=says):
+        check_enough(scan, heldout_blocks(shape, 5), 240)
+    check_enough(simulated_scan(0, (18, 18)), heldout_blocks((18, 18), 5), 240)
+
+
+def test_hidden_files_are_no_scans(tmp_path):
+    for name in ("my.h5", "._my.h5", ".hidden.npz"):
+        (tmp_path / name).touch()
+    assert [path.name for path in own_scans(tmp_path)] == ["my.h5"]

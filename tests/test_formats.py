@@ -95,6 +95,25 @@ def test_matlab_files_are_read_aligned_and_in_kHz(write, made, tmp_path):
     np.testing.assert_array_equal(scan.topography, np.arange(64.0).reshape(8, 8))
     assert scan.shape == SHAPE and scan.source == "measured"
     assert "resonance moved ahead by 24 steps to meet the voltage" in scan.notes
+    assert np.isnan(scan.size_um) and not scan.turned
+
+
+def test_a_matlab_file_of_the_published_size_has_its_scale_and_its_turn(tmp_path):
+    write_mat5(tmp_path / "film.mat", matlab_variables(twin.simulate(0)))
+    scan = load_scan(tmp_path / "film.mat")
+    assert scan.shape == (60, 60) and scan.size_um == 2 and scan.turned
+
+
+@pytest.mark.parametrize("start", [0, 24])
+def test_loops_from_zero_volt_are_stored_as_acquired(made, tmp_path, start):
+    """Without the drive: from the largest voltage the resonance lags by a quarter, from 0 V by nothing."""
+    acquired = {name: np.roll(cube, 24, axis=-1) for name, cube in matlab_variables(made).items()
+                if name == "Loopdata_mixed"} if start else {}
+    variables = {name: values for name, values in matlab_variables(made).items()
+                 if name in ("Loopdata_mixed", "Outw2_mixed")} | acquired
+    write_mat5(tmp_path / "scan.mat", variables | {"Voltagedata_mixed": np.roll(made.voltage_V, start)})
+    scan = load_scan(tmp_path / "scan.mat")
+    assert_loops(scan, *(np.roll(x, start, axis=-1) for x in (made.piezoresponse, made.resonance_kHz, made.voltage_V)))
 
 
 def test_the_first_cycle_is_made_from_its_oscillators(write, made, tmp_path):

@@ -18,6 +18,7 @@ from conftest import PARAMETERS, ROOT, STUBS, Tree, listed_notebooks, write_note
 
 from helpers.data import save_scan, simulated_scan
 from helpers.dependencies import helper_files, parameters_used, source_digest
+from helpers.paths import write_json
 from helpers.render import render, scrub
 from helpers.scans import write_page
 from helpers.workflow import check_settings, claim, data_files
@@ -399,3 +400,24 @@ def test_scrubbing_leaves_longer_names_alone():
 def test_ci_calls_make_test():
     assert "make test" in (ROOT / ".ci/run").read_text()
     assert os.access(ROOT / ".ci/run", os.X_OK)
+
+
+def test_the_site_is_that_of_the_run_that_is_there(tree):
+    """Without DATA, a run on a reader's scan is not replaced; with it, that is taken."""
+    (tree.root / ".venv/bin").mkdir(parents=True)
+    python = tree.root / ".venv/bin/python"
+    python.write_text('#!/bin/sh\necho "$DATA"\n')
+    python.chmod(0o755)
+    digest = subprocess.run("cksum < requirements.txt", shell=True, cwd=tree.root, capture_output=True, text=True,
+                            check=True).stdout.split()[0]
+    (tree.root / f".venv/installed-{digest}").touch()
+
+    def data(*command: str) -> set[str]:
+        return set(tree.run("make", *command, "PROFILE=smoke").stdout.splitlines())
+
+    assert data("site") == {"auto"}
+    record = tree.folder("smoke", 0) / "results/0_measured_data.json"
+    record.parent.mkdir(parents=True)
+    write_json(record, {"parameters": {"profile": "smoke", "data": "films/Probe ü 1.h5", "cycle": 0}})
+    assert data("site") == data("render") == {"films/Probe ü 1.h5"}
+    assert data("site", "DATA=other.h5") == {"other.h5"} and data("figures") == {"auto"}

@@ -14,6 +14,9 @@ from helpers.formats.common import MOST_BYTES, Choice, DataError, Loops, in_kHz,
 from helpers.formats.damage import matlab_5_arrays
 from helpers.sho import optimum_rotation, piezoresponse
 
+# Rows, columns and steps of the scan of the published film; a MATLAB file does not say what it is of.
+PUBLISHED_SHAPE = (60, 60, 96)
+
 USED = r"Loopdata_mixed|Voltagedata_mixed|VoltageDC_mixed|Out(A|Phi|w)\d+_mixed|optrotang|(?i:topo)"
 
 
@@ -45,7 +48,8 @@ def read_matlab(path: Path, choice: Choice) -> Loops:
     cycle = choice.cycle or (cycles[-1] if cycles else 2)
     if cycle not in cycles:
         raise DataError(f"{path} has no loops of cycle {cycle} (it has {', '.join(sorted(variables))}): "
-                        f"expected Loopdata_mixed or OutA{cycle}_mixed; choose one of the cycles {cycles}")
+                        f"expected Loopdata_mixed or OutA{cycle}_mixed; "
+                        + (f"choose one of the cycles {cycles}" if cycles else "name them so"))
 
     def get(name: str) -> np.ndarray | None:
         return numbers(path, name, np.asarray(variables[name]())) if name in variables else None
@@ -61,13 +65,14 @@ def read_matlab(path: Path, choice: Choice) -> Loops:
     if resonance is not None:
         resonance, unit = in_kHz(resonance)
         resonance = np.roll(resonance, -lag, axis=-1)
-        notes += [unit, f"resonance moved ahead by {lag} steps to meet the voltage"]
+        notes += [unit, *([f"resonance moved ahead by {lag} steps to meet the voltage"] if lag else [])]
     maps = (get(name) for name in variables if name.lower().startswith("topo"))
     topography = next((m for m in maps if m.ndim == 2 and min(m.shape) > 1), None)
     optional = {f"Outw{cycle}_mixed": resonance, "topo*": topography}
     absent = [name for name, value in optional.items() if value is None]
-    return Loops(loops, voltage_V, resonance, tuple(notes), tuple(absent), 2.0, topography, turned=True,
-                 cycles=tuple(cycles))
+    published = loops.shape == PUBLISHED_SHAPE
+    return Loops(loops, voltage_V, resonance, tuple(notes), tuple(absent), 2.0 if published else np.nan, topography,
+                 turned=published, cycles=tuple(cycles))
 
 
 def _voltage(path: Path, get: Callable[[str], np.ndarray | None], cycle: int, choice: Choice
@@ -86,7 +91,8 @@ def _voltage(path: Path, get: Callable[[str], np.ndarray | None], cycle: int, ch
         return drive, drive, 0
     voltage_V = np.ravel(voltage_V)
     if drive is None:
-        lag = len(voltage_V) // 4  # acquired from 0 V on the way up, stored from the largest voltage
+        # Acquired from 0 V on the way up, stored from the largest voltage; else stored as acquired.
+        lag = len(voltage_V) // 4 if voltage_V.argmax() == 0 else 0
         return np.roll(voltage_V, lag), voltage_V, lag
     drive = np.ravel(drive)
     if drive.shape != voltage_V.shape:

@@ -122,7 +122,8 @@ class Pages:
         facts = run.read("run.json")
         self.environment.globals |= {
             "entries": run.entries, "metrics": run.read("metrics.json"), "run": facts,
-            "simulated": TWIN_LABEL if facts["data"]["source"] == "twin" else ""}
+            "simulated": TWIN_LABEL if facts["data"]["source"] == "twin" else "",
+            "published": facts["data"]["source"] == "measured" and load_scan(run.build.results / "scan.h5").turned}
 
     def write(self, name: str, template: str = "", **values) -> None:
         """Render the template of that name; links of pages in a folder lead up through ``root``."""
