@@ -37,11 +37,14 @@ endif
 # A cluster is asked whether it is there, and has cores of its own; CORES limits them where it is given.
 HERE := --cores $(CORES)
 THERE := --workflow-profile "profiles/$$CLUSTER" $(if $(filter CORES,$(GIVEN)),--cores $(CORES))
+# A path as a YAML list of one string: alone, Snakemake would take a name like "film #3" for YAML with a comment.
+PATH_OF = ['$$(printf %s "$$$(1)" | sed "s/'/''/g")']
 # --nolock: the Snakefile holds a lock of its own, which a crash does not leave behind.
 SNAKEMAKE = $(if $(CLUSTER),.venv/bin/python -m helpers.cluster check "$$CLUSTER" &&) \
 	.venv/bin/python -m snakemake $(if $(CLUSTER),$(THERE),$(HERE)) --nolock --rerun-incomplete \
 	--quiet host reason \
-	--config "profile=$$PROFILE" "data=$$DATA" "seed=$$SEED" "weights=$$WEIGHTS" "cycle=$$CYCLE" "sweep=$$SWEEP" $(if $(PAINTING),"painting=$$PAINTING")
+	--config "profile=$$PROFILE" "data=$(call PATH_OF,DATA)" "seed=$$SEED" "weights=$$WEIGHTS" "cycle=$$CYCLE" \
+	"sweep=$(call PATH_OF,SWEEP)" $(if $(PAINTING),"painting=$(call PATH_OF,PAINTING)")
 
 .PHONY: help figures every-pixel sweep test site render bench lab clean
 

@@ -27,7 +27,7 @@ def check_settings(config: dict, profiles: Iterable[str]) -> dict:
     Parameters
     ----------
     config : dict
-        Snakemake's configuration.
+        Snakemake's configuration; a list of one value counts as that value.
     profiles : iterable of str
         Names of the profiles there are.
 
@@ -55,7 +55,8 @@ def check_settings(config: dict, profiles: Iterable[str]) -> dict:
     }
     schema = {"properties": properties, "additionalProperties": False}
     settings = {"profile": "laptop", "data": "auto", "seed": 0, "painting": "", "weights": "train",
-                "cycle": 0, "sweep": str(ROOT / "sweep.yml")} | config
+                "cycle": 0, "sweep": str(ROOT / "sweep.yml")}
+    settings |= {name: value[0] if isinstance(value, list) and len(value) == 1 else value for name, value in config.items()}
     for error in jsonschema.Draft202012Validator(schema).iter_errors(settings):
         if not error.path:
             unknown = ", ".join(sorted(set(settings) - set(properties)))

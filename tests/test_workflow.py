@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import PARAMETERS, ROOT, STUBS, Tree, listed_notebooks, write_notebook
+from snakemake.cli import parse_config
 
 from helpers.data import save_scan, simulated_scan
 from helpers.dependencies import helper_files, parameters_used, source_digest
@@ -402,15 +403,32 @@ def test_ci_calls_make_test():
     assert os.access(ROOT / ".ci/run", os.X_OK)
 
 
-def test_the_site_is_that_of_the_run_that_is_there(tree):
-    """Without DATA, a run on a reader's scan is not replaced; with it, that is taken."""
+def pretend_installed(tree, script: str) -> None:
+    """Give the tree a Python that runs a shell script instead."""
     (tree.root / ".venv/bin").mkdir(parents=True)
     python = tree.root / ".venv/bin/python"
-    python.write_text('#!/bin/sh\necho "$DATA"\n')
+    python.write_text(f"#!/bin/sh\n{script}\n")
     python.chmod(0o755)
     digest = subprocess.run("cksum < requirements.txt", shell=True, cwd=tree.root, capture_output=True, text=True,
                             check=True).stdout.split()[0]
     (tree.root / f".venv/installed-{digest}").touch()
+
+
+@pytest.mark.parametrize("name", ["it's #3: 400 nm.h5", "20241127", 'a "b" c.h5', "Müller, 1e3.h5", "- true"])
+def test_any_name_of_a_file_reaches_the_workflow(tree, name):
+    pretend_installed(tree, 'printf "%s\\n" "$@"')
+    (tree.root / name).touch()
+    said = tree.run("make", "figures", "PROFILE=smoke", f"DATA={name}", f"PAINTING={name}", f"SWEEP={name}").stdout
+    given = [line for line in said.splitlines() if re.match(r"\w+=", line)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tree.root)
+        settings = check_settings(parse_config(given), ["smoke"])
+    assert settings["data"] == settings["painting"] == settings["sweep"] == str(tree.root / name)
+
+
+def test_the_site_is_that_of_the_run_that_is_there(tree):
+    """Without DATA, a run on a reader's scan is not replaced; with it, that is taken."""
+    pretend_installed(tree, 'echo "$DATA"')
 
     def data(*command: str) -> set[str]:
         return set(tree.run("make", *command, "PROFILE=smoke").stdout.splitlines())
