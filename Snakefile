@@ -20,7 +20,8 @@ from helpers.profiles import PROFILES
 from helpers.cluster import lost_jobs
 from helpers.dependencies import parameters_used, helper_files, source_digest
 from helpers.workflow import (
-    check_settings, claim, data_files, failures, scan_folders, sweep_cells, sweep_folder, sweep_scans
+    check_settings, claim, data_files, failures, scan_folders, set_aside_other_loops, sweep_cells, sweep_folder,
+    sweep_scans,
 )
 
 # A notebook reads results of those before it and writes results, figures (as png and pdf), movies
@@ -119,6 +120,8 @@ try:
     SCANS = scan_folders(settings, FOLDER)
     if workflow.is_main_process and not workflow.dryrun:
         lock = claim(Path(FOLDER, ".lock"))
+        for folder, data in SCANS.items():
+            set_aside_other_loops(Path(folder), data, settings["cycle"])
     used = {name: parameters_used(f"notebooks/{name}.ipynb") for name in NOTEBOOKS}
     SWEEP = sweep_folder(settings)
     jobs, compared = sweep_cells(Path(settings["sweep"])), sweep_scans(Path(settings["sweep"]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import re
 from collections.abc import Iterable
 from dataclasses import fields
@@ -193,6 +194,22 @@ def sweep_scans(path: Path) -> dict[str, str]:
     if len(cells) < len(files):
         raise ValueError(f"{path} lists two scans of the same name: expected each name once; rename one.")
     return cells
+
+
+def set_aside_other_loops(folder: Path, data: str, cycle: int | str) -> None:
+    """Have notebook 0 run again where somebody ran it by hand, into the same folder, on other loops.
+
+    Snakemake knows the settings of its own runs alone, and would go on with the loops that are there.
+    """
+    scan, record = (folder / "results" / name for name in ("scan.h5", "0_measured_data.json"))
+    try:
+        made_with = json.loads(record.read_text(encoding="utf-8"))["parameters"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return
+    if (made_with.get("data"), made_with.get("cycle")) != (data, cycle):
+        print(f"{scan} holds the loops of data={made_with.get('data')}, cycle={made_with.get('cycle')}; those of "
+              f"data={data}, cycle={cycle} are read instead")
+        scan.unlink(missing_ok=True)
 
 
 def claim(path: Path) -> IO:

@@ -191,6 +191,17 @@ def test_an_edited_notebook_reruns_and_one_run_by_hand_does_not(copy):
     assert copy.planned() == set(NAMES[3:])
 
 
+def test_loops_that_somebody_read_by_hand_are_not_taken_for_those_asked_for(copy):
+    """Notebook 0 run in JupyterLab, with other data, leaves its results where the workflow's own are."""
+    results = copy.folder() / "results"
+    record, scan = results / "0_measured_data.json", results / "scan.h5"
+    for data, other in (("twin", False), ("/elsewhere/my.h5", True)):
+        record.write_text(json.dumps({"parameters": {"data": data, "cycle": 0}}))
+        scan.write_text("by hand")
+        assert copy.snakemake().returncode == 0
+        assert (scan.read_text() != "by hand") == other
+
+
 # failures
 
 
