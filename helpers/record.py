@@ -50,8 +50,7 @@ class Record:
         """Record and print one number of ``metrics.json``."""
         if isinstance(value, (np.floating, np.integer)):
             value = value.item()
-        if isinstance(value, float) and not np.isfinite(value):
-            value = None
+        value = _finite(value)
         self.metrics[name] = value
         print(f"{name} = {value:.4g}" if isinstance(value, float) else f"{name} = {value}")
 
@@ -110,9 +109,14 @@ class Record:
             "parameters": self.parameters,
             "seconds": time.perf_counter() - self.started,
             "peak_memory_GiB": peak_memory_GiB(),
-            "metrics": self.metrics,
+            "metrics": {name: _finite(value) for name, value in self.metrics.items()},
             "manifest": self.manifest,
         })
+
+
+def _finite(value: object) -> object:
+    """JSON has no NaN and no infinity: None in their place."""
+    return None if isinstance(value, float) and not np.isfinite(value) else value
 
 
 def start(notebook: str, *, profile: str, seed: int, build: str, **parameters) -> Record:
@@ -185,7 +189,8 @@ def collect(record: Record, scan: Scan) -> dict[str, object]:
     record.finish()
     parts = list(map(_part(record), NOTEBOOKS))
     seconds = {part["notebook"]: round(part["seconds"], 1) for part in parts}
-    metrics = {**earlier_metrics(record), **record.metrics, "run.seconds": sum(seconds.values())}
+    own = {name: _finite(value) for name, value in record.metrics.items()}
+    metrics = {**earlier_metrics(record), **own, "run.seconds": sum(seconds.values())}
     folder = record.build.folder
     write_json(folder / "metrics.json", dict(sorted(metrics.items())))
     write_json(folder / "manifest.json", [entry for part in parts for entry in part["manifest"]])

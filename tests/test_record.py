@@ -25,10 +25,11 @@ def test_a_record_keeps_numbers_figures_time_and_memory(tmp_path):
     record = opened(tmp_path)
     record.metric("a", np.float32(0.5))
     record.metric("b", float("nan"))
+    record.metrics |= {"c": float("inf"), "d": np.float64("nan")}
     record.figure(panels("ab"), "fig1", "toy")
     record.finish()
     stored = json.loads((tmp_path / "smoke/seed0/results/1_toy_rgb_benchmark.json").read_text())
-    assert stored["metrics"] == {"a": 0.5, "b": None}
+    assert stored["metrics"] == {"a": 0.5, "b": None, "c": None, "d": None}
     assert stored["manifest"] == [{
         "id": "fig1", "kind": "figure", "file": "figures/fig1.png", "notebook": "1_toy_rgb_benchmark",
         "panels": ["a", "b"], "source": "toy", "caption": CAPTIONS["fig1"].caption,
