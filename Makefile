@@ -109,7 +109,7 @@ render: figures
 endif
 
 test: $(READY)
-	@.venv/bin/python -m pytest -n logical --maxprocesses 4 --dist loadgroup
+	@.venv/bin/python -m pytest -n logical --maxprocesses 4
 
 bench: $(INSTALLED)
 	@.venv/bin/python -m helpers.bench

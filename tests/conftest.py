@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from browsing import start_browser
+from xdist.scheduler import LoadFileScheduling
 
 from helpers import twin
 
@@ -64,18 +65,17 @@ def write_notebook(path: Path, *sources: str) -> None:
     path.write_text(json.dumps(notebook))
 
 
-# Begun first where several processes run the tests, since they take longest.
-LONGEST = ("runs", "test_training", "test_workflow", "test_every_pixel")
+class ByFile(LoadFileScheduling):
+    """Several processes run the tests: those of a file in one, and all that need the real runs in the same one."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = Path(nodeid.split("::")[0]).name
+        return "runs" if file in ("test_notebooks.py", "test_site.py") else file
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep what shares fixtures in one process: the tests of a file, and all that need the real runs."""
-    groups = {item: "runs" if "twin_run" in item.fixturenames else item.path.stem for item in items}
-    rank = {group: place for place, group in enumerate(LONGEST)}
-    items.sort(key=lambda item: rank.get(groups[item], len(rank)))
-    for item, group in groups.items():
-        item.add_marker(pytest.mark.xdist_group(group))
+def pytest_xdist_make_scheduler(config: pytest.Config, log) -> ByFile:
+    """The scheduler of ``pytest -n 2``."""
+    return ByFile(config, log)
 
 
 class Tree:
