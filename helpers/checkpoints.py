@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import zipfile
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
+from importlib import import_module
 from pathlib import Path
 
 import keras
@@ -25,7 +25,7 @@ def configuration_hash(network: Network, training: Training, seed: int,
     """Hash of all that decides how a training goes: settings, seed, spectra, libraries and the code itself."""
     digest = hashlib.sha256(repr((asdict(network), asdict(training), seed)).encode())
     backend = keras.backend.backend()
-    digest.update(f"{keras.__version__} {backend} {version(backend)}".encode())
+    digest.update(f"{keras.__version__} {backend} {import_module(backend).__version__}".encode())
     for module in CODE:
         digest.update(Path(__file__).with_name(f"{module}.py").read_bytes())
     for values in arrays:

@@ -189,8 +189,8 @@ def collect(record: Record, scan: Scan) -> dict[str, object]:
     record.finish()
     parts = list(map(_part(record), NOTEBOOKS))
     seconds = {part["notebook"]: round(part["seconds"], 1) for part in parts}
-    own = {name: _finite(value) for name, value in record.metrics.items()}
-    metrics = {**earlier_metrics(record), **own, "run.seconds": sum(seconds.values())}
+    metrics = {name: value for part in parts for name, value in part["metrics"].items()}
+    metrics["run.seconds"] = sum(seconds.values())
     folder = record.build.folder
     write_json(folder / "metrics.json", dict(sorted(metrics.items())))
     write_json(folder / "manifest.json", [entry for part in parts for entry in part["manifest"]])

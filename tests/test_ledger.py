@@ -18,6 +18,7 @@ from helpers.ledger import (
 from helpers.loops import UNITS
 from helpers.paper import PAPER
 from helpers.paths import ROOT, Build
+from helpers.profiles import get_profile
 from helpers.tables import as_markdown, number
 from helpers.verdicts import (
     BARELY,
@@ -231,6 +232,12 @@ def test_findings_of_the_reference_run():
     sensitivity = row("The β-VAE is less sensitive", measured)
     assert sensitivity["verdict"] == PARTLY and "without a linear path as well 7.86 below DL: no" in sensitivity["result"]
     assert "above PCA 0.992: barely" in row("The β-VAE detects", measured)["result"]
+
+
+def test_the_priming_that_the_ledger_states_is_that_of_the_profiles():
+    laptop, paper = (get_profile(name).toy_training for name in ("laptop", "paper"))
+    assert "a thirtieth" in ledger.PRIMED and laptop.priming * 30 == laptop.epochs
+    assert "a third" in ledger.PRIMED and round(paper.epochs / paper.priming) == 3
 
 
 def test_spread_over_seeds_is_preferred_and_printed():
