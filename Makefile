@@ -7,7 +7,7 @@ PAINTING :=
 WEIGHTS := train
 CYCLE := 0
 CLUSTER :=
-SWEEP := sweep.yml
+SWEEP := workflow/sweep.yml
 CORES := all
 PYTHON := python3
 
@@ -36,11 +36,11 @@ endif
 
 # A cluster is asked whether it is there, and has cores of its own; CORES limits them where it is given.
 HERE := --cores $(CORES)
-THERE := --workflow-profile "profiles/$$CLUSTER" $(if $(filter CORES,$(GIVEN)),--cores $(CORES))
+THERE := --workflow-profile "workflow/profiles/$$CLUSTER" $(if $(filter CORES,$(GIVEN)),--cores $(CORES))
 # A path as a YAML list of one string: alone, Snakemake would take a name like "film #3" for YAML with a comment.
 PATH_OF = ['$$(printf %s "$$$(1)" | sed "s/'/''/g")']
 # --nolock: the Snakefile holds a lock of its own, which a crash does not leave behind.
-SNAKEMAKE = $(if $(CLUSTER),.venv/bin/python -m helpers.cluster check "$$CLUSTER" &&) \
+SNAKEMAKE = $(if $(CLUSTER),.venv/bin/python -m workflow.cluster check "$$CLUSTER" &&) \
 	.venv/bin/python -m snakemake $(if $(CLUSTER),$(THERE),$(HERE)) --nolock --rerun-incomplete \
 	--quiet host reason \
 	--config "profile=$$PROFILE" "data=$(call PATH_OF,DATA)" "seed=$$SEED" "weights=$$WEIGHTS" "cycle=$$CYCLE" \
@@ -67,8 +67,8 @@ help:
 	@echo "PAINTING=         the path of an image for the toy benchmark (default: the one drawn here)"
 	@echo "WEIGHTS=train     train, or pretrained to take the training in data/weights where it fits"
 	@echo "CYCLE=0           of a file with several cycles; 0 takes the last, mean averages them"
-	@echo "SWEEP=sweep.yml   what make sweep runs; its cells go to build/<profile>/<name of the file>/"
-	@echo "CLUSTER=          slurm or kubernetes, to run there (profiles/README.md)"
+	@echo "SWEEP=workflow/sweep.yml   what make sweep runs; its cells go to build/<profile>/<name of the file>/"
+	@echo "CLUSTER=          slurm or kubernetes, to run there (workflow/README.md)"
 	@echo "CORES=all         processor cores to use"
 	@echo "PYTHON=python3    Python 3.11 to 3.13, from which .venv is made"
 	@echo
@@ -77,22 +77,22 @@ help:
 ifeq ($(CLUSTER),kubernetes)
 # A pod runs the same command without CLUSTER; what it makes is not here when it has been sent.
 figures every-pixel sweep site render: $(READY)
-	@.venv/bin/python -m helpers.cluster check "$$CLUSTER"
-	@.venv/bin/python -m helpers.kubernetes $@ $(filter-out CLUSTER PYTHON,$(GIVEN))
+	@.venv/bin/python -m workflow.cluster check "$$CLUSTER"
+	@.venv/bin/python -m workflow.kubernetes $@ $(filter-out CLUSTER PYTHON,$(GIVEN))
 else
 # A scan of a folder that fails leaves the others standing.
 figures: $(READY)
 	@$(SNAKEMAKE) $$(test ! -d "$$DATA" || echo --keep-going)
 
 every-pixel: figures
-	@.venv/bin/python -m helpers.every_pixel "build/$$PROFILE/seed$$SEED"
+	@.venv/bin/python -m workflow.apply "build/$$PROFILE/seed$$SEED"
 
 # A cell that fails leaves the others standing; the table says which.
 sweep: $(READY)
 	@test ! -d "$$DATA" || { echo "DATA=$$DATA is a folder: expected one scan for a sweep;" \
 	  "list the others under scans in $$SWEEP" >&2; exit 1; }
 	@$(SNAKEMAKE) --keep-going sweep || true
-	@.venv/bin/python -m helpers.sweep_table "$$SWEEP" --profile "$$PROFILE"
+	@.venv/bin/python -m workflow.sweep_table "$$SWEEP" --profile "$$PROFILE"
 
 # Without DATA, those of a run that is there already, be it of a scan of one's own.
 ifeq ($(filter DATA,$(GIVEN)),)
@@ -104,8 +104,8 @@ site: figures
 	@.venv/bin/python -m helpers.site "build/$$PROFILE/seed$$SEED"
 
 render: figures
-	@.venv/bin/python -m helpers.render "build/$$PROFILE/seed$$SEED"
-	@.venv/bin/python -m helpers.readme "build/$$PROFILE/seed$$SEED"
+	@.venv/bin/python -m workflow.render "build/$$PROFILE/seed$$SEED"
+	@.venv/bin/python -m workflow.readme "build/$$PROFILE/seed$$SEED"
 endif
 
 test: $(READY)

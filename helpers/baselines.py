@@ -19,7 +19,7 @@ from sklearn.decomposition import (
 )
 from sklearn.preprocessing import StandardScaler
 
-from helpers.data import Scan, stack_channels, standardised
+from helpers.scans.scan import Scan, stack_channels, standardised
 from helpers.linear import (
     learn_dictionary,
     learn_positive_dictionary,

@@ -23,7 +23,7 @@ import numpy as np
 from helpers import toy
 from helpers.cost import FOLDER, measure_cost
 from helpers.figures import IMAGE, Channel, Sweep
-from helpers.models import build_beta_vae
+from helpers.beta_vae import build_beta_vae
 from helpers.movies import sweep_movie
 from helpers.paper import PAPER
 from helpers.paths import ROOT, atomic

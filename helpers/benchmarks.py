@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from helpers import toy
-from helpers.data import (
+from helpers.scans.scan import (
     Scan,
     drive_waveform,
     heldout_blocks,

@@ -16,7 +16,7 @@ from helpers.profiles import Network, Training
 
 KEPT = 2
 # The modules that decide how a training goes: after a change in one, no checkpoint is gone on from.
-CODE = ("models", "schedule", "training", "start", "coordinates", "inference")
+CODE = ("beta_vae", "schedule", "training", "start", "coordinates", "inference")
 DAMAGED = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)
 
 

@@ -1,6 +1,6 @@
 """The notebooks on Google Colab: what Colab lacks is added, what a notebook reads is made first.
 
-The first cell of each notebook (helpers.badge writes it) fetches the project and calls `install`; the
+The first cell of each notebook (workflow.badge writes it) fetches the project and calls `install`; the
 cell after the parameters calls `prepare`. Elsewhere neither is called.
 """
 
@@ -20,7 +20,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from helpers.dependencies import parameters_used
+from workflow.dependencies import parameters_used
 from helpers.paths import ROOT, Build
 
 # Of the workflow, the site and the tests; Colab's own kernel stays as it is.

@@ -30,7 +30,7 @@ from helpers.inference import (
     parameter_count,
 )
 from helpers.metrics import matched_spearman, mean_squared_error_per_spectrum
-from helpers.models import build_beta_vae, build_decoder, build_encoder
+from helpers.beta_vae import build_beta_vae, build_decoder, build_encoder
 from helpers.schedule import ScheduledRegularisation
 from helpers.start import start_from_pca
 from helpers.training import optimizer, shuffled_batches, train

@@ -20,7 +20,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import numpy as np
 from scipy.interpolate import make_interp_spline
 
-from helpers.data import drive_waveform, simulated_scan, standardised
+from helpers.scans.scan import drive_waveform, simulated_scan, standardised
 from helpers.figures import figure_cost
 from helpers.machine import hardware, peak_memory_GiB
 from helpers.paths import ROOT, atomic, write_json

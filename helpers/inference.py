@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from helpers.metrics import ACTIVE_KL_NAT
-from helpers.models import kl_divergence
+from helpers.beta_vae import kl_divergence
 
 # TensorFlow warns of a new trace for each size of a last batch; three are expected here.
 logging.getLogger("tensorflow").setLevel(logging.ERROR)

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from math import inf
 
-from helpers.domains import MECHANISMS
+from helpers.twin.domains import MECHANISMS
 from helpers.loops import UNITS
 from helpers.paper import PAPER
 from helpers.paths import ROOT, Build

@@ -10,7 +10,7 @@ import numpy as np
 from helpers.figures.inputs import Channel, Sweep
 from helpers.figures.maps import TURNED, Orientation
 from helpers.figures.spectra import close_loop
-from helpers.scenes import SweepScene, TrainingScene
+from helpers.figures.movies import SweepScene, TrainingScene
 from helpers.video import write_movie
 
 

@@ -20,9 +20,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import keras
 import numpy as np
 
-from helpers import disentanglement
+from helpers import scores as disentanglement
 from helpers.benchmarks import Benchmark, beps_benchmark, toy_benchmark
-from helpers.data import load_scan
+from helpers.scans.scan import load_scan
 from helpers.inference import (
     active_channels,
     encode,
@@ -103,7 +103,7 @@ def scores(run: Trained, benchmark: Benchmark, snapshot: int) -> dict[str, float
     """Error, active channels and, where the truth is known, what they say of it at a snapshot.
 
     "spearman" is the mean matched |Spearman|, "informativeness" the R² with which all active channels
-    together foretell the factors (both in `helpers.disentanglement`).
+    together foretell the factors (both in `helpers.scores`).
     """
     epoch = int(run.snapshots.epochs[snapshot])
     run.model.set_weights(run.checkpoints.load_snapshot(epoch))

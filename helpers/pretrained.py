@@ -11,7 +11,7 @@ import numpy as np
 
 from helpers.checkpoints import DAMAGED
 from helpers.inference import open_channels
-from helpers.models import load_beta_vae
+from helpers.beta_vae import load_beta_vae
 from helpers.paths import ROOT, atomic
 from helpers.profiles import WEIGHTS, Network, Training
 from helpers.training import Trained, train

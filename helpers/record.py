@@ -17,7 +17,7 @@ import numpy as np
 from IPython.display import HTML, Markdown, display
 
 from helpers.captions import PLACES, caption_of, full_name
-from helpers.data import Scan
+from helpers.scans.scan import Scan
 from helpers.figures import save_figure
 from helpers.figures.style import PageFigure, panel_letters
 from helpers.machine import hardware, peak_memory_GiB

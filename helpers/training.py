@@ -16,7 +16,7 @@ import numpy as np
 from helpers.checkpoints import Checkpoints, configuration_hash
 from helpers.coordinates import elbow, find_coordinates
 from helpers.inference import PREDICTION_BATCH, embedding_size, reconstruct
-from helpers.models import build_beta_vae
+from helpers.beta_vae import build_beta_vae
 from helpers.profiles import Network, Training
 from helpers.schedule import RestartSteps, ScheduledRegularisation
 from helpers.start import start_from_isomap, start_from_pca

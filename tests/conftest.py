@@ -15,18 +15,18 @@ import pytest
 from browsing import start_browser
 from xdist.scheduler import LoadFileScheduling
 
-from helpers import twin
+from helpers.twin import measurement as twin
 
 ROOT = Path(__file__).resolve().parent.parent
-COPIED = ["Snakefile", "Makefile", "requirements.txt", "helpers/__init__.py", "helpers/paths.py",
-          "helpers/cluster.py", "helpers/dependencies.py", "helpers/workflow.py", "helpers/render.py",
-          "helpers/profiles.py", "sweep.yml"]
+COPIED = ["workflow/Snakefile", "Makefile", "requirements.txt", "helpers/__init__.py", "helpers/paths.py",
+          "workflow/cluster.py", "workflow/dependencies.py", "workflow/settings.py", "workflow/render.py",
+          "helpers/profiles.py", "workflow/sweep.yml", "workflow/__init__.py", "helpers/scans/__init__.py"]
 PARAMETERS = 'profile = "smoke"\nseed = 1\nbuild = "../build"\n'
 # The notebooks' own parameters and the helper that each imports.
 STUBS = {
-    "0_measured_data": ('data = "auto"', "import helpers.data"),
-    "1_toy_rgb_benchmark": ('painting = ""', "import helpers.data"),
-    "2_dictionary_learning": ('data = "auto"  # not read', "from helpers import data as module"),
+    "0_measured_data": ('data = "auto"', "import helpers.scans.scan"),
+    "1_toy_rgb_benchmark": ('painting = ""', "import helpers.scans.scan"),
+    "2_dictionary_learning": ('data = "auto"  # not read', "from helpers.scans import scan as module"),
     "3_beta_vae_training": ("", "from helpers.training import train"),
     "4_embedding_movies": ("", "from helpers import movies"),
     "5_paper_and_reproduction": ("", "import helpers.movies"),
@@ -35,7 +35,7 @@ STUBS = {
 
 def listed_notebooks() -> dict[str, dict]:
     """What the Snakefile says that each notebook reads and writes."""
-    text = (ROOT / "Snakefile").read_text(encoding="utf-8")
+    text = (ROOT / "workflow/Snakefile").read_text(encoding="utf-8")
     found = re.search(r"^NOTEBOOKS = (\{.*?^\})", text, re.DOTALL | re.MULTILINE)
     return eval(found.group(1))
 
@@ -86,12 +86,12 @@ class Tree:
         for file in COPIED:
             (root / file).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / file, root / file)
-        (root / "helpers/data.py").write_text("")
-        (root / "helpers/training.py").write_text("from helpers import data\ntrain = None\n")
-        (root / "helpers/sweep.py").write_text("from helpers import training\n")
-        (root / "helpers/scans.py").write_text(
+        (root / "helpers/scans/scan.py").write_text("")
+        (root / "helpers/training.py").write_text("from helpers.scans import scan\ntrain = None\n")
+        (root / "workflow/sweep.py").write_text("from helpers import training\n")
+        (root / "workflow/compare.py").write_text(
             "def write_page(path, scans):\n    path.write_text(' '.join(scans))\n")
-        (root / "helpers/movies.py").write_text("from .data import __doc__\n")
+        (root / "helpers/movies.py").write_text("from .scans.scan import __doc__\n")
         (root / "notebooks").mkdir()
         for name in STUBS:
             self.stub(name)
@@ -177,7 +177,7 @@ def twin_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("helpers", "notebooks"):
         shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
     (tree / "data/reference").mkdir(parents=True)
-    for name in ("Snakefile", "sweep.yml", "data/reference/paper_recipe.json"):
+    for name in ("workflow/Snakefile", "workflow/sweep.yml", "data/reference/paper_recipe.json"):
         shutil.copy(ROOT / name, tree / name)
     return make_figures(tree, "twin")
 

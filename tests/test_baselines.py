@@ -15,7 +15,7 @@ from sklearn.preprocessing import StandardScaler, normalize
 
 from helpers import toy
 from helpers.baselines import beps_attempts, compare, errors_along_lambda, toy_attempts
-from helpers.data import simulated_scan
+from helpers.scans.scan import simulated_scan
 from helpers.linear import (
     learn_dictionary,
     learn_positive_dictionary,

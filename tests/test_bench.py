@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from helpers.bench import median_seconds, torch_step_seconds, training_step_gflop
-from helpers.models import build_beta_vae
+from helpers.beta_vae import build_beta_vae
 from helpers.profiles import Network
 
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from helpers.cleaning import (
+from helpers.scans.cleaning import (
     MISSING,
     OFF,
     OUT_OF_RANGE,
@@ -17,7 +17,7 @@ from helpers.cleaning import (
     pixel_noise,
     remaining_outliers,
 )
-from helpers.twin import simulate
+from helpers.twin.measurement import simulate
 
 
 @pytest.fixture(scope="module")

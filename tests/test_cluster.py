@@ -18,8 +18,8 @@ import yaml
 from conftest import ROOT, Tree, write_notebook
 from one_node import OneNode, why_not
 
-from helpers.cluster import check, hopeless, lost_jobs
-from helpers.data import save_scan, simulated_scan
+from workflow.cluster import check, hopeless, lost_jobs
+from helpers.scans.scan import save_scan, simulated_scan
 
 PATIENCE_S = 900
 SMALL = "seeds: []\nvary: {vae: {units: [4]}}\n"
@@ -66,7 +66,7 @@ runpy.run_module("snakemake", run_name="__main__", alter_sys=True)
 
 def snakemake(project: Path, node: OneNode, *arguments: str, **options) -> subprocess.Popen:
     """Snakemake as `make ... CLUSTER=slurm` runs it, looking at the queue more often."""
-    command = [sys.executable, "-c", OFTEN, "--workflow-profile", "profiles/slurm", "--nolock",
+    command = [sys.executable, "-c", OFTEN, "--workflow-profile", "workflow/profiles/slurm", "--nolock",
                "--rerun-incomplete", "--slurm-status-command", "squeue",
                "--slurm-init-seconds-before-status-checks", "2", "--config", "profile=smoke", "data=twin",
                "sweep=small.yml", *arguments]
@@ -126,7 +126,7 @@ def freeze_training(project: Path) -> None:
     for process in Path("/proc").glob("[0-9]*"):
         try:
             of_project = process.joinpath("cwd").samefile(project)
-            if of_project and b"helpers.sweep" in process.joinpath("cmdline").read_bytes():
+            if of_project and b"workflow.sweep" in process.joinpath("cmdline").read_bytes():
                 os.kill(int(process.name), signal.SIGSTOP)
         except OSError:  # it has ended
             continue
@@ -262,11 +262,11 @@ def test_only_errors_of_the_work_itself_end_a_second_attempt(tmp_path):
 
 def test_a_second_attempt_at_an_error_ends_at_once(tmp_path):
     (tmp_path / "log.txt").write_text("Traceback (most recent call last):\nValueError: 3 spectra\n")
-    command = [sys.executable, "-m", "helpers.cluster", "again", str(tmp_path / "log.txt")]
+    command = [sys.executable, "-m", "workflow.cluster", "again", str(tmp_path / "log.txt")]
     done = subprocess.run(command, cwd=ROOT, text=True, capture_output=True, check=False)
     assert done.returncode == 1 and done.stderr == "not tried again: ValueError: 3 spectra\n"
 
 
 def test_the_profile_sends_killed_jobs_again_and_waits_for_files():
-    profile = yaml.safe_load((ROOT / "profiles/slurm/config.yaml").read_text())
+    profile = yaml.safe_load((ROOT / "workflow/profiles/slurm/config.yaml").read_text())
     assert profile["executor"] == "slurm" and profile["retries"] > 0 and profile["latency-wait"] >= 30

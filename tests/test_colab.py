@@ -18,9 +18,9 @@ import pytest
 from conftest import listed_notebooks, write_notebook
 
 from helpers import colab
-from helpers.badge import BADGE, FETCH, badge, main, marked, origin
-from helpers.dependencies import cells_digest
-from helpers.render import DIGEST, is_current
+from workflow.badge import BADGE, FETCH, badge, main, marked, origin
+from workflow.dependencies import cells_digest
+from workflow.render import DIGEST, is_current
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
@@ -48,7 +48,7 @@ def source(cell: dict) -> str:
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_badge_and_first_cell_are_those_of_the_citation_file(path):
     notebook = read(path)
-    assert notebook == marked(notebook, path.name, *origin()), "run `python -m helpers.badge`"
+    assert notebook == marked(notebook, path.name, *origin()), "run `python -m workflow.badge`"
     assert len(BADGE.findall(source(notebook["cells"][0]))) == 1
     code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
     assert code[0]["id"] == FETCH

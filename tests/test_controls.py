@@ -17,11 +17,11 @@ from helpers.benchmarks import (
 )
 from helpers.controls import CONTROLS, run_control
 from helpers.coordinates import find_coordinates
-from helpers.data import heldout_blocks, simulated_scan
+from helpers.scans.scan import heldout_blocks, simulated_scan
 from helpers.figures.controls import figure_controls
 from helpers.inference import parameter_count
 from helpers.linear import pca_errors
-from helpers.models import build_beta_vae
+from helpers.beta_vae import build_beta_vae
 from helpers.profiles import Network, Training, get_profile
 
 TRAINING = Training(epochs=2, batch=64, learning_rate=1e-2, priming=1)

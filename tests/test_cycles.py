@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from sklearn.decomposition import PCA
 
-from helpers import cycles
-from helpers.cleaning import Cleaning
-from helpers.cycles import COMPONENTS, errors_on_cycles, report
-from helpers.data import (
+from workflow import cycles
+from helpers.scans.cleaning import Cleaning
+from workflow.cycles import COMPONENTS, errors_on_cycles, report
+from helpers.scans.scan import (
     Choice,
     DataError,
     drive_waveform,
@@ -23,7 +23,7 @@ from helpers.data import (
     standardised,
 )
 from helpers.inference import reconstruct
-from helpers.models import build_beta_vae
+from helpers.beta_vae import build_beta_vae
 from helpers.paths import ROOT
 from helpers.profiles import get_profile
 from helpers.record import save_arrays
@@ -85,7 +85,7 @@ def test_the_command_prints_a_table(scan, run, tmp_path):
     assert lines[0].split() == ["mean", "squared", "error", "trained", "cycle", "cycle", "1"] and len(lines) == 5
     for line in lines[1:]:
         assert line.split()[-1] == line.split()[-2]  # the same cycle
-    done = subprocess.run([sys.executable, "-m", "helpers.cycles", run, tmp_path / "scan.h5", "2"], cwd=ROOT,
+    done = subprocess.run([sys.executable, "-m", "workflow.cycles", run, tmp_path / "scan.h5", "2"], cwd=ROOT,
                           text=True, capture_output=True, check=False)
     assert done.returncode == 1 and "holds one cycle" in done.stderr and "Traceback" not in done.stderr
 

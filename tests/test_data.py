@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.decomposition import PCA
 
-from helpers.cleaning import OFF
-from helpers.data import (
+from helpers.scans.cleaning import OFF
+from helpers.scans.scan import (
     DataError,
     check_enough,
     drive_waveform,
@@ -211,7 +211,7 @@ def test_maps_are_empty_at_unusable_pixels(scan):
 
 MEMORY = """
 import resource, sys
-from helpers.data import load_scan
+from helpers.scans.scan import load_scan
 unit = 1 if sys.platform == "darwin" else 1024
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 scan = load_scan(sys.argv[1])

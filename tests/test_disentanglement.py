@@ -10,7 +10,7 @@ from sklearn.feature_selection import mutual_info_regression
 from sklearn.linear_model import LinearRegression
 from sklearn.metrics import mutual_info_score
 
-from helpers.disentanglement import (
+from helpers.scores import (
     BINS,
     dci,
     disentanglement_and_completeness,

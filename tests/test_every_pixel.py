@@ -13,9 +13,10 @@ import pytest
 from sklearn.decomposition import PCA
 from test_formats import axes_of, usid_parts, write_usid  # noqa: F401
 
-from helpers import blocks, twin
-from helpers.blocks import Source, on_whole_grid
-from helpers.data import (
+from helpers.scans import blocks
+from helpers.twin import measurement as twin
+from helpers.scans.blocks import Source, on_whole_grid
+from helpers.scans.scan import (
     Choice,
     DataError,
     drive_waveform,
@@ -25,11 +26,11 @@ from helpers.data import (
     stack_channels,
     standardised,
 )
-from helpers.every_pixel import describe, fit_linear
-from helpers.formats import common, read
+from workflow.apply import describe, fit_linear
+from helpers.scans import common, read
 from helpers.inference import reconstruct
 from helpers.linear import learn_dictionary
-from helpers.models import build_beta_vae
+from helpers.beta_vae import build_beta_vae
 from helpers.paths import ROOT
 from helpers.profiles import get_profile
 from helpers.record import save_arrays
@@ -180,7 +181,7 @@ def test_a_file_that_changed_and_a_simulated_scan_are_refused(run, tmp_path):
     save_scan(simulated_scan(0, (24, 24)), folder / "results/scan.h5")
     with pytest.raises(DataError, match="the scan of this run is simulated"):
         describe(folder)
-    done = subprocess.run([sys.executable, "-m", "helpers.every_pixel", folder], cwd=ROOT, text=True,
+    done = subprocess.run([sys.executable, "-m", "workflow.apply", folder], cwd=ROOT, text=True,
                           capture_output=True, check=False)
     assert done.returncode == 1 and "simulated" in done.stderr and "Traceback" not in done.stderr
 
@@ -189,9 +190,9 @@ LARGE = """
 import sys
 import numpy as np
 
-from helpers.data import load_scan, standardised
-from helpers.blocks import Source
-from helpers.every_pixel import fit_linear, stack_channels
+from helpers.scans.scan import load_scan, standardised
+from helpers.scans.blocks import Source
+from workflow.apply import fit_linear, stack_channels
 from helpers.machine import peak_memory_GiB
 before = peak_memory_GiB()
 path = sys.argv[1]

@@ -33,9 +33,9 @@ from fake_servers import (
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from helpers import archives, download, fetch
-from helpers.cleaning import Cleaning
-from helpers.data import Choice, DataError, save_scan, simulated_scan
+from helpers.scans import archives, download, fetch
+from helpers.scans.cleaning import Cleaning
+from helpers.scans.scan import Choice, DataError, save_scan, simulated_scan
 
 SHAPE = (20, 20)
 ANY_FOLDER = settings(max_examples=60, deadline=None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from helpers.figures.baselines import (
+from helpers.figures.comparison import (
     BaselineErrors,
     figure_baselines,
     figure_lambda_codings,

@@ -1,6 +1,6 @@
 import numpy as np
 
-from helpers.data import simulated_scan
+from helpers.scans.scan import simulated_scan
 from helpers.figures.maps import SCAN
 from helpers.figures.physics import SHOWN, figure_loop_features
 from helpers.loops import UNITS, loop_features

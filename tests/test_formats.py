@@ -14,8 +14,8 @@ import scipy.io
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from helpers import twin
-from helpers.data import (
+from helpers.twin import measurement as twin
+from helpers.scans.scan import (
     Choice,
     DataError,
     inspect,
@@ -23,10 +23,10 @@ from helpers.data import (
     save_scan,
     simulated_scan,
 )
-from helpers.formats import common, usid_axes
-from helpers.formats.damage import refuse_if_it_crashes
+from helpers.scans import common, usid_axes
+from helpers.scans.damage import refuse_if_it_crashes
 from helpers.paths import ROOT
-from helpers.switching import drive_voltage
+from helpers.twin.switching import drive_voltage
 
 SHAPE = (4, 7)
 SHO = ("Amplitude [V]", "Frequency [Hz]", "Quality Factor", "Phase [rad]", "R2 Criterion")
@@ -488,7 +488,7 @@ def test_of_a_large_scan_one_row_and_column_in_so_many_is_used(kind, made, usid_
 
 def test_inspect_says_what_is_inside_used_and_missing(usid_parts, tmp_path):
     write_usid(tmp_path / "scan.h5", usid_parts, ("fit",))
-    done = subprocess.run([sys.executable, "-m", "helpers.data", "inspect", tmp_path / "scan.h5"], cwd=ROOT,
+    done = subprocess.run([sys.executable, "-m", "helpers.scans.scan", "inspect", tmp_path / "scan.h5"], cwd=ROOT,
                           text=True, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr
     for part in ("Raw_Data-SHO_Fit_000/Fit (28, 96) Amplitude [V]", "4 × 7 pixels, 24 steps", "cycle 2 of 2",
@@ -496,7 +496,7 @@ def test_inspect_says_what_is_inside_used_and_missing(usid_parts, tmp_path):
         assert part in done.stdout
     (tmp_path / "page.mat").write_text("<html>")
     assert "Not usable: " in inspect(tmp_path / "page.mat") and "a web page" in inspect(tmp_path / "page.mat")
-    done = subprocess.run([sys.executable, "-m", "helpers.data", "inspect", tmp_path / "page.mat"], cwd=ROOT,
+    done = subprocess.run([sys.executable, "-m", "helpers.scans.scan", "inspect", tmp_path / "page.mat"], cwd=ROOT,
                           check=False)
     assert done.returncode == 1
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from conftest import ROOT, Tree
 
-from helpers.cluster import check
-from helpers.kubernetes import job, job_name
+from workflow.cluster import check
+from workflow.kubernetes import job, job_name
 
 KUBECTL = f"""#!{sys.executable}
 import json, sys
@@ -38,7 +38,7 @@ elif verb == "get":
 def sender(tree, monkeypatch) -> Tree:
     """A tree with an installation and a kubectl."""
     shutil.copytree(ROOT / "profiles", tree.root / "profiles")
-    shutil.copy(ROOT / "helpers/kubernetes.py", tree.root / "helpers")
+    shutil.copy(ROOT / "workflow/kubernetes.py", tree.root / "helpers")
     (tree.root / ".venv/bin").mkdir(parents=True)
     script(tree.root / ".venv/bin/python", f'#!/bin/sh\nexec {sys.executable} "$@"\n')
     installed = tree.run("sh", "-c", "echo installed-$(cksum < requirements.txt | cut -d ' ' -f 1)").stdout.strip()
@@ -77,7 +77,7 @@ def test_make_in_the_pod_takes_the_command_that_was_sent(sender):
     body = json.loads((sender.root / "bin/jobs/sweep-laptop-seed0-sweep").read_text())
     command = body["spec"]["template"]["spec"]["containers"][0]["command"]
     planned = sender.run(*command, "--dry-run").stdout
-    assert "-m snakemake --cores 2 " in planned and "helpers.sweep_table" in planned
+    assert "-m snakemake --cores 2 " in planned and "workflow.sweep_table" in planned
 
 
 def test_a_cluster_that_does_not_answer_or_refuses_is_named(sender, monkeypatch):

@@ -7,7 +7,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from helpers import ledger
-from helpers.domains import MECHANISMS
+from helpers.twin.domains import MECHANISMS
 from helpers.ledger import (
     CLAIMS,
     inconsistency_rows,
@@ -348,9 +348,9 @@ def test_names_are_those_of_the_contract():
 
 def test_controls_are_those_that_are_trained():
     """The sweep that comes with the project trains every control that a claim rests on."""
-    from helpers.workflow import sweep_cells
+    from workflow.settings import sweep_cells
 
-    trained = {cell for cell, _ in sweep_cells(ROOT / "sweep.yml")}
+    trained = {cell for cell, _ in sweep_cells(ROOT / "workflow/sweep.yml")}
     for name in NEEDED:
         if ".control." in name:
             benchmark, _, model, order, _ = name.split(".")

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from helpers.data import load_scan, simulated_scan
-from helpers.domains import MECHANISMS, draw_truth
+from helpers.scans.scan import load_scan, simulated_scan
+from helpers.twin.domains import MECHANISMS, draw_truth
 from helpers.loops import (
     UNITS,
     count_missing,
@@ -21,7 +21,7 @@ from helpers.loops import (
     loop_features,
     softening_and_hardening,
 )
-from helpers.switching import noise_free
+from helpers.twin.switching import noise_free
 
 TIP_V = 16.0
 SCAN = simulated_scan(seed=3, shape=(4, 5))

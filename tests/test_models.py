@@ -15,7 +15,7 @@ from helpers.inference import (
     parameter_count,
     reconstruct,
 )
-from helpers.models import build_beta_vae, kl_divergence, load_beta_vae
+from helpers.beta_vae import build_beta_vae, kl_divergence, load_beta_vae
 from helpers.profiles import Network, get_profile
 
 SMALL = Network(units=4, blocks=1, latents=3)
@@ -112,7 +112,7 @@ def test_weights_survive_a_round_trip_and_a_wrong_network_is_refused(tmp_path):
 
 def test_only_keras_is_used_by_the_model():
     assert keras.backend.backend() in ("tensorflow", "jax", "torch")
-    source = (get_profile.__code__.co_filename).replace("profiles.py", "models.py")
+    source = (get_profile.__code__.co_filename).replace("profiles.py", "beta_vae.py")
     with open(source, encoding="utf-8") as file:
         text = file.read()
     assert "import tensorflow" not in text and "import jax" not in text

@@ -10,7 +10,7 @@ import pytest
 
 from helpers.figures import IMAGE, PHYSICAL, SCAN, TWIN_LABEL, Sweep
 from helpers.movies import sweep_movie, training_movie
-from helpers.scenes import SweepScene, mark_nearest
+from helpers.figures.movies import SweepScene, mark_nearest
 
 RNG = np.random.default_rng(0)
 STEPS = 12

@@ -10,7 +10,7 @@ import pytest
 from matplotlib.image import imread
 from test_inventory import missing_parts
 
-from helpers.render import LARGEST_MIB, is_current
+from workflow.render import LARGEST_MIB, is_current
 
 ROOT = Path(__file__).resolve().parent.parent
 FIGURES = ["fig1", "fig2", "fig3", "fig4", "fig5", *(f"figS{n}" for n in range(1, 11))]

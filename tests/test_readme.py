@@ -8,7 +8,7 @@ from test_inventory import INVENTORY
 
 from helpers.paths import ROOT
 from helpers.profiles import PROFILES
-from helpers.readme import REFERENCE, TITLES, filled, generated_parts
+from workflow.readme import REFERENCE, TITLES, filled, generated_parts
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 

@@ -4,9 +4,9 @@ import json
 
 from test_inventory import MOVIES
 
-from helpers.dependencies import cells_digest
+from workflow.dependencies import cells_digest
 from helpers.paths import ROOT
-from helpers.render import DIGEST, is_current, render
+from workflow.render import DIGEST, is_current, render
 
 
 def test_links_to_movies_lead_to_the_copies_kept_beside_the_numbers():

@@ -11,9 +11,9 @@ import numpy as np
 from conftest import write_notebook
 from PIL import Image
 
-from helpers.data import save_scan, simulated_scan
+from helpers.scans.scan import save_scan, simulated_scan
 from helpers.record import save_arrays
-from helpers.scans import write_page
+from workflow.compare import write_page
 
 
 def test_a_row_has_maps_errors_and_features_and_a_failed_scan_its_reason(tmp_path):

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from helpers import twin
+from helpers.twin import measurement as twin
 from helpers.sho import (
     QUALITY_BOUNDS,
     fit_sho,

@@ -19,7 +19,7 @@ from bokeh.document import Document
 from browsing import until
 from sklearn.decomposition import PCA
 
-from helpers.data import (
+from helpers.scans.scan import (
     heldout_blocks,
     in_physical_units,
     load_scan,

@@ -4,18 +4,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from helpers.data import simulated_scan
+from helpers.scans.scan import simulated_scan
 from helpers.figures.sensitivity import figure_sensitivity
 from helpers.metrics import matched_correlation, spatial_autocorrelation
 from helpers.paths import ROOT
 from helpers.profiles import get_profile
-from helpers.sweep import FRACTIONS, loop_height, run_cell, truth_scores
-from helpers.sweep_table import collect, missing, tabulate
-from helpers.workflow import sweep_cells, sweep_folder, sweep_scans
+from workflow.sweep import FRACTIONS, loop_height, run_cell, truth_scores
+from workflow.sweep_table import collect, missing, tabulate
+from workflow.settings import sweep_cells, sweep_folder, sweep_scans
 
 
 def test_the_sweep_has_three_seeds_controls_and_settings():
-    jobs = sweep_cells(ROOT / "sweep.yml")
+    jobs = sweep_cells(ROOT / "workflow/sweep.yml")
     assert len(jobs) == len(set(jobs))
     assert {seed for cell, seed in jobs if cell == "headline"} >= {0, 1, 2}
     assert ("control.beps.lstm.shuffled", 0) in jobs and ("vary.vae.units=16", 0) in jobs

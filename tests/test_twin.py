@@ -8,9 +8,9 @@ import h5py
 import numpy as np
 import pytest
 
-from helpers.domains import MECHANISMS, draw_truth
-from helpers.switching import drive_voltage, noise_free
-from helpers.twin import PIEZORESPONSE_NOISE, RESONANCE_NOISE_kHz, simulate
+from helpers.twin.domains import MECHANISMS, draw_truth
+from helpers.twin.switching import drive_voltage, noise_free
+from helpers.twin.measurement import PIEZORESPONSE_NOISE, RESONANCE_NOISE_kHz, simulate
 
 MEASURED = Path(os.environ.get("BEPS_DATA", ""))
 FALLING, RISING = slice(0, 49), slice(48, 96)

@@ -17,12 +17,12 @@ import pytest
 from conftest import PARAMETERS, ROOT, STUBS, Tree, listed_notebooks, write_notebook
 from snakemake.cli import parse_config
 
-from helpers.data import save_scan, simulated_scan
-from helpers.dependencies import helper_files, parameters_used, source_digest
+from helpers.scans.scan import save_scan, simulated_scan
+from workflow.dependencies import helper_files, parameters_used, source_digest
 from helpers.paths import write_json
-from helpers.render import render, scrub
-from helpers.scans import write_page
-from helpers.workflow import check_settings, claim, data_files
+from workflow.render import render, scrub
+from workflow.compare import write_page
+from workflow.settings import check_settings, claim, data_files
 
 NAMES = list(STUBS)
 
@@ -71,7 +71,7 @@ def test_wrong_settings_are_named_in_one_sentence(wrong, sentence):
 def test_settings_have_defaults_and_absolute_paths(tmp_path, monkeypatch):
     assert check_settings({}, ["laptop"]) == {
         "profile": "laptop", "data": "auto", "seed": 0, "painting": "", "weights": "train", "cycle": 0,
-        "sweep": str(ROOT / "sweep.yml")}
+        "sweep": str(ROOT / "workflow/sweep.yml")}
     assert check_settings({"cycle": "mean"}, ["laptop"])["cycle"] == "mean"
     assert check_settings({"data": "drive:1a-B_c"}, ["laptop"])["data"] == "drive:1a-B_c"
     monkeypatch.chdir(tmp_path)
@@ -253,8 +253,8 @@ def test_two_runs_at_once_and_a_killed_run(copy):
 READ = f"""for name in [name for name in sys.modules if name.partition('.')[0] == 'helpers']:
     del sys.modules[name]
 sys.path.insert(0, {str(ROOT)!r})
-from helpers.data import save_scan
-from helpers.fetch import find_scan
+from helpers.scans.scan import save_scan
+from helpers.scans.fetch import find_scan
 save_scan(find_scan(data, 0, (8, 10)), folder / 'results/scan.h5')"""
 EMBEDDED = """import numpy as np
 np.savez(folder / 'results/vae_beps.npz', embedding=np.zeros((80, 3)), order=np.arange(3))"""
@@ -365,7 +365,7 @@ def test_rendered_notebooks_hold_no_path_and_no_injected_cell(copy):
     (copy.folder() / "metrics.json").write_text('{"beps.source": "measured"}')
     data = copy.root.parent / "secret/loops.h5"
     (copy.folder() / "run.json").write_text(json.dumps({"parameters": {"data": str(data)}}))
-    done = copy.run(sys.executable, "-m", "helpers.render", "build/smoke/seed0")
+    done = copy.run(sys.executable, "-m", "workflow.render", "build/smoke/seed0")
     assert done.returncode == 0, done.stdout
     for name in NAMES:
         text = (copy.root / f"notebooks/{name}.ipynb").read_text()
@@ -379,7 +379,7 @@ def test_rendered_notebooks_hold_no_path_and_no_injected_cell(copy):
 
 
 def test_numbers_of_simulated_loops_are_not_kept(copy):
-    done = copy.run(sys.executable, "-m", "helpers.render", "build/smoke/seed0")
+    done = copy.run(sys.executable, "-m", "workflow.render", "build/smoke/seed0")
     assert "these are simulated" in done.stdout
     assert not (copy.root / "data/reference").exists()
 
@@ -387,7 +387,7 @@ def test_numbers_of_simulated_loops_are_not_kept(copy):
 def test_an_edited_notebook_is_not_rendered(copy):
     copy.stub("5_paper_and_reproduction", "print('edited')")
     before = (copy.root / "notebooks/0_measured_data.ipynb").read_text()
-    failed = copy.run(sys.executable, "-m", "helpers.render", "build/smoke/seed0")
+    failed = copy.run(sys.executable, "-m", "workflow.render", "build/smoke/seed0")
     assert failed.returncode != 0
     assert "5_paper_and_reproduction.ipynb differs from its executed copy" in failed.stdout
     assert (copy.root / "notebooks/0_measured_data.ipynb").read_text() == before

@@ -1,11 +1,11 @@
 """Figures of the paper, drawn from arrays: `figure_n` composes, `save_figure` writes."""
 
-from helpers.figures.baselines import (
+from helpers.figures.comparison import (
     BaselineErrors,
     figure_baselines,
     figure_reference_34,
 )
-from helpers.figures.beps import figure_4
+from helpers.figures.loops import figure_4
 from helpers.figures.controls import figure_controls
 from helpers.figures.cost import figure_cost
 from helpers.figures.every_pixel import figure_every_pixel

@@ -45,7 +45,7 @@ UNUSABLE = "0.8"  # grey of pixels without usable loops
 
 
 class Recorded(Protocol):
-    """What decides how maps of a scan are laid out; `helpers.data.Scan` has it."""
+    """What decides how maps of a scan are laid out; `helpers.scans.scan.Scan` has it."""
 
     shape: tuple[int, int]
     size_um: float

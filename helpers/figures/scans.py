@@ -33,7 +33,7 @@ SOURCE_NAMES = {"measured": "measured", "twin": "simulated (twin)"}
 
 
 class ScanArrays(Protocol):
-    """What is drawn of a scan; `helpers.data.Scan` has it."""
+    """What is drawn of a scan; `helpers.scans.scan.Scan` has it."""
 
     piezoresponse: np.ndarray
     resonance_kHz: np.ndarray | None

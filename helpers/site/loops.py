@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.decomposition import PCA
 from sklearn.preprocessing import StandardScaler
 
-from helpers.data import (
+from helpers.scans.scan import (
     Scan,
     heldout_blocks,
     load_scan,

@@ -13,7 +13,7 @@ from markupsafe import Markup, escape
 from nbconvert.exporters import HTMLExporter
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 
-from helpers.badge import FETCH
+from workflow.badge import FETCH
 
 UNNAMED = "Drawn by the code above"
 

@@ -17,7 +17,7 @@ from PIL import Image
 from pygments.formatters import HtmlFormatter
 
 from helpers.captions import PLACES, full_name
-from helpers.data import load_scan
+from helpers.scans.scan import load_scan
 from helpers.figures.style import TWIN_LABEL
 from helpers.ledger import (
     inconsistency_rows,
@@ -26,7 +26,7 @@ from helpers.ledger import (
     verdict_counts,
 )
 from helpers.paths import Build
-from helpers.readme import TITLES
+from workflow.readme import TITLES
 from helpers.record import NOTEBOOKS, load_arrays, require
 from helpers.site.drawing import embedded, library
 from helpers.site.explorer import explorer

@@ -12,7 +12,7 @@ from bokeh.models import ColumnDataSource, Div, Slider, UIElement
 from IPython import get_ipython
 from IPython.display import HTML, display
 
-from helpers.data import Scan
+from helpers.scans.scan import Scan
 from helpers.figures.inputs import QUANTITIES
 from helpers.figures.maps import (
     Orientation,

@@ -1,0 +1,97 @@
+"""A scan read a few rows at a time, as a run read the whole or a thinned part of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+from sklearn.preprocessing import StandardScaler
+
+from helpers.scans.cleaning import Cleaning, NothingLeftError
+from helpers.scans.scan import Choice, DataError, Scan, load_scan, standardised
+from helpers.scans import every_nth, read, sha256_of
+
+BLOCK_VALUES = 2**22  # of one channel read at once: 32 MiB
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file that is read a few rows at a time, as the run read it.
+
+    Attributes
+    ----------
+    path : Path
+    grid : (int, int)
+        Rows and columns of the whole scan.
+    steps : int
+    scaler : StandardScaler
+        Of the run, so that errors are in its standard deviations.
+    choice, cleaning : Choice, Cleaning
+        Of the run. A rule that compares pixels compares those of the same block of rows.
+    """
+
+    path: Path
+    grid: tuple[int, int]
+    steps: int
+    scaler: StandardScaler
+    choice: Choice = field(default_factory=Choice)
+    cleaning: Cleaning = field(default_factory=Cleaning)
+
+    def blocks(self, shuffled: bool = False) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
+        """Rows, standardised spectra (pixels, steps, channels) and which of them are usable.
+
+        Shuffled, so that what is fitted along the way does not remember the last rows best.
+        """
+        height = max(1, BLOCK_VALUES // (self.grid[1] * self.steps))
+        firsts = np.arange(0, self.grid[0], height)
+        for first in np.random.default_rng(0).permutation(firsts) if shuffled else firsts:
+            rows = slice(int(first), int(min(first + height, self.grid[0])))
+            try:
+                part = load_scan(self.path, replace(self.choice, rows=(rows.start, rows.stop)), self.cleaning)
+            except DataError as error:
+                if not isinstance(error.__cause__, NothingLeftError):
+                    raise
+                pixels = (rows.stop - rows.start) * self.grid[1]
+                yield rows, np.zeros((pixels, self.steps, self.scaler.n_features_in_)), np.zeros(pixels, bool)
+                continue
+            yield rows, standardised(part, self.scaler)[0], part.usable
+
+
+def read_as(parameters: dict) -> tuple[Choice, Cleaning]:
+    """What a run chose of its file and how it cleaned that, by the parameters of notebook 0."""
+    return (Choice(cycle=parameters.get("cycle") or None, field=parameters.get("field", "off")),
+            Cleaning(valid_range=parameters.get("valid_range", {}), outlier_sd=parameters.get("outlier_sd", 0.0)))
+
+
+def source_of(scan: Scan, parameters: dict) -> Source:
+    """The file that a run's scan was read from, by the parameters of notebook 0.
+
+    Raises
+    ------
+    DataError
+        If the scan was simulated, or its file is not there or has changed since.
+    """
+    path = Path(scan.path)
+    if scan.source == "twin" and not path.is_file():
+        raise DataError(f"the scan of this run is simulated ({scan.path}): expected a file with more pixels than were "
+                        "used; name one with DATA=")
+    if not path.is_file() or sha256_of(path) != scan.sha256:
+        raise DataError(f"{path} is not the file that the run was made from (sha256 {scan.sha256[:12]}…): expected it "
+                        "unchanged; put it back, or run make figures again")
+    choice, cleaning = read_as(parameters)
+    loops = read(path, choice)
+    grid = loops.grid or scan.shape
+    return Source(path, grid, len(scan.voltage_V), standardised(scan)[1],
+                  replace(choice, theta_rad=loops.theta_rad), cleaning)
+
+
+def on_whole_grid(used: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
+    """Values (rows, columns) of the used pixels on the grid of the whole scan.
+
+    Every pixel takes the value of the used one at the corner of its cell.
+    """
+    every = every_nth((*grid, 1))
+    row, column = (np.arange(n) // every for n in grid)
+    return used[np.ix_(row, column)]

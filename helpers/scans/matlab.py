@@ -1,0 +1,148 @@
+"""MATLAB files of the group, version 5 and 7.3: ``Loopdata_mixed`` and oscillator fits ``Out…_mixed``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import h5py
+import numpy as np
+import scipy.io
+
+from helpers.scans.formats import MOST_BYTES, Choice, DataError, Loops, in_kHz, numbers
+from helpers.scans.damage import matlab_5_arrays
+from helpers.sho import optimum_rotation, piezoresponse
+
+# Rows, columns and steps of the scan of the published film; a MATLAB file does not say what it is of.
+PUBLISHED_SHAPE = (60, 60, 96)
+
+USED = r"Loopdata_mixed|Voltagedata_mixed|VoltageDC_mixed|Out(A|Phi|w)\d+_mixed|optrotang|(?i:topo)"
+
+
+def _variables(path: Path) -> dict[str, Callable[[], np.ndarray]]:
+    """Readers of the variables of a MATLAB file, by name; version 7.3 stores axes reversed."""
+    if not h5py.is_hdf5(path):
+        names = [name for name, shape, _ in scipy.io.whosmat(path) if np.prod(shape, dtype=float) * 8 <= MOST_BYTES]
+        arrays = matlab_5_arrays(path, [name for name in names if re.match(USED, name)])
+        return {name: lambda name=name: arrays[name] for name in names}
+
+    def transposed(name: str) -> np.ndarray:
+        with h5py.File(path, "r") as file:
+            return numbers(path, name, file[name]).T
+
+    with h5py.File(path, "r") as file:
+        return {name: lambda name=name: transposed(name) for name in file
+                if isinstance(file.get(name, getlink=True), h5py.HardLink)
+                and isinstance(file[name], h5py.Dataset)}
+
+
+def read_matlab(path: Path, choice: Choice) -> Loops:
+    """Loops stored as such, or made from the oscillators of the chosen cycle."""
+    if choice.field == "on" or choice.others:
+        raise DataError(f"{path} holds loops measured off-field: expected no choice of field=on or other "
+                        "axes; leave it out")
+    variables = _variables(path)
+    marks = {1: {"OutA1_mixed"}, 2: {"OutA2_mixed", "Loopdata_mixed"}}
+    cycles = [n for n, names in marks.items() if names & set(variables)]
+    cycle = choice.cycle or (cycles[-1] if cycles else 2)
+    if cycle not in cycles:
+        raise DataError(f"{path} has no loops of cycle {cycle} (it has {', '.join(sorted(variables))}): "
+                        f"expected Loopdata_mixed or OutA{cycle}_mixed; "
+                        + (f"choose one of the cycles {cycles}" if cycles else "name them so"))
+
+    def get(name: str) -> np.ndarray | None:
+        return numbers(path, name, np.asarray(variables[name]())) if name in variables else None
+
+    drive, voltage_V, lag = _voltage(path, get, cycle, choice)
+    notes = [f"MATLAB file, cycle {cycle} of {cycles}"]
+    loops = get("Loopdata_mixed") if cycle == 2 else None
+    if loops is None:
+        loops, how = _projection(path, get, cycle, drive, lag)
+        loops = np.roll(loops, -lag, axis=-1)
+        notes.append(how)
+    resonance = get(f"Outw{cycle}_mixed")
+    if resonance is not None:
+        resonance, unit = in_kHz(resonance)
+        resonance = np.roll(resonance, -lag, axis=-1)
+        notes += [unit, *([f"resonance moved ahead by {lag} steps to meet the voltage"] if lag else [])]
+    maps = (get(name) for name in variables if name.lower().startswith("topo"))
+    topography = next((m for m in maps if m.ndim == 2 and min(m.shape) > 1), None)
+    optional = {f"Outw{cycle}_mixed": resonance, "topo*": topography}
+    absent = [name for name, value in optional.items() if value is None]
+    published = loops.shape == PUBLISHED_SHAPE
+    return Loops(loops, voltage_V, resonance, tuple(notes), tuple(absent), 2.0 if published else np.nan, topography,
+                 turned=published, cycles=tuple(cycles))
+
+
+def _voltage(path: Path, get: Callable[[str], np.ndarray | None], cycle: int, choice: Choice
+                    ) -> tuple[np.ndarray, np.ndarray, int]:
+    """Voltage in the order of acquisition and of the loops, and the steps between them."""
+    voltage_V, drive = get("Voltagedata_mixed"), get("VoltageDC_mixed")
+    if voltage_V is None and drive is None:
+        if choice.voltage_V is None:
+            raise DataError(f"{path} has neither Voltagedata_mixed nor VoltageDC_mixed: expected the voltage "
+                            "of each step; add one, or give it as voltage_V")
+        voltage_V = choice.voltage_V
+    if drive is not None and drive.ndim == 2 and min(drive.shape) > 1:
+        drive = drive[:, min(cycle, drive.shape[1]) - 1]
+    if voltage_V is None:
+        drive = np.ravel(drive)
+        return drive, drive, 0
+    voltage_V = np.ravel(voltage_V)
+    if drive is None:
+        # Acquired from 0 V on the way up, stored from the largest voltage; else stored as acquired.
+        lag = len(voltage_V) // 4 if voltage_V.argmax() == 0 else 0
+        return np.roll(voltage_V, lag), voltage_V, lag
+    drive = np.ravel(drive)
+    if drive.shape != voltage_V.shape:
+        raise DataError(f"{path}: Voltagedata_mixed has {voltage_V.size} steps and VoltageDC_mixed "
+                        f"{drive.size}: expected equally many; check that they belong to one measurement")
+    misfit = [np.abs(np.roll(drive, -lag) - voltage_V).max() for lag in range(drive.size)]
+    lag = int(np.argmin(misfit))
+    if misfit[lag] > np.median(np.abs(np.diff(voltage_V))):
+        raise DataError(f"{path}: no shift makes VoltageDC_mixed equal to Voltagedata_mixed: expected the "
+                        "same drive in two orders; check that they belong to one measurement")
+    return drive, voltage_V, lag
+
+
+def _projection(path: Path, get: Callable[[str], np.ndarray | None], cycle: int, drive: np.ndarray,
+                       lag: int) -> tuple[np.ndarray, str]:
+    """P = A cos(φ + θ) in the order of acquisition, and how θ was found."""
+    amplitude, phase = get(f"OutA{cycle}_mixed"), get(f"OutPhi{cycle}_mixed")
+    if phase is None:
+        raise DataError(f"{path} has OutA{cycle}_mixed but no OutPhi{cycle}_mixed: expected both, or "
+                        "Loopdata_mixed; add it")
+    phase = _in_radians(phase)
+    angle = get("optrotang")
+    known = [get(name) for name in ("Loopdata_mixed", "OutA2_mixed", "OutPhi2_mixed")]
+    if angle is not None and all(value is not None for value in known):
+        turned = _stored_rotation(angle, known[0], known[1], _in_radians(known[2]), lag)
+        if turned is not None:
+            return piezoresponse(amplitude, phase, turned), "P = A cos(φ + θ) with the θ of optrotang"
+    theta = optimum_rotation(amplitude, phase, drive)
+    return piezoresponse(amplitude, phase, theta), f"P = A cos(φ + θ) with the optimum θ = {theta:.3f} rad"
+
+
+def _in_radians(phase: np.ndarray) -> np.ndarray:
+    """Phases that span more than two turns as radians can only be degrees."""
+    finite = phase[np.isfinite(phase)]
+    return np.radians(phase) if finite.size and np.ptp(finite) > 4 * np.pi else phase
+
+
+def _stored_rotation(angle: np.ndarray, loops: np.ndarray, amplitude: np.ndarray, phase: np.ndarray,
+                     lag: int) -> np.ndarray | None:
+    """θ (rad) in the convention that leads from A and φ to the stored loops; None if none does."""
+    if angle.size not in (1, loops[..., 0].size):
+        return None
+    angle = angle.reshape(1, 1, 1) if angle.size == 1 else angle.reshape(*loops.shape[:2], 1)
+    best = None
+    for theta in (angle, -angle, np.radians(angle), -np.radians(angle)):
+        made = np.roll(piezoresponse(amplitude, phase, theta), -lag, axis=-1)
+        both = np.isfinite(made) & np.isfinite(loops)
+        if not both.any():
+            continue
+        likeness = 1 - np.var(made[both] - loops[both]) / np.var(loops[both])
+        if likeness > 0.9 and (best is None or likeness > best[0]):
+            best = likeness, theta
+    return best[1] if best else None

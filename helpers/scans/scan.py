@@ -1,0 +1,396 @@
+"""Measured or simulated BEPS loops as one checked object.
+
+The measured loops belong to doi:10.5281/zenodo.6321172 (CC-BY-4.0).
+``python -m helpers.scans.scan inspect FILE`` says what a file holds and what of it would be used.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import h5py
+import numpy as np
+from sklearn.preprocessing import StandardScaler
+
+from helpers.twin import measurement as twin
+from helpers.scans.cleaning import Cleaning, Report, clean, remaining_outliers
+from helpers.scans import (
+    EXPECTED,
+    PUBLISHED_DOIS,
+    PUBLISHED_LAG_STEPS,
+    Choice,
+    DataError,
+    Loops,
+    listing,
+    read,
+    resonance_lag_steps,
+    sha256_of,
+)
+from helpers.scans.damage import refuse_if_it_crashes
+from helpers.loops import SLOPE_STEPS
+from helpers.paths import atomic
+
+__all__ = [
+    "EXPECTED", "PUBLISHED_DOIS", "PUBLISHED_LAG_STEPS", "Choice", "Cleaning", "DataError", "Scan", "check_enough",
+    "drive_waveform", "heldout_blocks", "in_physical_units", "inspect", "load_scan",
+    "resonance_lag_steps", "save_scan", "simulated_scan", "stack_channels", "standardised",
+    "training_pixels", "unstack_channels",
+]
+MOST_COMPONENTS = 16  # of the linear models that the notebooks compare
+MOST_TRAINED = 20_000  # pixels; five to six times those of the paper
+
+
+@dataclass(frozen=True)
+class Scan:
+    """Off-field switching loops of every pixel.
+
+    Attributes
+    ----------
+    piezoresponse : ndarray, shape (rows, columns, steps)
+        A cos(φ + θ), in arb. u.
+    resonance_kHz : ndarray, shape (rows, columns, steps), or None
+        None where the file has the piezoresponse alone.
+    voltage_V : ndarray, shape (steps,)
+        In the order applied: a triangular sweep.
+    source : str
+        "measured" or "twin".
+    path, sha256 : str
+        Where the loops came from and the hash of that file (of the arrays for the twin).
+    size_um : float
+        Width of the scan; NaN where the file does not tell.
+    truth : dict of str to ndarray (rows, columns)
+        What the twin was made of; empty for measured loops.
+    unusable : ndarray of bool, shape (rows, columns), optional
+        Pixels beyond repair; their loops are placeholders, kept out of every fit, and marked in
+        maps. None where there are none.
+    topography : ndarray, shape (any, any), optional
+        In the unit of the file, on a grid of its own.
+    notes : tuple of str
+        What was chosen, assumed and changed on reading.
+    cleaning : Report, optional
+        Which points were flagged and interpolated (helpers.scans.cleaning).
+    turned : bool
+        Whether maps are turned on the page so that the domain bands of the published film, which the
+        twin imitates, stand upright.
+    """
+
+    piezoresponse: np.ndarray
+    resonance_kHz: np.ndarray | None
+    voltage_V: np.ndarray
+    source: str
+    path: str
+    sha256: str
+    size_um: float
+    truth: dict[str, np.ndarray]
+    unusable: np.ndarray | None = None
+    topography: np.ndarray | None = None
+    notes: tuple[str, ...] = ()
+    cleaning: Report | None = None
+    turned: bool = False
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.piezoresponse.shape[:2]
+
+    @property
+    def channels(self) -> dict[str, np.ndarray]:
+        """Channels there are, each (rows, columns, steps), by attribute name."""
+        both = {"piezoresponse": self.piezoresponse, "resonance_kHz": self.resonance_kHz}
+        return {name: cube for name, cube in both.items() if cube is not None}
+
+    @property
+    def spectra(self) -> np.ndarray:
+        """All channels of each pixel, shape (rows * columns, steps, channels), physical units."""
+        cube = np.stack(list(self.channels.values()), axis=-1)
+        return cube.reshape(-1, *cube.shape[2:])
+
+    @property
+    def usable(self) -> np.ndarray:
+        """Pixels that hold measured loops, shape (rows * columns,) of bool."""
+        if self.unusable is None:
+            return np.ones(self.shape[0] * self.shape[1], bool)
+        return ~self.unusable.ravel()
+
+    def masked(self, values: np.ndarray) -> np.ndarray:
+        """A copy of `values`, shape (rows * columns, ...), that is NaN at unusable pixels."""
+        return np.where(self.usable.reshape(-1, *[1] * (np.ndim(values) - 1)), values, np.nan)
+
+    def maps(self, values: np.ndarray) -> np.ndarray:
+        """Values of shape (rows * columns, n) as n maps, NaN at unusable pixels."""
+        return self.masked(values).T.reshape(-1, *self.shape)
+
+
+def simulated_scan(seed: int, shape: tuple[int, int] = (60, 60)) -> Scan:
+    """The twin (helpers.twin.measurement) as a scan, its truth beside the loops."""
+    made = twin.simulate(seed, shape)
+    digest = hashlib.sha256(made.piezoresponse.tobytes() + made.resonance_kHz.tobytes())
+    return Scan(made.piezoresponse, made.resonance_kHz, made.voltage_V, "twin",
+                f"simulated twin, seed {seed}", digest.hexdigest(), 2.0, made.truth, turned=True)
+
+
+def load_scan(path: Path | str, choice: Choice | None = None, cleaning: Cleaning | None = None) -> Scan:
+    """Read, clean and check loops in any format that helpers.scans knows.
+
+    Parameters
+    ----------
+    path : Path or str
+        Opened read-only; the format is recognised by content.
+    choice : Choice, optional
+        Cycle, field and other axes of a file that holds several.
+    cleaning : Cleaning, optional
+        What is repaired; by default NaN and infinite values alone. `notes` says what was done.
+
+    Raises
+    ------
+    DataError
+        If the file is missing, of no known format, or holds values that cannot be loops.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise DataError(f"{path} is not a file: expected {EXPECTED}; check the path, "
+                        "or use DATA=twin for simulated loops")
+    loops = read(path, choice)
+    _check_shapes(loops, path)
+    loops = _without_repeated_end(loops)
+    _check_drive(loops.voltage_V, path)
+    channels = {"piezoresponse": loops.piezoresponse}
+    if loops.resonance_kHz is not None:
+        channels["resonance_kHz"] = loops.resonance_kHz
+    try:
+        channels, report = clean(channels, loops.voltage_V, cleaning)
+    except ValueError as error:
+        raise DataError(f"{path}: {error}") from error
+    notes = [*loops.notes, *(f"the file has no {name}" for name in loops.missing)]
+    whole = choice is None or choice.rows is None
+    if whole:  # of a few rows, which may well be constant, nothing is said
+        for name, values in channels.items():
+            _check_values(name.removesuffix("_kHz"), values, path)
+        notes += remaining_outliers(channels, loops.voltage_V)
+    unusable = report.unusable if loops.unusable is None else report.unusable | loops.unusable
+    origin = {"kind": "measured", "path": str(path)} | loops.origin
+    if report.map.any() or not any(note.startswith("Cleaning") for note in notes):
+        notes.append(str(report))
+    return Scan(
+        channels["piezoresponse"], channels.get("resonance_kHz"), loops.voltage_V,
+        "twin" if loops.truth or origin["kind"] == "twin" else "measured", origin["path"],
+        origin.get("sha256") or (sha256_of(path) if whole else ""), loops.size_um, loops.truth,
+        unusable if unusable.any() else None, loops.topography,
+        tuple(dict.fromkeys(notes)), report, loops.turned)
+
+
+def _check_shapes(loops: Loops, path: Path) -> None:
+    cube, steps = loops.piezoresponse.shape, np.shape(loops.voltage_V)
+    shapes = [cube] if loops.resonance_kHz is None else [cube, loops.resonance_kHz.shape]
+    if len(cube) != 3 or 0 in cube or cube[2:] != steps or shapes[-1] != cube:
+        raise DataError(
+            f"{path}: shapes {', '.join(map(str, shapes))} and {steps} do not "
+            f"fit together: expected {EXPECTED}; put rows and columns first, steps last")
+    if loops.unusable is not None and loops.unusable.shape != cube[:2]:
+        raise DataError(f"{path}: `unusable` has shape {loops.unusable.shape}: expected {cube[:2]}, as the "
+                        "rows and columns of the loops; correct or remove it")
+
+
+def _check_values(name: str, values: np.ndarray, path: Path) -> None:
+    if not np.isfinite(values).all():
+        count = int((~np.isfinite(values)).sum())
+        raise DataError(f"{path}: `{name}` holds {count} NaN or infinite values: "
+                        "expected finite numbers; interpolate or remove them first")
+    if np.ptp(values) == 0:
+        raise DataError(f"{path}: `{name}` is constant at {values.flat[0]}: expected a "
+                        "measured channel; check that the right dataset was stored")
+
+
+def _check_drive(voltage_V: np.ndarray, path: Path) -> None:
+    _check_values("voltage", voltage_V, path)
+    rising = np.diff(voltage_V, append=voltage_V[:1])
+    turns = np.count_nonzero((rising > 0) != np.roll(rising > 0, 1))
+    if (rising == 0).any() or turns != 2 or min((rising > 0).sum(), (rising < 0).sum()) < SLOPE_STEPS:
+        raise DataError(f"{path}: `voltage` is not one triangular sweep: expected {SLOPE_STEPS} or more rising and "
+                        f"{SLOPE_STEPS} or more falling steps, each voltage once on either branch, that lead back "
+                        "to the first; store one cycle alone and leave out repeated points")
+
+
+def _without_repeated_end(loops: Loops) -> Loops:
+    """Loops whose last step leads to the first: one at the same voltage would count it twice."""
+    voltage_V = np.asarray(loops.voltage_V, float)
+    steps = np.abs(np.diff(voltage_V))
+    if len(voltage_V) < 2 or not np.abs(voltage_V[-1] - voltage_V[0]) < 0.01 * np.median(steps):
+        return loops
+    resonance_kHz = None if loops.resonance_kHz is None else loops.resonance_kHz[..., :-1]
+    note = f"the last step repeats the first, at {voltage_V[0]:+.2f} V, and is left out"
+    return replace(loops, piezoresponse=loops.piezoresponse[..., :-1], resonance_kHz=resonance_kHz,
+                   voltage_V=voltage_V[:-1], notes=(*loops.notes, note))
+
+
+def inspect(path: Path | str) -> str:
+    """What a file holds, what of it `load_scan` would use, and what is missing.
+
+    Parameters
+    ----------
+    path : Path or str
+
+    Returns
+    -------
+    str
+        Several lines; the last begins with "Not usable" where `load_scan` would refuse.
+    """
+    path = Path(path)
+    lines = [f"{path}"]
+    try:
+        if path.is_file():
+            refuse_if_it_crashes(path)
+            lines += ["Holds", *(f"  {line}" for line in listing(path))]
+        scan = load_scan(path)
+    except (DataError, OSError, ValueError) as error:
+        return "\n".join([*lines, f"Not usable: {error}"])
+    rows, columns = scan.shape
+    values = scan.channels | {"voltage_V": scan.voltage_V}
+    lines += ["Used", f"  {rows} × {columns} pixels, {len(scan.voltage_V)} steps"]
+    lines += [f"  {name}: {part.min():.4g} … {part.max():.4g}" for name, part in values.items()]
+    lines += [f"  {note}" for note in scan.notes]
+    return "\n".join(lines)
+
+
+def save_scan(scan: Scan, path: Path) -> None:
+    """Write a scan, its origin and its truth to HDF5, whole or not at all."""
+    with atomic(path) as temporary, h5py.File(temporary, "w") as file:
+        arrays = (("piezoresponse", scan.piezoresponse, "arb. u."), ("resonance", scan.resonance_kHz, "kHz"),
+                  ("voltage", scan.voltage_V, "V"), ("topography", scan.topography, ""))
+        for name, values, units in arrays:
+            if values is not None:
+                file.create_dataset(name, data=values).attrs["units"] = units
+        for name, values in scan.truth.items():
+            file.create_dataset(f"truth/{name}", data=values)
+        if scan.unusable is not None:
+            file.create_dataset("unusable", data=scan.unusable)
+        file.attrs["notes"] = list(scan.notes)
+        file.attrs.update(kind=scan.source, path=scan.path, sha256=scan.sha256,
+                          scan_size_um=scan.size_um, resonance_lag_steps=0, turned=scan.turned)
+
+
+def standardised(scan: Scan, scaler: StandardScaler | None = None) -> tuple[np.ndarray, StandardScaler]:
+    """Spectra with one mean and one standard deviation per channel (original code).
+
+    Parameters
+    ----------
+    scan : Scan
+    scaler : StandardScaler, optional
+        That of another scan; fitted to this one where left out.
+
+    Returns
+    -------
+    ndarray, shape (rows * columns, steps, channels)
+        In standard deviations.
+    StandardScaler
+        Fitted on (values, channels) of usable pixels; its inverse leads back to arb. u. and kHz.
+    """
+    spectra = scan.spectra
+    channels = spectra.shape[-1]
+    scaler = scaler or StandardScaler().fit(spectra[scan.usable].reshape(-1, channels))
+    return scaler.transform(spectra.reshape(-1, channels)).reshape(spectra.shape), scaler
+
+
+def in_physical_units(scaled: np.ndarray, scaler: StandardScaler) -> np.ndarray:
+    """Undo `standardised` for spectra of any shape (..., channels)."""
+    return scaler.inverse_transform(scaled.reshape(-1, scaled.shape[-1])).reshape(scaled.shape)
+
+
+def stack_channels(spectra: np.ndarray) -> np.ndarray:
+    """(n, steps, channels) to (n, channels * steps), one channel after the other.
+
+    The "dimensional stacking" that gives dictionary learning both channels (paper, section 2).
+    """
+    return spectra.transpose(0, 2, 1).reshape(len(spectra), -1)
+
+
+def unstack_channels(stacked: np.ndarray, channels: int) -> np.ndarray:
+    """Undo `stack_channels`."""
+    return stacked.reshape(len(stacked), channels, -1).transpose(0, 2, 1)
+
+
+def drive_waveform(voltage_V: np.ndarray) -> np.ndarray:
+    """The triangular drive and its quadrature, scaled to [-1, 1], shape (steps, 2).
+
+    Voltage alone does not tell the way down from the way up; the quadrature does.
+    """
+    # Counted from the largest voltage, where a drive that begins elsewhere has its quadrature 0.
+    phase = 2 * np.pi * (np.arange(len(voltage_V)) - np.argmax(voltage_V)) / len(voltage_V)
+    return np.stack([voltage_V / np.abs(voltage_V).max(), np.sin(phase)], axis=1)
+
+
+def heldout_blocks(shape: tuple[int, int], every: int, side: int | None = None) -> np.ndarray:
+    """Pixels kept out of training, in square blocks because neighbours are near copies.
+
+    Parameters
+    ----------
+    shape : (int, int)
+        Rows and columns of the scan.
+    every : int
+        One block in so many is held out, on a lattice that visits all rows and columns of
+        blocks; 0 holds nothing out.
+    side : int, optional
+        Side of a block in pixels; a tenth of the rows or columns, the fewer, where left out.
+
+    Returns
+    -------
+    ndarray of bool, shape (rows * columns,)
+    """
+    if every == 0:
+        return np.zeros(shape[0] * shape[1], bool)
+    side = side or max(1, min(shape) // 10)
+    row, column = (index // side for index in np.indices(shape))
+    return ((column + 3 * row) % every == 0).ravel()
+
+
+def training_pixels(scan: Scan, heldout: np.ndarray, most: int = MOST_TRAINED) -> np.ndarray:
+    """Pixels that models are fitted to: usable, not held out, evenly thinned to at most `most`.
+
+    Parameters
+    ----------
+    scan : Scan
+    heldout : ndarray of bool, shape (rows * columns,)
+    most : int, optional
+
+    Returns
+    -------
+    ndarray of bool, shape (rows * columns,)
+    """
+    able = np.flatnonzero(scan.usable & ~heldout)
+    chosen = np.zeros(len(heldout), bool)
+    chosen[able[np.linspace(0, len(able) - 1, min(most, len(able))).round().astype(int)]] = True
+    return chosen
+
+
+def check_enough(scan: Scan, heldout: np.ndarray, batch: int) -> None:
+    """Refuse a scan that is too small for the models, before the time is spent on the toy.
+
+    Parameters
+    ----------
+    scan : Scan
+    heldout : ndarray of bool, shape (rows * columns,)
+    batch : int
+        Spectra of one step of the training.
+
+    Raises
+    ------
+    DataError
+        If there are fewer pixels to learn from than a batch, or fewer values a pixel than components.
+    """
+    pixels, values = int(training_pixels(scan, heldout).sum()), scan.spectra[0].size
+    if pixels < batch:
+        raise DataError(f"{scan.path} has {pixels} usable pixels beside those held out: expected {batch} or more, the "
+                        "batch of the training; take a scan of 300 pixels or more, or lower `batch` in helpers/profiles.py")
+    if values <= MOST_COMPONENTS:
+        raise DataError(f"{scan.path} has {values} values a pixel over all channels: expected more than "
+                        f"{MOST_COMPONENTS}, the components of the largest linear model; take a finer sweep")
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 3 or sys.argv[1] != "inspect":
+        sys.exit("usage: python -m helpers.scans.scan inspect FILE")
+    report = inspect(sys.argv[2])
+    print(report)
+    sys.exit("Not usable: " in report.rpartition("\n")[2])

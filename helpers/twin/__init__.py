@@ -1,0 +1,1 @@
+"""A simulated film whose switching mechanisms are known."""

@@ -1,0 +1,1 @@
+"""What runs the notebooks, from outside of them."""

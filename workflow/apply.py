@@ -1,0 +1,196 @@
+"""Every pixel of a scan that was too large for the notebooks, read a few rows at a time.
+
+`make every-pixel DATA=my.h5`, or ``python -m workflow.apply build/<profile>/seed<seed>`` on a finished run.
+PCA is fitted to every training pixel and the dictionary to many of each block of rows, both by `partial_fit`;
+the network is that of the run.
+Writes ``results/every_pixel.h5``, maps and errors at full resolution, ``results/every_pixel.json``
+and ``figures/every_pixel.png`` and ``.pdf``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import h5py
+import numpy as np
+from sklearn.decomposition import IncrementalPCA, MiniBatchDictionaryLearning
+from tqdm import tqdm
+
+from helpers.scans.blocks import Source, on_whole_grid, source_of
+from helpers.scans.scan import (
+    DataError,
+    drive_waveform,
+    heldout_blocks,
+    load_scan,
+    stack_channels,
+    standardised,
+    training_pixels,
+    unstack_channels,
+)
+from helpers.figures import figure_every_pixel, orientation_of, save_figure
+from helpers.inference import active_channels, decode, encode, mean_kl
+from helpers.linear import one_warning
+from helpers.metrics import mean_squared_error_per_spectrum
+from helpers.beta_vae import load_beta_vae
+from helpers.paths import atomic, write_json
+from helpers.profiles import get_profile
+from helpers.record import load_arrays, require
+from workflow.sweep import DICTIONARY
+from helpers.tables import as_markdown, number
+
+# Spectra between two updates of the atoms, and updates for each block. Codes that solve the lasso cost
+# a hundred times what PCA does, and atoms settle on a part of the spectra.
+DICTIONARY_BATCH, DICTIONARY_UPDATES = 512, 4
+MODELS = ("pca", "dl", "vae")
+
+
+def fit_linear(batches: Iterable[np.ndarray], atoms: np.ndarray, sparsity: float
+               ) -> tuple[IncrementalPCA, MiniBatchDictionaryLearning, int]:
+    """PCA and dictionary of as many components as `atoms` has rows, fitted batch by batch.
+
+    Parameters
+    ----------
+    batches : iterable of ndarray, shape (n, features)
+        Standardised and stacked; a batch with fewer spectra than components waits for the next.
+    atoms : ndarray, shape (components, features)
+        Where the dictionary starts.
+    sparsity : float
+        λ of the fit and of the codes.
+
+    Returns
+    -------
+    IncrementalPCA, MiniBatchDictionaryLearning
+    int
+        Number of spectra that PCA is fitted to.
+
+    Raises
+    ------
+    DataError
+        If there are fewer spectra than components.
+    """
+    pca = IncrementalPCA(len(atoms))
+    dictionary = MiniBatchDictionaryLearning(
+        len(atoms), alpha=sparsity, fit_algorithm="cd", transform_algorithm="lasso_cd", transform_alpha=sparsity,
+        dict_init=atoms, random_state=0)
+    fitted, waiting = 0, np.empty((0, atoms.shape[1]))
+    with one_warning("dictionary learning by parts"):
+        for batch in batches:
+            waiting = np.concatenate([waiting, batch])
+            if len(waiting) >= len(atoms):
+                pca.partial_fit(waiting)
+                updates = min(DICTIONARY_UPDATES, -(-len(waiting) // DICTIONARY_BATCH))
+                few = waiting[:: -(-len(waiting) // (updates * DICTIONARY_BATCH))]
+                for part in range(updates):
+                    dictionary.partial_fit(few[part::updates])
+                fitted, waiting = fitted + len(waiting), waiting[:0]
+    if not fitted:
+        raise DataError(f"{len(waiting)} spectra are fewer than {len(atoms)} components: expected more; "
+                        "hold fewer pixels out")
+    return pca, dictionary, fitted
+
+
+def describe(folder: Path) -> list[dict[str, str]]:
+    """Fit the linear models to every training pixel and map all models over every pixel.
+
+    Parameters
+    ----------
+    folder : Path
+        Build folder of a finished run, ``build/<profile>/seed<seed>``.
+
+    Returns
+    -------
+    list of dict
+        A row a model: its mean squared error over every pixel, over those learned from and over those
+        held out, in standard deviations squared.
+
+    Raises
+    ------
+    DataError
+        If the file of the run is not as it was, or the scan was simulated.
+    FileNotFoundError
+        If the run is not finished.
+    """
+    results = folder / "results"
+    scan = load_scan(require(results / "scan.h5"))
+    parameters = json.loads(require(results / "0_measured_data.json").read_text(encoding="utf-8"))["parameters"]
+    source, profile = source_of(scan, parameters), get_profile(parameters["profile"])
+    held = heldout_blocks(scan.shape, profile.heldout_every).reshape(scan.shape)
+    held = on_whole_grid(held, source.grid)
+
+    def learned_from() -> Iterator[np.ndarray]:
+        for rows, spectra, usable in source.blocks(shuffled=True):
+            yield stack_channels(spectra[usable & ~held[rows].ravel()])
+
+    atoms = load_arrays(results / "dictionary.npz")["beps_atoms"]
+    pca, dictionary, fitted = fit_linear(tqdm(learned_from(), "linear models", unit="block"), atoms,
+                                         DICTIONARY["sparsity"])
+    print(f"PCA is fitted to {fitted} pixels of {source.grid[0]} × {source.grid[1]}, the network to "
+          f"{training_pixels(scan, heldout_blocks(scan.shape, profile.heldout_every)).sum()}")
+    network = load_beta_vae(results / "weights/beps.weights.h5", profile.beps_network,
+                            drive_waveform(scan.voltage_V), len(scan.channels))
+    active = active_channels(mean_kl(network, standardised(scan)[0][scan.usable]))
+    with atomic(results / "every_pixel.h5") as temporary, h5py.File(temporary, "w") as maps:
+        maps["heldout"] = held
+        write_maps(maps, source, _codings(pca, dictionary, network, active, len(scan.channels)))
+        rows = _errors(maps)
+        errors = {name: maps[f"{name}/mse"][:] for name in MODELS}
+        figure = figure_every_pixel(np.moveaxis(maps["vae/codes"][:], -1, 0), [f"z{k + 1}" for k in active], errors,
+                                    source=scan.source, orientation=orientation_of(scan))
+    write_json(results / "every_pixel.json", rows)
+    save_figure(figure, folder / "figures/every_pixel", provenance={"source": scan.source, "sha256": scan.sha256})
+    return rows
+
+
+def _codings(pca: IncrementalPCA, dictionary: MiniBatchDictionaryLearning, network, active: list[int], channels: int
+             ) -> dict[str, Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]]:
+    """By model, a function from spectra to what its maps show and to the spectra it makes of that."""
+    def linear(model) -> Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]:
+        def code(spectra):
+            codes = model.transform(stack_channels(spectra))
+            mean = getattr(model, "mean_", 0.0)
+            return codes, unstack_channels(codes @ model.components_ + mean, channels)
+
+        return code
+
+    def variational(spectra):
+        means = encode(network, spectra)[0]
+        return means[:, active], decode(network, means)
+
+    return dict(zip(MODELS, (linear(pca), linear(dictionary), variational), strict=True))
+
+
+def write_maps(maps: h5py.File, source: Source, codings: Mapping[str, Callable]) -> None:
+    """Fill ``<model>/codes`` (rows, columns, components) and ``<model>/mse`` (rows, columns), NaN where unusable."""
+    for rows, spectra, usable in tqdm(source.blocks(), "maps", unit="block"):
+        for name, code in codings.items():
+            codes, made = code(spectra)
+            codes, errors = codes.astype("float32"), mean_squared_error_per_spectrum(spectra, made).astype("float32")
+            codes[~usable], errors[~usable] = np.nan, np.nan
+            for what, values in (("codes", codes), ("mse", errors)):
+                at = maps.require_dataset(f"{name}/{what}", (*source.grid, *values.shape[1:]), "float32")
+                at[rows] = values.reshape(-1, source.grid[1], *values.shape[1:])
+
+
+def _errors(maps: h5py.File) -> list[dict[str, str]]:
+    """Mean errors of every model over every pixel, those learned from and those held out."""
+    held = maps["heldout"][:]
+    parts = {"every pixel": np.ones_like(held), "learned from": ~held, "held out": held}
+    names = {"pca": "PCA", "dl": "dictionary, lasso codes", "vae": "β-VAE"}
+    return [{"MSE (s.d.²)": names[model]} | {
+        part: number(float(np.nanmean(maps[f"{model}/mse"][:][pixels]))) for part, pixels in parts.items()
+        if pixels.any()} for model in MODELS]
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit("usage: python -m workflow.apply build/<profile>/seed<seed>")
+    try:
+        print(as_markdown(describe(Path(sys.argv[1]))))
+    except (ValueError, OSError) as error:
+        sys.exit(str(error))
