@@ -22,8 +22,7 @@ from scipy.interpolate import make_interp_spline
 
 from helpers.scans.scan import drive_waveform, simulated_scan, standardised
 from helpers.figures import figure_cost
-from helpers.machine import hardware, peak_memory_GiB
-from helpers.paths import ROOT, atomic, write_json
+from helpers.paths import ROOT, atomic, hardware, peak_memory_GiB, write_json
 from helpers.profiles import get_profile
 from helpers.tables import as_markdown, number
 from helpers.training import train

@@ -31,8 +31,7 @@ from helpers.inference import (
     reconstruct,
 )
 from helpers.linear import pca_errors
-from helpers.machine import hardware, peak_memory_GiB
-from helpers.paths import ROOT, write_json
+from helpers.paths import ROOT, hardware, peak_memory_GiB, write_json
 from helpers.profiles import Training, get_profile
 from helpers.training import Trained, train
 

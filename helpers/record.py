@@ -20,8 +20,7 @@ from helpers.captions import PLACES, caption_of, full_name
 from helpers.scans.scan import Scan
 from helpers.figures import save_figure
 from helpers.figures.style import PageFigure, panel_letters
-from helpers.machine import hardware, peak_memory_GiB
-from helpers.paths import ROOT, Build, atomic, write_json
+from helpers.paths import ROOT, Build, atomic, hardware, peak_memory_GiB, write_json
 from helpers.profiles import Profile, get_profile
 from helpers.tables import as_markdown
 from helpers.video import poster

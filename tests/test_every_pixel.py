@@ -193,7 +193,7 @@ import numpy as np
 from helpers.scans.scan import load_scan, standardised
 from helpers.scans.blocks import Source
 from workflow.apply import fit_linear, stack_channels
-from helpers.machine import peak_memory_GiB
+from helpers.paths import peak_memory_GiB
 before = peak_memory_GiB()
 path = sys.argv[1]
 scan = load_scan(path)
