@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 import pytest
 from sklearn.decomposition import PCA
-from test_formats import axes_of, usid_parts, write_usid  # noqa: F401
+import test_formats
 
 from helpers.scans import blocks
 from helpers.twin import measurement as twin
@@ -34,6 +34,8 @@ from helpers.beta_vae import build_beta_vae
 from helpers.paths import ROOT
 from helpers.profiles import get_profile
 from helpers.record import save_arrays
+
+axes_of, usid_parts = test_formats.axes_of, test_formats.usid_parts
 
 GRID = (23, 31)
 
@@ -68,8 +70,8 @@ def test_blocks_of_rows_make_up_the_scan(tmp_path, monkeypatch, block):
 
 
 @pytest.mark.parametrize("keep", [("raw",), ("fit",), ("loops", "fit")])
-def test_blocks_of_a_usid_file_share_one_rotation(usid_parts, tmp_path, keep, monkeypatch):  # noqa: F811
-    write_usid(tmp_path / "usid.h5", usid_parts, keep=keep)
+def test_blocks_of_a_usid_file_share_one_rotation(usid_parts, tmp_path, keep, monkeypatch):
+    test_formats.write_usid(tmp_path / "usid.h5", usid_parts, keep=keep)
     loops = read(tmp_path / "usid.h5")
     assert (loops.theta_rad is None) == ("loops" in keep)
     rows = loops.piezoresponse.shape[0]
