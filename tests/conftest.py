@@ -20,7 +20,7 @@ from helpers.twin import measurement as twin
 ROOT = Path(__file__).resolve().parent.parent
 COPIED = ["workflow/Snakefile", "Makefile", "requirements.txt", "helpers/__init__.py", "helpers/paths.py",
           "workflow/cluster.py", "workflow/dependencies.py", "workflow/settings.py", "workflow/render.py",
-          "helpers/profiles.py", "workflow/sweep.yml", "workflow/__init__.py", "helpers/scans/__init__.py"]
+          "helpers/profiles.py", "workflow/sweep.yml", "workflow/__init__.py"]
 PARAMETERS = 'profile = "smoke"\nseed = 1\nbuild = "../build"\n'
 # The notebooks' own parameters and the helper that each imports.
 STUBS = {
@@ -86,7 +86,9 @@ class Tree:
         for file in COPIED:
             (root / file).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / file, root / file)
-        (root / "helpers/scans/scan.py").write_text("")
+        (root / "helpers/scans").mkdir()
+        for name in ("__init__", "scan"):
+            (root / f"helpers/scans/{name}.py").write_text("")
         (root / "helpers/training.py").write_text("from helpers.scans import scan\ntrain = None\n")
         (root / "workflow/sweep.py").write_text("from helpers import training\n")
         (root / "workflow/compare.py").write_text(
@@ -174,11 +176,10 @@ def make_figures(tree: Path, data: Path | str) -> Path:
 def twin_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """All real notebooks on the twin, smoke profile."""
     tree = tmp_path_factory.mktemp("tree")
-    for name in ("helpers", "notebooks"):
+    for name in ("helpers", "workflow", "notebooks"):
         shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
     (tree / "data/reference").mkdir(parents=True)
-    for name in ("workflow/Snakefile", "workflow/sweep.yml", "data/reference/paper_recipe.json"):
-        shutil.copy(ROOT / name, tree / name)
+    shutil.copy(ROOT / "data/reference/paper_recipe.json", tree / "data/reference")
     return make_figures(tree, "twin")
 
 

@@ -220,7 +220,7 @@ def test_failed_and_killed_notebooks(tree):
 
 
 def test_a_notebook_over_time_fails_and_earlier_results_stay(copy):
-    edit(copy.root / "Snakefile", '"smoke": 1200', '"smoke": 1')
+    edit(copy.root / "workflow/Snakefile", '"smoke": 1200', '"smoke": 1')
     copy.stub("5_paper_and_reproduction", "import time\ntime.sleep(60)")
     failed = copy.snakemake()
     assert failed.returncode != 0

@@ -71,7 +71,7 @@ def helper_files(notebook: Path, root: Path = ROOT) -> list[str]:
     """
     found: set[tuple[Path, str]] = set()
     if notebook.suffix == ".py":
-        trees = [(ast.parse(notebook.read_text(encoding="utf-8")), notebook.parent)]
+        trees = [(ast.parse(notebook.read_text(encoding="utf-8")), (root / notebook).parent)]
     else:
         trees = [(ast.Module([part for cell in cells(notebook, "code") for part in _tree(cell).body], []),
                   root)]
@@ -116,7 +116,7 @@ def _named_files(tree: ast.Module, folder: Path, root: Path) -> set[Path]:
                 files.add(folder / node.value)
     for module in modules:
         parts = module.split(".")
-        if parts[0] == "helpers":
+        if parts[0] in ("helpers", "workflow"):
             files |= {root.joinpath(*parts[:n], "__init__.py") for n in range(1, len(parts) + 1)}
             files.add(root.joinpath(*parts).with_suffix(".py"))
     return {path for path in files if path.is_file()}
