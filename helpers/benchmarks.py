@@ -15,13 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from helpers import toy
-from helpers.scans.scan import (
-    Scan,
-    drive_waveform,
-    heldout_blocks,
-    standardised,
-    training_pixels,
-)
+from helpers.scans.scan import Scan, drive_waveform, heldout_blocks, standardised, training_pixels
 from helpers.profiles import Network, Profile, Training
 
 ORDERS = ("kept", "shuffled", "paired")

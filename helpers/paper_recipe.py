@@ -22,7 +22,7 @@ import numpy as np
 
 from helpers import scores as disentanglement
 from helpers.benchmarks import Benchmark, beps_benchmark, toy_benchmark
-from helpers.scans.scan import load_scan
+from helpers.scans.reading import load_scan
 from helpers.inference import (
     active_channels,
     encode,

@@ -17,7 +17,6 @@ import numpy as np
 from IPython.display import HTML, Markdown, display
 
 from helpers.captions import PLACES, caption_of, full_name
-from helpers.scans.scan import Scan
 from helpers.figures import save_figure
 from helpers.figures.style import PageFigure, panel_letters
 from helpers.paths import ROOT, Build, atomic, hardware, peak_memory_GiB, write_json
@@ -180,10 +179,10 @@ def _part(record: Record):
     return lambda notebook: json.loads(require(results / f"{notebook}.json").read_text())
 
 
-def collect(record: Record, scan: Scan) -> dict[str, object]:
+def collect(record: Record, scan) -> dict[str, object]:
     """Merge the notebooks' records into metrics.json, manifest.json and run.json.
 
-    Returns the merged metrics.
+    `scan` has ``source``, ``path`` and ``sha256``. Returns the merged metrics.
     """
     record.finish()
     parts = list(map(_part(record), NOTEBOOKS))

@@ -13,15 +13,8 @@ from sklearn.decomposition import PCA
 from workflow import cycles
 from helpers.scans.cleaning import Cleaning
 from workflow.cycles import COMPONENTS, errors_on_cycles, report
-from helpers.scans.scan import (
-    Choice,
-    DataError,
-    drive_waveform,
-    heldout_blocks,
-    save_scan,
-    simulated_scan,
-    standardised,
-)
+from helpers.scans.formats import Choice, DataError
+from helpers.scans.scan import drive_waveform, heldout_blocks, save_scan, simulated_scan, standardised
 from helpers.inference import reconstruct
 from helpers.beta_vae import build_beta_vae
 from helpers.paths import ROOT

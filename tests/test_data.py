@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from sklearn.decomposition import PCA
 
 from helpers.scans.cleaning import OFF
+from helpers.scans.formats import DataError
+from helpers.scans.reading import load_scan
 from helpers.scans.scan import (
-    DataError,
     check_enough,
     drive_waveform,
     heldout_blocks,
     in_physical_units,
-    load_scan,
     save_scan,
     simulated_scan,
     stack_channels,
@@ -211,7 +211,7 @@ def test_maps_are_empty_at_unusable_pixels(scan):
 
 MEMORY = """
 import resource, sys
-from helpers.scans.scan import load_scan
+from helpers.scans.reading import load_scan
 unit = 1 if sys.platform == "darwin" else 1024
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 scan = load_scan(sys.argv[1])

@@ -16,18 +16,12 @@ import test_formats
 from helpers.scans import blocks
 from helpers.twin import measurement as twin
 from helpers.scans.blocks import Source, on_whole_grid
-from helpers.scans.scan import (
-    Choice,
-    DataError,
-    drive_waveform,
-    load_scan,
-    save_scan,
-    simulated_scan,
-    stack_channels,
-    standardised,
-)
+from helpers.scans.formats import Choice, DataError
+from helpers.scans.reading import load_scan
+from helpers.scans.scan import drive_waveform, save_scan, simulated_scan, stack_channels, standardised
 from workflow.apply import describe, fit_linear
-from helpers.scans import common, read
+from helpers.scans.reading import read
+from helpers.scans import formats
 from helpers.inference import reconstruct
 from helpers.linear import learn_dictionary
 from helpers.beta_vae import build_beta_vae
@@ -114,7 +108,7 @@ def run(tmp_path_factory):
     (folder / "figures").mkdir()
     path = write_loops(folder / "my.h5", broken=(5,))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(common, "MOST_PIXELS", 200)
+        patch.setattr(formats, "MOST_PIXELS", 200)
         scan = load_scan(path)
     save_scan(scan, folder / "results/scan.h5")
     flat = stack_channels(standardised(scan)[0])
@@ -127,7 +121,7 @@ def run(tmp_path_factory):
 
 
 def test_maps_of_every_pixel_agree_with_the_run_where_it_looked(run, monkeypatch):
-    monkeypatch.setattr(common, "MOST_PIXELS", 200)
+    monkeypatch.setattr(formats, "MOST_PIXELS", 200)
     monkeypatch.setattr(blocks, "BLOCK_VALUES", 5 * 31 * 96)
     rows = describe(run)
     scan = load_scan(run / "results/scan.h5")
@@ -159,14 +153,14 @@ def test_maps_of_every_pixel_agree_with_the_run_where_it_looked(run, monkeypatch
 
 def load_scan_whole(path):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(common, "MOST_PIXELS", 10**6)
+        patch.setattr(formats, "MOST_PIXELS", 10**6)
         return load_scan(path)
 
 
 def test_a_pixel_is_held_out_with_the_used_one_of_its_cell(monkeypatch):
     for grid in ((5, 7), (23, 31), (12, 40), (11, 3)):
-        monkeypatch.setattr(common, "MOST_PIXELS", 16)
-        every = common.every_nth((*grid, 1))
+        monkeypatch.setattr(formats, "MOST_PIXELS", 16)
+        every = formats.every_nth((*grid, 1))
         used = np.arange(-(-grid[0] // every) * -(-grid[1] // every)).reshape(-(-grid[0] // every), -1)
         whole = on_whole_grid(used, grid)
         assert whole.shape == grid
@@ -192,7 +186,8 @@ LARGE = """
 import sys
 import numpy as np
 
-from helpers.scans.scan import load_scan, standardised
+from helpers.scans.reading import load_scan
+from helpers.scans.scan import standardised
 from helpers.scans.blocks import Source
 from workflow.apply import fit_linear, stack_channels
 from helpers.paths import peak_memory_GiB

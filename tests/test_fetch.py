@@ -35,7 +35,8 @@ from hypothesis import strategies as st
 
 from helpers.scans import archives, download, fetch
 from helpers.scans.cleaning import Cleaning
-from helpers.scans.scan import Choice, DataError, save_scan, simulated_scan
+from helpers.scans.formats import Choice, DataError
+from helpers.scans.scan import save_scan, simulated_scan
 
 SHAPE = (20, 20)
 ANY_FOLDER = settings(max_examples=60, deadline=None,

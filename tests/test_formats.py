@@ -15,16 +15,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from helpers.twin import measurement as twin
-from helpers.scans.scan import (
-    Choice,
-    DataError,
-    inspect,
-    load_scan,
-    save_scan,
-    simulated_scan,
-)
-from helpers.scans import common, usid_axes
-from helpers.scans.damage import refuse_if_it_crashes
+from helpers.scans.__main__ import inspect
+from helpers.scans.formats import Choice, DataError
+from helpers.scans.reading import load_scan, refuse_if_it_crashes
+from helpers.scans.scan import save_scan, simulated_scan
+from helpers.scans import formats, usid_axes
 from helpers.paths import ROOT
 from helpers.twin.switching import drive_voltage
 
@@ -471,7 +466,7 @@ def test_of_a_large_scan_one_row_and_column_in_so_many_is_used(kind, made, usid_
     else:
         write_usid(path, usid_parts, (kind,))
     whole = load_scan(path)
-    monkeypatch.setattr(common, "MOST_PIXELS", 10)
+    monkeypatch.setattr(formats, "MOST_PIXELS", 10)
     monkeypatch.setattr(usid_axes, "BATCH_BYTES", 40_000)  # several batches
     thinned = load_scan(path)
     rows, columns = whole.shape
@@ -488,7 +483,7 @@ def test_of_a_large_scan_one_row_and_column_in_so_many_is_used(kind, made, usid_
 
 def test_inspect_says_what_is_inside_used_and_missing(usid_parts, tmp_path):
     write_usid(tmp_path / "scan.h5", usid_parts, ("fit",))
-    done = subprocess.run([sys.executable, "-m", "helpers.scans.scan", "inspect", tmp_path / "scan.h5"], cwd=ROOT,
+    done = subprocess.run([sys.executable, "-m", "helpers.scans", "inspect", tmp_path / "scan.h5"], cwd=ROOT,
                           text=True, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr
     for part in ("Raw_Data-SHO_Fit_000/Fit (28, 96) Amplitude [V]", "4 × 7 pixels, 24 steps", "cycle 2 of 2",
@@ -496,7 +491,7 @@ def test_inspect_says_what_is_inside_used_and_missing(usid_parts, tmp_path):
         assert part in done.stdout
     (tmp_path / "page.mat").write_text("<html>")
     assert "Not usable: " in inspect(tmp_path / "page.mat") and "a web page" in inspect(tmp_path / "page.mat")
-    done = subprocess.run([sys.executable, "-m", "helpers.scans.scan", "inspect", tmp_path / "page.mat"], cwd=ROOT,
+    done = subprocess.run([sys.executable, "-m", "helpers.scans", "inspect", tmp_path / "page.mat"], cwd=ROOT,
                           check=False)
     assert done.returncode == 1
 
@@ -616,7 +611,7 @@ def test_a_file_that_crashes_its_reader_is_refused(byte, whole_files):
 
 @given(st.integers(1, 5000), st.integers(1, 5000))
 def test_a_scan_is_thinned_once_and_no_more_than_needed(rows, columns):
-    every = common.every_nth((rows, columns, 96))
+    every = formats.every_nth((rows, columns, 96))
     left = -(-rows // every), -(-columns // every)
-    assert left[0] * left[1] <= common.MOST_PIXELS and common.every_nth((*left, 96)) == 1
-    assert every == 1 or -(-rows // (every - 1)) * -(-columns // (every - 1)) > common.MOST_PIXELS
+    assert left[0] * left[1] <= formats.MOST_PIXELS and formats.every_nth((*left, 96)) == 1
+    assert every == 1 or -(-rows // (every - 1)) * -(-columns // (every - 1)) > formats.MOST_PIXELS

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from helpers.scans.scan import load_scan, simulated_scan
+from helpers.scans.reading import load_scan
+from helpers.scans.scan import simulated_scan
 from helpers.twin.domains import MECHANISMS, draw_truth
 from helpers.loops import (
     UNITS,

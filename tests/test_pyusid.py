@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import write_pyusid
 
-from helpers.scans.scan import Choice, load_scan
+from helpers.scans.formats import Choice
+from helpers.scans.reading import load_scan
 
 FITTED = "Measurement_000/Channel_000/Raw_Data-SHO_Fit_000"
 LOOPS = f"{FITTED}/Fit-Loop_Fit_000"

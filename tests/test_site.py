@@ -19,10 +19,10 @@ from bokeh.document import Document
 from browsing import until
 from sklearn.decomposition import PCA
 
+from helpers.scans.reading import load_scan
 from helpers.scans.scan import (
     heldout_blocks,
     in_physical_units,
-    load_scan,
     stack_channels,
     standardised,
     training_pixels,

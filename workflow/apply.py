@@ -23,11 +23,11 @@ from sklearn.decomposition import IncrementalPCA, MiniBatchDictionaryLearning
 from tqdm import tqdm
 
 from helpers.scans.blocks import Source, on_whole_grid, source_of
+from helpers.scans.formats import DataError
+from helpers.scans.reading import load_scan
 from helpers.scans.scan import (
-    DataError,
     drive_waveform,
     heldout_blocks,
-    load_scan,
     stack_channels,
     standardised,
     training_pixels,

@@ -14,7 +14,7 @@ import matplotlib as mpl
 import numpy as np
 from PIL import Image
 
-from helpers.scans.scan import load_scan
+from helpers.scans.reading import load_scan
 from helpers.loops import loop_features
 from helpers.paths import atomic
 from helpers.record import load_arrays

@@ -16,18 +16,18 @@ import numpy as np
 from sklearn.decomposition import PCA
 
 from helpers.scans.blocks import read_as
+from helpers.scans.formats import DataError
+from helpers.scans.reading import load_scan
 from helpers.scans.scan import (
-    DataError,
     Scan,
     drive_waveform,
     heldout_blocks,
-    load_scan,
     stack_channels,
     standardised,
     training_pixels,
     unstack_channels,
 )
-from helpers.scans import read
+from helpers.scans.reading import read
 from helpers.inference import reconstruct
 from helpers.beta_vae import load_beta_vae
 from helpers.profiles import Profile, get_profile

@@ -21,7 +21,8 @@ from sklearn.model_selection import GroupKFold, cross_val_predict
 
 from helpers.benchmarks import Benchmark, beps_benchmark, toy_benchmark
 from helpers.controls import run_control
-from helpers.scans.scan import Scan, load_scan, simulated_scan, stack_channels, standardised
+from helpers.scans.reading import load_scan
+from helpers.scans.scan import Scan, simulated_scan, stack_channels, standardised
 from helpers.inference import active_channels, decode, encode, mean_kl, reconstruct
 from helpers.linear import learn_dictionary, pca_errors
 from helpers.metrics import (

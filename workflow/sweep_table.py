@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from helpers.scans.scan import load_scan
+from helpers.scans.reading import load_scan
 from helpers.figures.sensitivity import figure_sensitivity
 from helpers.figures.style import save_figure
 from helpers.metrics import matched_correlation

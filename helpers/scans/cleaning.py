@@ -173,8 +173,9 @@ def outlier_excess(cube: np.ndarray, closed: bool) -> np.ndarray:
     ends = [(0, 0)] * (cube.ndim - 1) + [(2, 2)]
     padded = np.pad(cube, ends, mode="wrap" if closed else "reflect")
     steps = cube.shape[-1]
-    ranked = np.sort([padded[..., k:k + steps] for k in (0, 1, 3, 4)], axis=0)
-    return np.maximum(np.maximum(ranked[1] - cube, cube - ranked[2]), 0)
+    before, after = ([padded[..., k:k + steps] for k in pair] for pair in ((0, 1), (3, 4)))
+    inner = np.maximum(np.minimum(*before), np.minimum(*after)), np.minimum(np.maximum(*before), np.maximum(*after))
+    return np.maximum(np.maximum(np.minimum(*inner) - cube, cube - np.maximum(*inner)), 0)
 
 
 def pixel_noise(cube: np.ndarray) -> np.ndarray:

@@ -18,7 +18,7 @@ from requests.adapters import HTTPAdapter
 from tqdm.auto import tqdm
 from urllib3.util import Retry
 
-from helpers.scans.scan import DataError
+from helpers.scans.formats import DataError
 
 USER_AGENT = f"ferroelectric-vae-companion (doi:10.1002/adma.202202814) pooch/{pooch.__version__}"
 # Retry-After is honoured; without it the pauses are 0, 2 and 4 s.

@@ -15,7 +15,9 @@ import pooch
 
 from helpers.scans.archives import is_archive, plain_name, unpacked
 from helpers.scans.cleaning import Cleaning
-from helpers.scans.scan import EXPECTED, Choice, DataError, Scan, load_scan, simulated_scan
+from helpers.scans.formats import EXPECTED, Choice, DataError
+from helpers.scans.reading import load_scan, refuse_if_it_crashes
+from helpers.scans.scan import Scan, simulated_scan
 from helpers.scans.download import (
     REMEDY,
     NotData,
@@ -27,7 +29,6 @@ from helpers.scans.download import (
     patiently,
     plainly,
 )
-from helpers.scans.damage import refuse_if_it_crashes
 from helpers.paths import ROOT, atomic, own_scans
 
 ZENODO_DOI = "10.5281/zenodo.6321172"

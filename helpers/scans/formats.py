@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping
+import multiprocessing
+import os
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from dataclasses import field as made_by
+from functools import cache
 from itertools import count
 from pathlib import Path
 
@@ -176,3 +182,39 @@ def sha256_of(path: Path) -> str:
     """SHA-256 of a file, read in pieces."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def apart(path: Path, read: Callable, *arguments: object) -> object:
+    """``read(path, *arguments)`` in a process of its own, since compiled readers crash on some damaged files.
+
+    Raises
+    ------
+    DataError
+        If that ends the process.
+    Exception
+        Whatever `read` raises.
+    """
+    try:
+        return _reader().submit(read, path, *arguments).result()
+    except BrokenProcessPool as error:
+        _reader.cache_clear()
+        raise DataError(f"{path} is damaged: reading it ends the program: expected {EXPECTED}; "
+                        "fetch the file again") from error
+
+
+@cache
+def _reader() -> ProcessPoolExecutor:
+    """One process for all files, started afresh where a file has ended it."""
+    pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), _end_with_parent)
+    try:
+        pool.submit(int).result()
+    except BrokenProcessPool as error:
+        raise RuntimeError("files are read in a process of their own, which did not start: expected a script whose "
+                           "work stands under `if __name__ == \"__main__\":`; put it there") from error
+    return pool
+
+
+def _end_with_parent() -> None:
+    """A killed program leaves no process behind."""
+    parent = multiprocessing.parent_process()
+    threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()

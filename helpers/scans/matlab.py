@@ -10,8 +10,7 @@ import h5py
 import numpy as np
 import scipy.io
 
-from helpers.scans.formats import MOST_BYTES, Choice, DataError, Loops, in_kHz, numbers
-from helpers.scans.damage import matlab_5_arrays
+from helpers.scans.formats import MOST_BYTES, Choice, DataError, Loops, apart, in_kHz, numbers
 from helpers.sho import optimum_rotation, piezoresponse
 
 # Rows, columns and steps of the scan of the published film; a MATLAB file does not say what it is of.
@@ -24,7 +23,7 @@ def _variables(path: Path) -> dict[str, Callable[[], np.ndarray]]:
     """Readers of the variables of a MATLAB file, by name; version 7.3 stores axes reversed."""
     if not h5py.is_hdf5(path):
         names = [name for name, shape, _ in scipy.io.whosmat(path) if np.prod(shape, dtype=float) * 8 <= MOST_BYTES]
-        arrays = matlab_5_arrays(path, [name for name in names if re.match(USED, name)])
+        arrays = apart(path, _matlab_5_arrays, [name for name in names if re.match(USED, name)])
         return {name: lambda name=name: arrays[name] for name in names}
 
     def transposed(name: str) -> np.ndarray:
@@ -35,6 +34,13 @@ def _variables(path: Path) -> dict[str, Callable[[], np.ndarray]]:
         return {name: lambda name=name: transposed(name) for name in file
                 if isinstance(file.get(name, getlink=True), h5py.HardLink)
                 and isinstance(file[name], h5py.Dataset)}
+
+
+def _matlab_5_arrays(path: Path, names: list[str]) -> dict[str, np.ndarray]:
+    """Arrays of a MATLAB 5 file by name; text stands where a variable is no array of numbers."""
+    found = scipy.io.loadmat(path, variable_names=names)
+    numeric = {name: getattr(found[name], "dtype", np.dtype(object)).kind in "biufc" for name in names}
+    return {name: found[name] if numeric[name] else np.array("no numbers") for name in names}
 
 
 def read_matlab(path: Path, choice: Choice) -> Loops:

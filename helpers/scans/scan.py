@@ -1,44 +1,23 @@
 """Measured or simulated BEPS loops as one checked object.
 
 The measured loops belong to doi:10.5281/zenodo.6321172 (CC-BY-4.0).
-``python -m helpers.scans.scan inspect FILE`` says what a file holds and what of it would be used.
 """
 
 from __future__ import annotations
 
 import hashlib
-import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import h5py
 import numpy as np
 from sklearn.preprocessing import StandardScaler
 
-from helpers.twin import measurement as twin
-from helpers.scans.cleaning import Cleaning, Report, clean, remaining_outliers
-from helpers.scans import (
-    EXPECTED,
-    PUBLISHED_DOIS,
-    PUBLISHED_LAG_STEPS,
-    Choice,
-    DataError,
-    Loops,
-    listing,
-    read,
-    resonance_lag_steps,
-    sha256_of,
-)
-from helpers.scans.damage import refuse_if_it_crashes
-from helpers.loops import SLOPE_STEPS
 from helpers.paths import atomic
+from helpers.scans.cleaning import Report
+from helpers.scans.formats import DataError
+from helpers.twin import measurement as twin
 
-__all__ = [
-    "EXPECTED", "PUBLISHED_DOIS", "PUBLISHED_LAG_STEPS", "Choice", "Cleaning", "DataError", "Scan", "check_enough",
-    "drive_waveform", "heldout_blocks", "in_physical_units", "inspect", "load_scan",
-    "resonance_lag_steps", "save_scan", "simulated_scan", "stack_channels", "standardised",
-    "training_pixels", "unstack_channels",
-]
 MOST_COMPONENTS = 16  # of the linear models that the notebooks compare
 MOST_TRAINED = 20_000  # pixels; five to six times those of the paper
 
@@ -129,129 +108,6 @@ def simulated_scan(seed: int, shape: tuple[int, int] = (60, 60)) -> Scan:
     digest = hashlib.sha256(made.piezoresponse.tobytes() + made.resonance_kHz.tobytes())
     return Scan(made.piezoresponse, made.resonance_kHz, made.voltage_V, "twin",
                 f"simulated twin, seed {seed}", digest.hexdigest(), 2.0, made.truth, turned=True)
-
-
-def load_scan(path: Path | str, choice: Choice | None = None, cleaning: Cleaning | None = None) -> Scan:
-    """Read, clean and check loops in any format that helpers.scans knows.
-
-    Parameters
-    ----------
-    path : Path or str
-        Opened read-only; the format is recognised by content.
-    choice : Choice, optional
-        Cycle, field and other axes of a file that holds several.
-    cleaning : Cleaning, optional
-        What is repaired; by default NaN and infinite values alone. `notes` says what was done.
-
-    Raises
-    ------
-    DataError
-        If the file is missing, of no known format, or holds values that cannot be loops.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise DataError(f"{path} is not a file: expected {EXPECTED}; check the path, "
-                        "or use DATA=twin for simulated loops")
-    loops = read(path, choice)
-    _check_shapes(loops, path)
-    loops = _without_repeated_end(loops)
-    _check_drive(loops.voltage_V, path)
-    channels = {"piezoresponse": loops.piezoresponse}
-    if loops.resonance_kHz is not None:
-        channels["resonance_kHz"] = loops.resonance_kHz
-    try:
-        channels, report = clean(channels, loops.voltage_V, cleaning)
-    except ValueError as error:
-        raise DataError(f"{path}: {error}") from error
-    notes = [*loops.notes, *(f"the file has no {name}" for name in loops.missing)]
-    whole = choice is None or choice.rows is None
-    if whole:  # of a few rows, which may well be constant, nothing is said
-        for name, values in channels.items():
-            _check_values(name.removesuffix("_kHz"), values, path)
-        notes += remaining_outliers(channels, loops.voltage_V)
-    unusable = report.unusable if loops.unusable is None else report.unusable | loops.unusable
-    origin = {"kind": "measured", "path": str(path)} | loops.origin
-    if report.map.any() or not any(note.startswith("Cleaning") for note in notes):
-        notes.append(str(report))
-    return Scan(
-        channels["piezoresponse"], channels.get("resonance_kHz"), loops.voltage_V,
-        "twin" if loops.truth or origin["kind"] == "twin" else "measured", origin["path"],
-        origin.get("sha256") or (sha256_of(path) if whole else ""), loops.size_um, loops.truth,
-        unusable if unusable.any() else None, loops.topography,
-        tuple(dict.fromkeys(notes)), report, loops.turned)
-
-
-def _check_shapes(loops: Loops, path: Path) -> None:
-    cube, steps = loops.piezoresponse.shape, np.shape(loops.voltage_V)
-    shapes = [cube] if loops.resonance_kHz is None else [cube, loops.resonance_kHz.shape]
-    if len(cube) != 3 or 0 in cube or cube[2:] != steps or shapes[-1] != cube:
-        raise DataError(
-            f"{path}: shapes {', '.join(map(str, shapes))} and {steps} do not "
-            f"fit together: expected {EXPECTED}; put rows and columns first, steps last")
-    if loops.unusable is not None and loops.unusable.shape != cube[:2]:
-        raise DataError(f"{path}: `unusable` has shape {loops.unusable.shape}: expected {cube[:2]}, as the "
-                        "rows and columns of the loops; correct or remove it")
-
-
-def _check_values(name: str, values: np.ndarray, path: Path) -> None:
-    if not np.isfinite(values).all():
-        count = int((~np.isfinite(values)).sum())
-        raise DataError(f"{path}: `{name}` holds {count} NaN or infinite values: "
-                        "expected finite numbers; interpolate or remove them first")
-    if np.ptp(values) == 0:
-        raise DataError(f"{path}: `{name}` is constant at {values.flat[0]}: expected a "
-                        "measured channel; check that the right dataset was stored")
-
-
-def _check_drive(voltage_V: np.ndarray, path: Path) -> None:
-    _check_values("voltage", voltage_V, path)
-    rising = np.diff(voltage_V, append=voltage_V[:1])
-    turns = np.count_nonzero((rising > 0) != np.roll(rising > 0, 1))
-    if (rising == 0).any() or turns != 2 or min((rising > 0).sum(), (rising < 0).sum()) < SLOPE_STEPS:
-        raise DataError(f"{path}: `voltage` is not one triangular sweep: expected {SLOPE_STEPS} or more rising and "
-                        f"{SLOPE_STEPS} or more falling steps, each voltage once on either branch, that lead back "
-                        "to the first; store one cycle alone and leave out repeated points")
-
-
-def _without_repeated_end(loops: Loops) -> Loops:
-    """Loops whose last step leads to the first: one at the same voltage would count it twice."""
-    voltage_V = np.asarray(loops.voltage_V, float)
-    steps = np.abs(np.diff(voltage_V))
-    if len(voltage_V) < 2 or not np.abs(voltage_V[-1] - voltage_V[0]) < 0.01 * np.median(steps):
-        return loops
-    resonance_kHz = None if loops.resonance_kHz is None else loops.resonance_kHz[..., :-1]
-    note = f"the last step repeats the first, at {voltage_V[0]:+.2f} V, and is left out"
-    return replace(loops, piezoresponse=loops.piezoresponse[..., :-1], resonance_kHz=resonance_kHz,
-                   voltage_V=voltage_V[:-1], notes=(*loops.notes, note))
-
-
-def inspect(path: Path | str) -> str:
-    """What a file holds, what of it `load_scan` would use, and what is missing.
-
-    Parameters
-    ----------
-    path : Path or str
-
-    Returns
-    -------
-    str
-        Several lines; the last begins with "Not usable" where `load_scan` would refuse.
-    """
-    path = Path(path)
-    lines = [f"{path}"]
-    try:
-        if path.is_file():
-            refuse_if_it_crashes(path)
-            lines += ["Holds", *(f"  {line}" for line in listing(path))]
-        scan = load_scan(path)
-    except (DataError, OSError, ValueError) as error:
-        return "\n".join([*lines, f"Not usable: {error}"])
-    rows, columns = scan.shape
-    values = scan.channels | {"voltage_V": scan.voltage_V}
-    lines += ["Used", f"  {rows} × {columns} pixels, {len(scan.voltage_V)} steps"]
-    lines += [f"  {name}: {part.min():.4g} … {part.max():.4g}" for name, part in values.items()]
-    lines += [f"  {note}" for note in scan.notes]
-    return "\n".join(lines)
 
 
 def save_scan(scan: Scan, path: Path) -> None:
@@ -386,11 +242,3 @@ def check_enough(scan: Scan, heldout: np.ndarray, batch: int) -> None:
     if values <= MOST_COMPONENTS:
         raise DataError(f"{scan.path} has {values} values a pixel over all channels: expected more than "
                         f"{MOST_COMPONENTS}, the components of the largest linear model; take a finer sweep")
-
-
-if __name__ == "__main__":
-    if len(sys.argv) != 3 or sys.argv[1] != "inspect":
-        sys.exit("usage: python -m helpers.scans.scan inspect FILE")
-    report = inspect(sys.argv[2])
-    print(report)
-    sys.exit("Not usable: " in report.rpartition("\n")[2])

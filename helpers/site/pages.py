@@ -17,7 +17,7 @@ from PIL import Image
 from pygments.formatters import HtmlFormatter
 
 from helpers.captions import PLACES, full_name
-from helpers.scans.scan import load_scan
+from helpers.scans.reading import load_scan
 from helpers.figures.style import TWIN_LABEL
 from helpers.ledger import (
     inconsistency_rows,
