@@ -105,7 +105,6 @@ site: figures
 
 render: figures
 	@.venv/bin/python -m workflow.render "build/$$PROFILE/seed$$SEED"
-	@.venv/bin/python -m workflow.readme "build/$$PROFILE/seed$$SEED"
 endif
 
 test: $(READY)

@@ -1,6 +1,6 @@
 """The notebooks on Google Colab: what Colab lacks is added, what a notebook reads is made first.
 
-The first cell of each notebook (workflow.badge writes it) fetches the project and calls `install`; the
+The first cell of each notebook fetches the project and calls `install`; the
 cell after the parameters calls `prepare`. Elsewhere neither is called.
 """
 

@@ -18,14 +18,10 @@ import pytest
 from conftest import listed_notebooks, write_notebook
 
 from helpers import colab
-from workflow.badge import BADGE, FETCH, badge, main, marked, origin
-from workflow.dependencies import cells_digest
-from workflow.render import DIGEST, is_current
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
-REPOSITORY = "https://github.com/someone/project"
-TAG = origin()[1]
+TAG = f"v{tomllib.loads((ROOT / 'pyproject.toml').read_text(encoding='utf-8'))['project']['version']}"
 # What the notebooks use of Colab's own packages (its runtime of Python 3.13), one of them out of range.
 COLAB = """tensorflow==2.20.* keras==3.13.* numpy==2.1.* scipy==1.16.* scikit-learn==1.7.* h5py==3.15.*
 matplotlib==3.10.* pillow==11.3.* imageio-ffmpeg==0.6.* tqdm==4.67.* pooch==1.8.2 requests==2.32.4
@@ -42,56 +38,23 @@ def source(cell: dict) -> str:
     return "".join(cell["source"])
 
 
-# One place for address and version
+def addressed(notebook: dict, address: str, tag: str = TAG) -> dict:
+    """The notebook with its first code cell fetching another repository."""
+    given = f'repository, tag = "{address}", "{tag}"'
+    fetch, found = re.subn(r"repository, tag = .*", given, source(notebook["cells"][1]))
+    assert found == 1
+    notebook["cells"][1]["source"] = fetch
+    return notebook
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_badge_and_first_cell_are_those_of_the_citation_file(path):
-    notebook = read(path)
-    assert notebook == marked(notebook, path.name, *origin()), "run `python -m workflow.badge`"
-    assert len(BADGE.findall(source(notebook["cells"][0]))) == 1
-    code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
-    assert code[0]["id"] == FETCH
+def test_notebooks_begin_with_the_cell_that_fetches_the_version_cited_and_prepare_after_their_parameters(path):
+    code = [cell for cell in read(path)["cells"] if cell["cell_type"] == "code"]
+    assert f'repository, tag = "", "{TAG}"' in source(code[0])
+    assert re.search(rf"^version: {TAG[1:]}$", (ROOT / "CITATION.cff").read_text(), re.MULTILINE)
     calls = [n for n, cell in enumerate(code) if f'colab.prepare("{path.stem}"' in source(cell)]
     tagged = [n for n, cell in enumerate(code) if "parameters" in cell["metadata"].get("tags", [])]
     assert calls == [tagged[0] + 1]
-
-
-def test_versions_of_citation_and_package_agree():
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    assert TAG == f"v{project['version']}"
-
-
-def test_an_address_leads_the_badge_to_the_notebook_and_the_cell_to_the_repository():
-    path = NOTEBOOKS[3]
-    notebook = marked(marked(read(path), path.name, "", "v0"), path.name, REPOSITORY, "v1.2")
-    title, fetch = map(source, notebook["cells"][:2])
-    assert title.count("colab-badge.svg") == 1
-    assert ("(https://colab.research.google.com/github/someone/project/blob/v1.2/notebooks/"
-            "3_beta_vae_training.ipynb)") in title
-    assert f'repository, tag = "{REPOSITORY}", "v1.2"' in fetch
-    assert badge("a.ipynb", "", "v1").endswith("(https://colab.research.google.com/)")
-
-
-def test_an_address_that_colab_cannot_open_is_refused(tmp_path):
-    cited = tmp_path / "CITATION.cff"
-    cited.write_text("version: 1.0\nrepository-code: https://example.org/project\n")
-    with pytest.raises(ValueError, match="names https://example.org/project as repository-code: expected"):
-        origin(cited)
-
-
-@pytest.mark.parametrize("rendered", [True, False])
-def test_an_address_leaves_rendered_notebooks_rendered(tmp_path, rendered):
-    path = tmp_path / "notebooks" / NOTEBOOKS[3].name
-    path.parent.mkdir()
-    before = read(NOTEBOOKS[3])
-    before["metadata"][DIGEST] = cells_digest(before["cells"] if rendered else [])
-    path.write_text(json.dumps(before))
-    (tmp_path / "CITATION.cff").write_text(f"version: 1.0\nrepository-code: {REPOSITORY}\n")
-    main(tmp_path)
-    after = read(path)
-    assert is_current(before) == is_current(after) == rendered
-    assert after == marked(before, path.name, REPOSITORY, "v1.0") | {"metadata": after["metadata"]}
 
 
 # The first cell
@@ -101,7 +64,7 @@ def test_an_address_leaves_rendered_notebooks_rendered(tmp_path, rendered):
 def repository(tmp_path_factory) -> str:
     """Address of a git repository made of the working tree, with the tag of its version."""
     tree = tmp_path_factory.mktemp("repository")
-    for name in ("helpers", "notebooks", "data/weights", "data/reference"):
+    for name in ("helpers", "workflow", "notebooks", "data/weights", "data/reference"):
         shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("requirements.txt", "CITATION.cff", "pyproject.toml"):
         shutil.copy(ROOT / name, tree)
@@ -112,7 +75,7 @@ def repository(tmp_path_factory) -> str:
 
 def run_first_cell(folder: Path, address: str, tag: str = TAG, there=True) -> subprocess.CompletedProcess:
     """Run the first code cell of notebook 3 in `folder`, on Colab or elsewhere."""
-    cell = source(marked(read(NOTEBOOKS[3]), NOTEBOOKS[3].name, address, tag)["cells"][1])
+    cell = source(addressed(read(NOTEBOOKS[3]), address, tag)["cells"][1])
     stand_in = "import sys, types; sys.modules['google.colab'] = types.ModuleType('colab')\n" if there else ""
     after = ("\nimport os; print(os.getcwd(), on_colab)\n"
              "if on_colab: from helpers import paths; print(paths.ROOT)")
@@ -374,7 +337,7 @@ def packages(python: Path) -> dict[str, str]:
 
 def open_and_run(path: Path, python: Path, base: Path, repository: str, content: Path, **given: str) -> str:
     """Run a notebook as a reader would who opened it on Colab and set parameters; returns what it printed."""
-    notebook = marked(read(path), path.name, repository, TAG)
+    notebook = addressed(read(path), repository)
     cell = next(cell for cell in notebook["cells"] if "parameters" in cell["metadata"].get("tags", []))
     for name, value in given.items():
         cell["source"], count = re.subn(rf'(?m)^{name} = "\w+"', f'{name} = "{value}"', source(cell))

@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+from nbformat.v4 import new_code_cell, new_notebook, new_output
 from test_inventory import MOVIES
 
 from workflow.dependencies import cells_digest
@@ -9,13 +11,20 @@ from helpers.paths import ROOT
 from workflow.render import DIGEST, is_current, render
 
 
-def test_links_to_movies_lead_to_the_copies_kept_beside_the_numbers():
-    cell = {"cell_type": "code", "source": ["x"], "metadata": {}, "outputs": []}
-    page = {"text/html": ['<a href="../movies/s1.mp4">', "a</a>"]}
-    ran = cell | {"outputs": [{"output_type": "display_data", "metadata": {}, "data": page}]}
-    rendered = render({"cells": [cell]}, {"cells": [ran]}, "n", [])
-    shown = rendered["cells"][0]["outputs"][0]
-    assert shown["data"]["text/html"] == '<a href="../data/reference/movies/s1.mp4">a</a>'
+def test_outputs_lead_to_the_copies_of_movies_and_hold_no_warning_and_no_folder_of_this_machine():
+    source, executed = (new_notebook(cells=[new_code_cell("x", id="a")]) for _ in range(2))
+    executed.cells.insert(0, new_code_cell("seed = 0", metadata={"tags": ["injected-parameters"]}))
+    executed.cells[1].outputs = [
+        new_output("stream", name="stderr", text="warning"), new_output("stream", text=f"in {ROOT}/build/x"),
+        new_output("display_data", {"text/html": '<a href="../movies/s1.mp4">a</a>'})]
+    rendered = render(source, executed, "n", [str(ROOT)])
+    shown = rendered.cells[0].outputs
+    assert [output.get("text") for output in shown] == ["in build/x", None]
+    assert shown[1].data["text/html"] == '<a href="../data/reference/movies/s1.mp4">a</a>'
+    assert is_current(rendered) and rendered.cells[0].execution_count == 1
+    executed.cells[0].source = "x = 2"
+    with pytest.raises(ValueError, match="n differs from its executed copy"):
+        render(source, executed, "n", [])
 
 
 def test_an_edit_after_rendering_is_noticed_and_an_output_is_none():

@@ -1,4 +1,4 @@
-"""Copy executed notebooks over their sources; keep the numbers and weights of a measured run.
+"""Copy executed notebooks over their sources; keep the numbers of a measured run; write README.md from what is kept.
 
 ``python -m workflow.render build/laptop/seed0``, or `make render`.
 """
@@ -12,25 +12,52 @@ import sys
 import tempfile
 from pathlib import Path
 
-from workflow.dependencies import cells_digest
+import nbformat
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from nbconvert.preprocessors import TagRemovePreprocessor
+from nbformat import NotebookNode
+from PIL import Image
+
+from helpers.captions import PLACES, caption_of, full_name
+from helpers.ledger import ledger_rows
+from helpers.paper import PAPER
+from helpers.paper_recipe import by_part, stored_runs
 from helpers.paths import ROOT, atomic
+from helpers.tables import as_markdown, number, reproduction_rows
+from workflow.dependencies import cells_digest
 
 LARGEST_MIB = 2
-REFERENCE = ("metrics.json", "manifest.json", "run.json")
+REFERENCE = ROOT / "data/reference"
+RECORDS = ("metrics.json", "manifest.json", "run.json")
 MOVIES = "data/reference/movies"
 DIGEST = "source_digest"  # in a rendered notebook's metadata
+SHOWN, SHOWN_WIDTH = "fig4", 1300  # the README's picture
+RANDOM_START = "toy.control.vae_random.kept"
+TITLES = {
+    "fig1": "spectra along each colour, the painting", "fig2": "toy: both models on the painting",
+    "fig3": "the network", "fig4": "BEPS: both models on the scan",
+    "fig5": "BEPS: what each channel means", "figS1": "drive, on and off field, raw spectra",
+    "figS2": "oscillator fits and the loop from them", "figS3": "grid of λ", "figS4": "toy: the whole gamut",
+    "figS5": "BEPS: all dictionary atoms", "figS6": "observables in place of the topography",
+    "figS7": "BEPS: all latent channels", "figS8": "BEPS: error at each voltage step",
+    "figS9": "the linear bound beside every model", "figS10": "BEPS: all active channels",
+    "table1": "dictionary learning and β-VAE compared",
+    "movieS1": "toy: dictionary coefficients swept", "movieS2": "toy: maps through training",
+    "movieS3": "toy: latent channels swept", "movieS4": "BEPS: dictionary coefficients swept",
+    "movieS5": "BEPS: maps through training", "movieS6": "BEPS: latent channels swept",
+}
 
 
-def render(source: dict, executed: dict, name: str, private: list[str]) -> dict:
-    """The source notebook with the outputs of its executed copy.
+def render(source: NotebookNode, executed: NotebookNode, name: str, private: list[str]) -> NotebookNode:
+    """The source notebook with the outputs of its executed copy, and the mark of the source that ran.
 
     Progress bars and warnings (stderr) are left out; cells are numbered from 1; links to movies lead
     to the copies in ``data/reference/movies/``.
 
     Parameters
     ----------
-    source, executed : dict
-        Notebooks (nbformat 4); the executed one may hold papermill's injected parameters.
+    source, executed : NotebookNode
+        The executed one may hold papermill's injected parameters.
     name : str
         For the error.
     private : list of str
@@ -41,41 +68,31 @@ def render(source: dict, executed: dict, name: str, private: list[str]) -> dict:
     ValueError
         If the code was edited after it ran.
     """
-    cells = [cell for cell in executed["cells"]
-             if "injected-parameters" not in cell["metadata"].get("tags", [])]
-    if [_source(cell) for cell in cells] != [_source(cell) for cell in source["cells"]]:
+    remove = TagRemovePreprocessor(enabled=True, remove_cell_tags={"injected-parameters"})
+    ran = remove.preprocess(executed, {})[0].cells
+    if [cell.source for cell in ran] != [cell.source for cell in source.cells]:
         raise ValueError(f"{name} differs from its executed copy: expected the source that ran; "
                          "run `make figures` and render again.")
-    count = 0
-    for cell, ran in zip(source["cells"], cells, strict=True):
-        if cell["cell_type"] == "code":
-            count += bool(_source(cell).strip())
-            cell["execution_count"] = count if _source(cell).strip() else None
-            kept = [out for out in ran["outputs"] if out.get("name") != "stderr"]
-            cell["outputs"] = [_numbered(_linked(scrub(out, private)), count) for out in kept]
+    code = [pair for pair in zip(source.cells, ran, strict=True) if pair[0].cell_type == "code"]
+    for count, (cell, done) in enumerate(code, 1):
+        cell.execution_count = count
+        cell.outputs = [_kept(output, count, private) for output in done.outputs if output.get("name") != "stderr"]
+    source.metadata[DIGEST] = cells_digest(source.cells)
     return source
+
+
+def _kept(output: NotebookNode, count: int, private: list[str]) -> NotebookNode:
+    output = scrub(output, private)
+    if "execution_count" in output:
+        output["execution_count"] = count
+    if "text/html" in output.get("data", {}):
+        output["data"]["text/html"] = output["data"]["text/html"].replace('href="../movies/', f'href="../{MOVIES}/')
+    return nbformat.from_dict(output)
 
 
 def is_current(notebook: dict) -> bool:
     """Whether a rendered notebook still has the source that it was rendered from."""
     return notebook["metadata"].get(DIGEST) == cells_digest(notebook["cells"])
-
-
-def _linked(output: dict) -> dict:
-    """The output with its links to movies as seen from ``notebooks/``."""
-    page = output.get("data", {}).get("text/html")
-    if page is None:
-        return output
-    page = "".join(page).replace('href="../movies/', f'href="../{MOVIES}/')
-    return output | {"data": output["data"] | {"text/html": page}}
-
-
-def _source(cell: dict) -> str:
-    return "".join(cell["source"])
-
-
-def _numbered(output: dict, count: int) -> dict:
-    return output | ({"execution_count": count} if "execution_count" in output else {})
 
 
 def scrub(value, private: list[str]):
@@ -110,8 +127,28 @@ def _texts(value) -> list[str]:
     return [value] if isinstance(value, str) else []
 
 
-def _write(path: Path, content: dict, indent: int) -> None:
-    text = json.dumps(content, indent=indent, ensure_ascii=False) + "\n"
+def readme(reference: Path = REFERENCE) -> str:
+    """README.md as `README.md.j2` and the numbers of the reference run make it."""
+    metrics, manifest, run, seeds = (
+        json.loads((reference / f"{name}.json").read_text("utf-8")) for name in ("metrics", "manifest", "run", "seeds"))
+    random = {score: seeds.get(f"{RANDOM_START}.{score}", {}).get("median") for score in ("mse", "channels", "spearman")}
+    runs = stored_runs()
+    by_id = {entry["id"]: entry for entry in manifest}
+    environment = Environment(loader=FileSystemLoader(Path(__file__).parent), undefined=StrictUndefined, keep_trailing_newline=True)
+    environment.filters |= {"number": number, "table": as_markdown, "fixed": lambda value, digits: f"{value:.{digits}f}"}
+    return environment.get_template("README.md.j2").render(
+        metrics=metrics, run=run, paper=PAPER, random=random if None not in random.values() else None,
+        picture={"id": SHOWN, "name": full_name(SHOWN), "drawn": PLACES[by_id[SHOWN]["source"]],
+                 "alt": caption_of(SHOWN).alt, "caption": caption_of(SHOWN).caption},
+        hours={part: max(one["hours_of_all_epochs"] for one in every) for part, every in by_part(runs).items()},
+        paper_machine=next(iter(runs.values())), numbers=reproduction_rows(metrics),
+        inventory=[{"": f"[{full_name(name)}](notebooks/{by_id[name]['notebook']}.ipynb#{name})", "shows": title,
+                    "data": by_id[name]["source"], "file": f"`{by_id[name]['file']}`"} for name, title in TITLES.items()],
+        claims=[{name: row[name] for name in ("claim", "where", "verdict")} for row in ledger_rows(metrics, seeds)])
+
+
+def write(path: Path, text: str) -> None:
+    """Write a file, whole or not at all, and say how large it is."""
     with atomic(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
     size_MiB = len(text.encode()) / 2**20
@@ -121,33 +158,36 @@ def _write(path: Path, content: dict, indent: int) -> None:
               "lower the resolution of the figures it shows", file=sys.stderr)
 
 
-def main(folder: Path) -> None:
-    """Render every notebook of a finished run; keep its numbers if the data were measured."""
-    records = {name: json.loads((folder / name).read_text("utf-8")) for name in REFERENCE}
-    private = private_folders(records["run.json"])
-    rendered = {}
-    for path in sorted((ROOT / "notebooks").glob("[0-9]*.ipynb")):
-        executed = json.loads((folder / "notebooks" / path.name).read_text("utf-8"))
-        source = json.loads(path.read_text("utf-8"))
-        rendered[path] = render(source, executed, path.name, private)
-        # So that a test can tell whether the source was changed since.
-        rendered[path]["metadata"][DIGEST] = cells_digest(source["cells"])
-    for path, notebook in rendered.items():
-        _write(path, notebook, indent=1)
-    if records["metrics.json"].get("beps.source") != "measured":
-        print("data/reference/ keeps the numbers of measured loops only; these are simulated.")
-        return
-    for name in ("data/weights", MOVIES):
-        (ROOT / name).mkdir(parents=True, exist_ok=True)
+def keep(folder: Path, records: dict[str, object], private: list[str]) -> None:
+    """Copy the numbers, weights, movies and the README's picture of a measured run into ``data/``."""
     for name, record in records.items():
-        _write(ROOT / "data/reference" / name, scrub(record, private), indent=2)
+        write(REFERENCE / name, json.dumps(scrub(record, private), indent=2, ensure_ascii=False) + "\n")
     sweep = folder.parent / "sweep/sweep.json"
     if sweep.is_file():
-        _write(ROOT / "data/reference/seeds.json", json.loads(sweep.read_text("utf-8")), indent=1)
-    for kept, target in (("results/weights", "data/weights"), ("movies", MOVIES)):
+        write(REFERENCE / "seeds.json", sweep.read_text("utf-8"))
+    for kept, target in (("results/weights", ROOT / "data/weights"), ("movies", ROOT / MOVIES)):
+        target.mkdir(parents=True, exist_ok=True)
         for path in sorted((folder / kept).glob("[!.]*")):
-            with atomic(ROOT / target / path.name) as temporary:
+            with atomic(target / path.name) as temporary:
                 shutil.copyfile(path, temporary)
+    with Image.open(folder / f"figures/{SHOWN}.png") as image, atomic(REFERENCE / f"{SHOWN}.png") as temporary:
+        image.thumbnail((SHOWN_WIDTH, SHOWN_WIDTH))
+        image.convert("RGB").save(temporary, optimize=True)
+
+
+def main(folder: Path) -> None:
+    """Render every notebook of a finished run; keep its numbers if the data were measured."""
+    records = {name: json.loads((folder / name).read_text("utf-8")) for name in RECORDS}
+    private = private_folders(records["run.json"])
+    rendered = {path: render(nbformat.read(path, 4), nbformat.read(folder / "notebooks" / path.name, 4), path.name, private)
+                for path in sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))}
+    for path, notebook in rendered.items():
+        write(path, nbformat.writes(notebook) + "\n")
+    if records["metrics.json"].get("beps.source") == "measured":
+        keep(folder, records, private)
+    else:
+        print("data/reference/ keeps the numbers of measured loops only; these are simulated.")
+    write(ROOT / "README.md", readme())
 
 
 if __name__ == "__main__":

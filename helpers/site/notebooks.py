@@ -13,8 +13,8 @@ from markupsafe import Markup, escape
 from nbconvert.exporters import HTMLExporter
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 
-from workflow.badge import FETCH
 
+FETCH = "colab-fetch"
 UNNAMED = "Drawn by the code above"
 
 

@@ -26,7 +26,7 @@ from helpers.ledger import (
     verdict_counts,
 )
 from helpers.paths import Build
-from workflow.readme import TITLES
+from workflow.render import TITLES
 from helpers.record import NOTEBOOKS, load_arrays, require
 from helpers.site.drawing import embedded, library
 from helpers.site.explorer import explorer
