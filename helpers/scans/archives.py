@@ -12,20 +12,10 @@ import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 
-from helpers.scans.download import (
-    COMPRESSED,
-    HEAD_BYTES,
-    TAR,
-    NotData,
-    check_content,
-    first_bytes,
-    gigabytes,
-)
 from helpers.paths import atomic
+from helpers.scans.formats import DataError
 
 MOST_MEMBERS = 10_000
-BROKEN = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError,
-          RuntimeError, ValueError, OSError)
 
 
 def plain_name(name: str) -> str:
@@ -34,70 +24,52 @@ def plain_name(name: str) -> str:
     return re.sub(r"[^\w.-]+", "_", last, flags=re.ASCII).lstrip(".")[-100:] or "unnamed"
 
 
-def is_archive(path: Path) -> bool:
-    """Whether `path` is a zip or tar file; an .npz (a zip of .npy alone) counts as data."""
-    head = first_bytes(path)
-    if head.startswith(b"PK"):
-        names = zipfile.ZipFile(path).namelist() if zipfile.is_zipfile(path) else []
-        return not names or not all(name.endswith(".npy") for name in names)
-    return head.startswith(COMPRESSED) or head[257:262] == TAR
-
-
 def unpacked(path: Path, limit: int, rank: Callable[[str, int], tuple]) -> Iterator[Path]:
-    """Members that can be data, in the order of `rank(name, bytes)`, each removed after its use.
+    """`path` itself, or the members of an archive in the order of `rank(name, bytes)`, each removed after its use.
 
-    A member's own path is never used: it is written to ``<path>.members`` under `plain_name`.
-    Links and devices are passed over.
+    A member's own path is never used: it is written to ``<path>.members`` under `plain_name`; links are passed over.
 
     Raises
     ------
-    NotData
+    DataError
         If the archive is broken, encrypted or would unpack to more than `limit` bytes.
     OSError
         If the disk is full.
     """
+    zipped = zipfile.is_zipfile(path)
     try:
-        with zipfile.ZipFile(path) if zipfile.is_zipfile(path) else tarfile.open(path) as archive:
-            for name, size, member in sorted(_members(archive, path.name, limit),
-                                             key=lambda found: rank(*found[:2])):
-                target = path.with_name(f"{path.name}.members") / plain_name(name)
-                if size and _extracted(archive, member, target):
-                    yield target
-                    target.unlink()
-    except BROKEN as error:
-        if isinstance(error, NotData) or getattr(error, "errno", None):
+        if zipped and all(name.endswith(".npy") for name in zipfile.ZipFile(path).namelist()) or not (
+                zipped or tarfile.is_tarfile(path)):
+            yield path  # an .npz is a zip of .npy alone
+            return
+        folder = path.with_name(f"{path.name}.members")
+        folder.mkdir(exist_ok=True)
+        with zipfile.ZipFile(path) if zipped else tarfile.open(path) as archive:
+            for name, _, member in sorted(_listed(archive, path.name, limit), key=lambda found: rank(*found[:2])):
+                target = folder / plain_name(name)
+                with ((archive.open if zipped else archive.extractfile)(member) as source,
+                      atomic(target) as temporary, temporary.open("wb") as file):
+                    shutil.copyfileobj(source, file)
+                yield target
+                target.unlink()
+        folder.rmdir()
+    except (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, RuntimeError, ValueError,
+            OSError) as error:
+        if isinstance(error, DataError) or getattr(error, "errno", None):
             raise
-        raise NotData(f"{path.name} is broken or encrypted: expected a whole zip or tar file; "
-                      "unpack it by hand and use DATA=<path>") from error
+        raise DataError(f"{path.name} is broken or encrypted: expected a whole zip or tar file; "
+                        "unpack it by hand and use DATA=<path>") from error
 
 
-def _members(archive, name: str, limit: int) -> list[tuple[str, int, object]]:
-    if isinstance(archive, zipfile.ZipFile):
-        listed = ((m.filename, m.file_size, m) for m in archive.infolist())
-    else:
-        listed = ((m.name, m.size if m.isreg() else 0, m) for m in archive)
+def _listed(archive, name: str, limit: int) -> list[tuple[str, int, object]]:
+    """Name, bytes and entry of the files of an archive, as long as they are not too many."""
+    entries = (((m.filename, m.file_size, m) for m in archive.infolist()) if isinstance(archive, zipfile.ZipFile) else
+               ((m.name, m.size, m) for m in archive if m.isreg()))
     found, total = [], 0
-    for member in itertools.islice(listed, MOST_MEMBERS + 1):
+    for member in itertools.islice(entries, MOST_MEMBERS + 1):
         found.append(member)
         total += member[1]
         if total > limit or len(found) > MOST_MEMBERS:
-            raise NotData(f"{name} would unpack to more than {gigabytes(limit)} or "
-                          f"{MOST_MEMBERS} files: expected less; unpack what is needed by hand "
-                          "and use DATA=<path>")
-    return found
-
-
-def _extracted(archive, member, target: Path) -> bool:
-    """Write `member` to `target` if its first bytes can be data."""
-    opened = archive.open if isinstance(archive, zipfile.ZipFile) else archive.extractfile
-    with opened(member) as source:
-        head = source.read(HEAD_BYTES)
-        try:
-            check_content(head, target.name)
-        except NotData:
-            return False
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with atomic(target) as temporary, temporary.open("wb") as file:
-            file.write(head)
-            shutil.copyfileobj(source, file)
-    return True
+            raise DataError(f"{name} would unpack to more than {limit / 1e9:.3g} GB or {MOST_MEMBERS} files: "
+                            "expected less; unpack what is needed by hand and use DATA=<path>")
+    return [member for member in found if member[1]]

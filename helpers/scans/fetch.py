@@ -6,41 +6,45 @@ import json
 import math
 import os
 import re
+import shutil
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, wait
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
 import gdown
 import pooch
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.util import Retry
 
-from helpers.scans.archives import is_archive, plain_name, unpacked
+from helpers.paths import ROOT, atomic, own_scans
+from helpers.scans.archives import plain_name, unpacked
 from helpers.scans.cleaning import Cleaning
 from helpers.scans.formats import EXPECTED, Choice, DataError
 from helpers.scans.reading import load_scan, refuse_if_it_crashes
 from helpers.scans.scan import Scan, simulated_scan
-from helpers.scans.download import (
-    REMEDY,
-    NotData,
-    Remote,
-    ask,
-    check_content,
-    download,
-    first_bytes,
-    patiently,
-    plainly,
-)
-from helpers.paths import ROOT, atomic, own_scans
 
 ZENODO_DOI = "10.5281/zenodo.6321172"
 ZENODO = "https://zenodo.org"
 DRIVE = "https://drive.google.com"
+HEADERS = {"User-Agent": f"ferroelectric-vae-companion (doi:10.1002/adma.202202814) pooch/{pooch.__version__}",
+           "Accept-Encoding": "identity"}  # as stored, so that a download can be continued
+RETRIES = Retry(total=4, connect=1, read=1, backoff_factor=1, raise_on_status=False,
+                status_forcelist=(429, 500, 502, 503, 504))  # of a list of files; honours Retry-After
+ATTEMPTS = 5  # of a download; each continues where the one before broke off
+TIMEOUT_S = (10, 30)  # to connect, between two pieces
+CHUNK_BYTES = 2**14  # the most that a broken connection costs
 NETWORK_PATIENCE_S = 8  # of `auto`
 ASKED_PATIENCE_S = 120  # of a source asked for by name
+STALL_PATIENCE_S = 120  # of a download
 AUTO_BYTES = 2 * 2**30
 ASKED_BYTES = 256 * 2**30
 LOOPS_BYTES = 2 * 60 * 60 * 96 * 8  # both channels of the paper's scan
-LIKELY = {".h5": 0, ".hdf5": 0, ".mat": 0, ".npy": 1, ".npz": 1,
-          ".zip": 2, ".tar": 2, ".gz": 2, ".tgz": 2, ".bz2": 2, ".xz": 2}
+LIKELY = (".h5 .hdf5 .hf5 .mat", ".npy .npz", ".zip .tar .gz .tgz .bz2 .xz")  # to hold them, by suffix
+REMEDY = "run again later, or put the file into `data/` or use DATA=<path>"
 
 
 def find_scan(data: str = "auto", seed: int = 0, twin_shape: tuple[int, int] = (60, 60),
@@ -78,8 +82,7 @@ def find_scan(data: str = "auto", seed: int = 0, twin_shape: tuple[int, int] = (
         return _from_drive(data.removeprefix("drive:"), folder, load)
     if data != "auto":
         return load(data)
-    own = own_scans(folder)
-    if own:
+    if own := own_scans(folder):
         return load(own[0])
     try:
         return _from_zenodo(folder, AUTO_BYTES, NETWORK_PATIENCE_S, load)
@@ -93,24 +96,6 @@ def _load(path: Path | str, **options) -> Scan:
     if Path(path).is_file():
         refuse_if_it_crashes(Path(path))
     return load_scan(path, **options)
-
-
-def _from_zenodo(folder: Path, limit: int, patience_s: float, load: Callable[[Path], Scan]) -> Scan:
-    name = ZENODO_DOI.rpartition("/")[2]
-    cache = folder / "downloads" / name
-    refused: list[str] = []
-    return _first_scan(_record_contents(cache, limit, patience_s, refused),
-                       cache.with_name(f"{name}.json"), f"doi:{ZENODO_DOI}", refused, load)
-
-
-def _from_drive(identifier: str, folder: Path, load: Callable[[Path], Scan]) -> Scan:
-    if not re.fullmatch(r"[\w-]+", identifier):
-        raise DataError(f"drive:{identifier} is not an id: expected letters, digits, - and _; take "
-                        "what stands between /d/ and /view in the shared link")
-    path = folder / "downloads" / f"drive_{identifier}"
-    refused: list[str] = []
-    return _first_scan(_drive_contents(identifier, path, refused),
-                       path.with_name(f"{path.name}.json"), f"drive:{identifier}", refused, load)
 
 
 def _first_scan(paths: Iterator[Path], note: Path, source: str, refused: list[str],
@@ -131,7 +116,7 @@ def _first_scan(paths: Iterator[Path], note: Path, source: str, refused: list[st
             refused.append(str(error))
         else:
             text = {"file": path.relative_to(note.parent).as_posix(), "sha256": pooch.file_hash(path)}
-            with plainly(note.name), atomic(note) as temporary:
+            with _plainly(note.name), atomic(note) as temporary:
                 temporary.write_text(json.dumps(text))
             return scan
     reasons = "; ".join(text.partition(": expected")[0] for text in refused[:5]) or "it is empty"
@@ -140,80 +125,173 @@ def _first_scan(paths: Iterator[Path], note: Path, source: str, refused: list[st
                     "convert the loops and use DATA=<path>")
 
 
-def _record_contents(cache: Path, limit: int, patience_s: float, refused: list[str]) -> Iterator[Path]:
-    """Files of the record and of its archives, the likeliest first, fetched one by one."""
-    for remote in sorted(_record_files(patience_s), key=lambda f: _unlikeliness(f.name, f.size)):
-        if remote.size > limit:
-            refused.append(f"{remote.name} would exceed {limit / 2**30:.3g} GiB, DATA=zenodo fetches it")
-            continue
-        limit -= remote.size
-        try:
-            path = download(remote, cache / remote.name)
-        except NotData as error:
-            refused.append(str(error))
-        else:
-            yield from _contents(path, limit, refused)
+def _from_zenodo(folder: Path, limit: int, patience_s: float, load: Callable[[Path], Scan]) -> Scan:
+    name = ZENODO_DOI.rpartition("/")[2]
+    cache, refused = folder / "downloads" / name, []
+
+    def contents(left: int) -> Iterator[Path]:
+        """Files of the record and of its archives, the likeliest first, fetched one by one."""
+        for name, size, url, checksum in sorted(_record_files(patience_s), key=lambda file: _unlikeliness(*file[:2])):
+            if size > left:
+                refused.append(f"{name} would exceed {left / 2**30:.3g} GiB, DATA=zenodo fetches it")
+                continue
+            left -= size
+            yield from _members(_download(url, checksum, size, cache / name), left, refused)
+
+    return _first_scan(contents(limit), cache.with_name(f"{name}.json"), f"doi:{ZENODO_DOI}", refused, load)
 
 
-def _record_files(patience_s: float) -> list[Remote]:
-    """The record's own list; Zenodo's record number is the last part of its DOI."""
+def _record_files(patience_s: float) -> list[tuple[str, int, str, str]]:
+    """Name, bytes, address and checksum by the record's own list; its number is the last part of its DOI."""
     source = f"doi:{ZENODO_DOI}"
-    address = f"{ZENODO}/api/records/{ZENODO_DOI.rpartition('.')[2]}"
-    with plainly(source):
-        answer = patiently(lambda: ask(address), patience_s)
+    with _plainly(source):
+        answer = _patiently(lambda: _ask(f"{ZENODO}/api/records/{ZENODO_DOI.rpartition('.')[2]}"), patience_s)
     try:
-        files = [Remote(plain_name(file["key"]), file["links"]["self"], int(file["size"]),
-                        file["checksum"]) for file in answer.json()["files"]]
-        if all(re.match("https?://", file.url) and re.fullmatch("md5:[0-9a-f]{32}", file.checksum)
-               for file in files):
-            return [file for file in files if file.size > 0]
+        files = [(plain_name(file["key"]), int(file["size"]), file["links"]["self"], file["checksum"])
+                 for file in answer.json()["files"]]
+        if all(re.match("https?://", url) and re.fullmatch("md5:[0-9a-f]{32}", checksum)
+               for _, _, url, checksum in files):
+            return [file for file in files if file[1] > 0]
     except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RecursionError):
         pass
     raise DataError(f"{source} answered with something other than a list of files with checksums: "
                     f"expected a record of Zenodo; {REMEDY}")
 
 
-def _drive_contents(identifier: str, path: Path, refused: list[str]) -> Iterator[Path]:
+def _download(url: str, checksum: str, size: int, path: Path) -> Path:
+    """Fetch a file; what a broken connection brought lies beside it as ``.part`` and is continued."""
+    part = path.with_name(f"{path.name}.part")
+
+    def arrived() -> int:
+        return part.stat().st_size if part.exists() else 0
+
+    def continued(url: str, output: str, registry: pooch.Pooch) -> None:  # pooch's downloader protocol
+        if arrived() >= size:
+            part.unlink()
+        with part.open("ab") as file:
+            part_of = {"Range": f"bytes={file.tell()}-"} if file.tell() else {}
+            pooch.HTTPDownloader(progressbar=True, chunk_size=CHUNK_BYTES, timeout=TIMEOUT_S,
+                                 headers=HEADERS | part_of)(url, file, registry)
+        os.replace(part, output)
+
+    with _plainly(path.name):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if size > (free := shutil.disk_usage(path.parent).free + arrived()):
+            raise DataError(f"{path.name} does not fit on the disk: expected {size / 1e9:.3g} GB "
+                            f"free in {path.parent}, found {free / 1e9:.3g} GB; free some space")
+        cache = pooch.create(path.parent, base_url="", registry={path.name: checksum}, urls={path.name: url},
+                             retry_if_failed=ATTEMPTS - 1)
+        try:
+            _patiently(lambda: cache.fetch(path.name, downloader=continued), STALL_PATIENCE_S, arrived)
+        except requests.RequestException:
+            raise
+        except ValueError as error:
+            raise DataError(f"{path.name} came with a wrong checksum: expected {checksum}; {REMEDY}") from error
+        except OSError:
+            part.unlink(missing_ok=True)
+            raise
+    return path
+
+
+def _from_drive(identifier: str, folder: Path, load: Callable[[Path], Scan]) -> Scan:
     """The shared file, or the members of a shared archive."""
+    if not re.fullmatch(r"[\w-]+", identifier):
+        raise DataError(f"drive:{identifier} is not an id: expected letters, digits, - and _; take "
+                        "what stands between /d/ and /view in the shared link")
     source, address = f"drive:{identifier}", f"{DRIVE}/uc?id={identifier}"
+    path, refused = folder / "downloads" / f"drive_{identifier}", []
     incoming = path.with_name(f"{path.name}.incoming")
 
     def arrived() -> int:  # gdown's partial file bears a suffix
         return sum(p.stat().st_size for p in path.parent.glob(f"{incoming.name}*"))
 
-    def fetch() -> None:
-        gdown.download(url=address, output=str(incoming), use_cookies=False, resume=True)
-
-    with plainly(source):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        incoming.unlink(missing_ok=True)
-        patiently(lambda: ask(address, stream=True), ASKED_PATIENCE_S).close()
-        try:
-            patiently(fetch, ASKED_PATIENCE_S, arrived)
-            check_content(first_bytes(incoming), source)
-            os.replace(incoming, path)
-        except (DataError, OSError):
-            raise
-        except Exception as error:
-            raise DataError(f"{source} gave no file ({' '.join(str(error).split())}): expected a file "
-                            f"shared with anyone who has the link; {REMEDY}") from error
-        finally:
+    def fetched() -> Iterator[Path]:
+        with _plainly(source):
+            path.parent.mkdir(parents=True, exist_ok=True)
             incoming.unlink(missing_ok=True)
-    yield from _contents(path, ASKED_BYTES, refused)
+            _patiently(lambda: _ask(address, stream=True), ASKED_PATIENCE_S).close()
+            try:
+                _patiently(lambda: gdown.download(url=address, output=str(incoming), use_cookies=False, resume=True),
+                           ASKED_PATIENCE_S, arrived)
+                os.replace(incoming, path)
+            except OSError:
+                raise
+            except Exception as error:
+                raise DataError(f"{source} gave no file ({' '.join(str(error).split())}): expected a file "
+                                f"shared with anyone who has the link; {REMEDY}") from error
+            finally:
+                incoming.unlink(missing_ok=True)
+        yield from _members(path, ASKED_BYTES, refused)
+
+    return _first_scan(fetched(), path.with_name(f"{path.name}.json"), source, refused, load)
 
 
-def _contents(path: Path, limit: int, refused: list[str]) -> Iterator[Path]:
-    """`path` itself, or the members of an archive."""
+def _members(path: Path, limit: int, refused: list[str]) -> Iterator[Path]:
+    """`path` itself, or the members of an archive, the likeliest first."""
     try:
-        with plainly(path.name):
-            if is_archive(path):
-                yield from unpacked(path, limit, _unlikeliness)
-            else:
-                yield path
-    except NotData as error:
+        with _plainly(path.name):
+            yield from unpacked(path, limit, _unlikeliness)
+    except DataError as error:
         refused.append(str(error))
 
 
 def _unlikeliness(name: str, size: int) -> tuple[int, float]:
     """Sorts files by how likely they hold the loops: suffix, then size."""
-    return LIKELY.get(Path(name).suffix.lower(), 3), abs(math.log(max(size, 1)) - math.log(LOOPS_BYTES))
+    suffix = Path(name).suffix.lower()
+    likely = next((n for n, suffixes in enumerate(LIKELY) if suffix in suffixes.split()), len(LIKELY))
+    return likely, abs(math.log(max(size, 1)) - math.log(LOOPS_BYTES))
+
+
+def _ask(url: str, **settings) -> requests.Response:
+    """GET with retries and a name of our own."""
+    with requests.Session() as session:
+        session.headers.update(HEADERS)
+        for scheme in ("https://", "http://"):
+            session.mount(scheme, HTTPAdapter(max_retries=RETRIES))
+        answer = session.get(url, timeout=TIMEOUT_S, **settings)
+    answer.raise_for_status()
+    return answer
+
+
+def _patiently(work: Callable[[], object], patience_s: float, progress: Callable[[], int] = lambda: 0) -> object:
+    """Result of `work`, given up with requests.Timeout when `progress` stands still for `patience_s`.
+
+    The work has a thread of its own, so that nothing it waits for can hold the caller:
+    name resolution, a long Retry-After, a server that sends byte after byte.
+    """
+    future: Future = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(work())
+        except BaseException as error:  # noqa: BLE001 - handed to the caller
+            future.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    while True:
+        before = progress()
+        if wait([future], patience_s).done:
+            return future.result()
+        if progress() == before:
+            raise requests.Timeout(f"within {patience_s:g} s")
+
+
+@contextmanager
+def _plainly(what: str) -> Iterator[None]:
+    """Turn what network and disk raise into one sentence about `what`."""
+    try:
+        yield
+    except requests.TooManyRedirects as error:
+        raise DataError(f"{what} redirects in a circle: expected a file at the end; {REMEDY}") from error
+    except requests.HTTPError as error:
+        raise DataError(f"{what} answered {error.response.status_code} {error.response.reason}: expected a public "
+                        f"file; check that the address still exists and is open to anyone, {REMEDY}") from error
+    except requests.exceptions.ChunkedEncodingError as error:
+        raise DataError(f"{what} broke off every time: expected the whole file; what came is kept "
+                        f"and continued: {REMEDY}") from error
+    except requests.RequestException as error:
+        within = f" {error}" if str(error).startswith("within") else ""
+        raise DataError(f"{what} did not answer{within}: expected a network connection; {REMEDY}") from error
+    except OSError as error:
+        raise DataError(f"{what} could not be stored ({os.strerror(error.errno) if error.errno else error}): expected "
+                        "free space and a writable folder `data/`; free some space or correct the permissions") from error
