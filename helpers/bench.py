@@ -25,10 +25,9 @@ from helpers.cost import FOLDER, measure_cost
 from helpers.figures import IMAGE, Channel, Sweep
 from helpers.beta_vae import build_beta_vae
 from helpers.movies import sweep_movie
-from helpers.paper import PAPER
+from helpers.paper import PAPER, as_markdown
 from helpers.paths import ROOT, atomic
 from helpers.profiles import get_profile
-from helpers.tables import as_markdown
 from helpers.training import train
 
 PAPER_MSE = PAPER["toy.vae.mse_gamut"]

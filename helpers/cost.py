@@ -24,7 +24,7 @@ from helpers.scans.scan import drive_waveform, simulated_scan, standardised
 from helpers.figures import figure_cost
 from helpers.paths import ROOT, atomic, hardware, peak_memory_GiB, write_json
 from helpers.profiles import get_profile
-from helpers.tables import as_markdown, number
+from helpers.paper import as_markdown, number
 from helpers.training import train
 
 FOLDER = ROOT / "build/bench"

@@ -1,59 +1,100 @@
-"""Numbers that the paper states, each with the place where it stands."""
+"""The paper's words and numbers (``paper.yml``), and the tables that set measured numbers beside them."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import yaml
+
+_FILE = yaml.safe_load(Path(__file__).with_name("paper.yml").read_text(encoding="utf-8"))
 
 
 @dataclass(frozen=True)
-class Statement:
-    """One number of the paper.
+class Caption:
+    """Title in the README, what stands under a picture, and what replaces it where it is not seen."""
 
-    `metric` names the number of ``metrics.json`` that is set beside it; `note` says what
-    differs between the two.
+    title: str
+    caption: str
+    alt: str
+
+
+CAPTIONS = {identifier: Caption(**texts) for identifier, texts in _FILE["captions"].items()}
+PLACES: dict[str, str] = _FILE["places"]
+PAPER: dict[str, float] = {metric: stated["value"] for metric, stated in _FILE["numbers"].items()}
+
+
+def full_name(identifier: str) -> str:
+    """Name of a manifest entry as the paper counts: "figS4" is "Figure S4"."""
+    for short, name in (("movie", "Movie"), ("table", "Table"), ("fig", "Figure")):
+        if identifier.startswith(short):
+            return f"{name} {identifier.removeprefix(short)}"
+    raise ValueError(f"{identifier!r} is no id of a figure, table or movie: expected one such as fig4, "
+                     "figS4, table1 or movieS4; correct it")
+
+
+def caption_of(identifier: str) -> Caption:
+    """Texts of one entry of the manifest; a ValueError if none are written for it."""
+    if identifier not in CAPTIONS:
+        raise ValueError(f"{identifier} has no caption: expected one in helpers/paper.yml for everything "
+                         "that manifest.json lists; write it there")
+    return CAPTIONS[identifier]
+
+
+def number(value: float | str | None) -> str:
+    """Three significant digits, a text as it is, or a dash where there is no number."""
+    if value is None:
+        return "–"
+    return str(value) if isinstance(value, (int, str)) else f"{value:.3g}"
+
+
+def as_markdown(rows: list[dict[str, str]]) -> str:
+    """Rows with the same keys as a Markdown table; a bar inside a cell, as in |Spearman|, parts no columns."""
+    lines = [list(rows[0]), ["---"] * len(rows[0]), *(list(row.values()) for row in rows)]
+    escaped = ([cell.replace("|", r"\|") for cell in line] for line in lines)
+    return "\n".join(f"| {' | '.join(line)} |" for line in escaped)
+
+
+def _filled(text: str, values: Mapping[str, float | str | None]) -> str:
+    """`text` with each name in braces replaced by its value."""
+    return re.sub(r"\{(.+?)\}", lambda found: number(values[found[1]]), text)
+
+
+def table_1_rows(metrics: dict, grid_mse: np.ndarray, sweep: dict) -> list[dict[str, str]]:
+    """The paper's Table 1 with the measurement behind each word.
+
+    Parameters
+    ----------
+    metrics : dict
+        Metrics of the notebooks so far.
+    grid_mse : ndarray, shape (n_lambda,)
+        Toy error of dictionary learning along the grid of λ.
+    sweep : dict of str to {"median", "min", "max", "n"}
+        What `make sweep` collected, or empty.
     """
-
-    metric: str
-    value: float
-    where: str
-    what: str
-    note: str
-
-
-ACTIVE = "KL above 0.1 nat; except in the paper profile opened before the training, not found by β"
-STATEMENTS = (
-    Statement("toy.steps", 25, "section 2", "toy: steps of a spectrum", "same function"),
-    Statement("toy.training_spectra", 10_000, "section 2", "toy: training spectra", ""),
-    Statement("toy.dl.atoms", 3, "section 2", "toy: atoms n", "given, not found"),
-    Statement("toy.dl.best_lambda", 0.57, "Figure S3", "toy: λ of the lowest error",
-              "lasso codes: the error only grows with λ, so no inner minimum"),
-    Statement("toy.dl.mse_painting", 0.184, "section 2", "toy: DL error, painting",
-              "another painting; coded at λ = 1.0 see toy.dl.mse_gamut_coded_at_1"),
-    Statement("toy.dl.mse_gamut", 0.186, "section 2", "toy: DL error, gamut",
-              "fitted and coded at λ = 0.57"),
-    Statement("toy.dl.mse_gamut_coded_at_1", 0.186, "section 2",
-              "toy: DL error, gamut, coded at λ = 1.0",
-              "scikit-learn's former default for lasso codes, which the paper does not state"),
-    Statement("toy.vae.mse_gamut", 0.104, "section 2", "toy: β-VAE error, gamut",
-              "rank-3 PCA is the linear bound"),
-    Statement("toy.vae.active", 3, "section 2", "toy: active channels", ACTIVE),
-    Statement("toy.vae.latents", 16, "section 2", "toy: latents", ""),
-    Statement("toy.vae.epochs", 6500, "section 2", "toy: epochs", "recipe of the profile"),
-    Statement("vae.first_share", 0.6, "section 2", "share of β·KL that sets the first β", ""),
-    Statement("beps.pixels", 3600, "section 2", "BEPS: pixels", ""),
-    Statement("beps.steps", 96, "section 2", "BEPS: voltage steps of a cycle", ""),
-    Statement("beps.dl.atoms", 5, "section 2", "BEPS: atoms n", "given, not found"),
-    Statement("beps.dl.mse", 0.36, "section 2", "BEPS: DL error",
-              "one mean and deviation per channel; not reproduced"),
-    Statement("beps.vae.active", 5, "Figure S7", "BEPS: active channels", ACTIVE),
-    Statement("beps.vae.epochs", 20_000, "section 2", "BEPS: epochs", "recipe of the profile"),
-    Statement("beps.vae.shown_epoch", 13_977, "section 2", "BEPS: epoch shown",
-              "chosen by rule, not by eye"),
-)
-
-PAPER = {statement.metric: statement.value for statement in STATEMENTS}
+    table = _FILE["table_1"]
+    values = metrics | {"lowest": grid_mse.min(), "highest": grid_mse.max()}
+    medians = {name: of_seeds["median"] for name, of_seeds in sweep.items()}
+    for benchmark in ("toy", "beps"):
+        kept, shuffled = (f"{benchmark}.control.vae_recipe.{order}.mse" for order in ("kept", "shuffled"))
+        if kept in medians and shuffled in medians:
+            medians[f"{benchmark}.order"] = medians[shuffled] / medians[kept]
+    for name, text in table["swept"].items():
+        known = set(re.findall(r"\{(.+?)\}", text)) <= medians.keys()
+        values[name] = _filled(text, medians) if known else table["not_swept"]
+    return [dict(zip(table["columns"], (_filled(cell, values) for cell in row), strict=True)) for row in table["rows"]]
 
 
-def paper_metrics() -> dict[str, float]:
-    """Every stated number as ``paper.<metric>``."""
-    return {f"paper.{name}": value for name, value in PAPER.items()}
+def reproduction_rows(metrics: dict) -> list[dict[str, str]]:
+    """Every number that the paper states beside the one obtained."""
+    return [{"number": stated["what"], "where": stated["where"], "paper": number(stated["value"]),
+             "reproduced": number(metrics.get(metric)), "note": stated["note"], "metric": f"`{metric}`"}
+            for metric, stated in _FILE["numbers"].items()]
+
+
+def inconsistency_rows() -> list[dict[str, str]]:
+    """Where the paper, or the paper and its code, say two things: columns where, says, also says and here."""
+    return [{head: _filled(text, PAPER) for head, text in row.items()} for row in _FILE["inconsistencies"]]

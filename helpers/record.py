@@ -16,12 +16,11 @@ from pathlib import Path
 import numpy as np
 from IPython.display import HTML, Markdown, display
 
-from helpers.captions import PLACES, caption_of, full_name
 from helpers.figures import save_figure
 from helpers.figures.style import PageFigure, panel_letters
+from helpers.paper import PLACES, as_markdown, caption_of, full_name
 from helpers.paths import ROOT, Build, atomic, hardware, peak_memory_GiB, write_json
 from helpers.profiles import Profile, get_profile
-from helpers.tables import as_markdown
 from helpers.video import poster
 
 NOTEBOOKS = (
@@ -82,7 +81,7 @@ class Record:
         Parameters
         ----------
         identifier : str
-            Such as "fig4", "figS4", "table1" or "movieS4"; has texts in `helpers.captions`.
+            Such as "fig4", "figS4", "table1" or "movieS4"; has texts in ``paper.yml``.
         kind : {"figure", "table", "movie"}
         file : path
             In the build folder.

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import re
 
 import numpy as np
 import pytest
 from test_figures import MAPS, RNG, beps_figures, raw_loop, toy_figures
 
 from helpers import figures as fig
-from helpers.captions import CAPTIONS, PLACES, caption_of, full_name
+from helpers.paper import CAPTIONS
 from helpers.paths import ROOT
 
 # What the letters of each figure hold. Those of the scan have maps with a scale bar.
@@ -93,23 +92,6 @@ def test_generated_loops_of_both_models_share_one_range(drawn):
 
 def test_every_entry_of_the_paper_has_texts_and_no_other():
     assert set(CAPTIONS) == INVENTORY
-    for name, texts in CAPTIONS.items():
-        assert len(texts.caption) > 60 and len(texts.alt) > 40 and texts.caption != texts.alt, name
-        # Numbers of a run belong into the picture or into a sentence that code prints.
-        assert set(re.findall(r"\d\.\d+", texts.caption + texts.alt)) <= {"0.5"}, name
-
-
-def test_an_entry_without_texts_is_refused():
-    with pytest.raises(ValueError, match="figS11 has no caption: expected one in helpers/captions.py"):
-        caption_of("figS11")
-
-
-def test_ids_become_the_paper_s_names():
-    assert [full_name(name) for name in ("fig4", "figS4", "table1", "movieS4")] == [
-        "Figure 4", "Figure S4", "Table 1", "Movie S4"]
-    with pytest.raises(ValueError, match="'plot' is no id"):
-        full_name("plot")
-    assert set(PLACES) == {"toy", "measured", "twin", "schematic"}
 
 
 def test_a_lost_panel_or_text_is_found():

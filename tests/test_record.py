@@ -8,12 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from helpers.captions import CAPTIONS
 from helpers.figures.style import page_figure, panel_title
+from helpers.paper import CAPTIONS
 from helpers.paths import atomic
 from helpers.profiles import PROFILES, get_profile
 from helpers.record import load_arrays, save_arrays, start
-from helpers.tables import as_markdown, number
 from helpers.video import write_movie
 
 
@@ -130,8 +129,3 @@ def test_every_profile_has_at_least_24_snapshots():
         profile = get_profile(name)
         for training in (profile.toy_training, profile.beps_training):
             assert min(training.snapshots, training.epochs) >= 24
-
-
-def test_table_cells():
-    assert [number(x) for x in (None, 3, 0.123456, 20_000)] == ["–", "3", "0.123", "20000"]
-    assert as_markdown([{"a": "1", "b": "2"}]) == "| a | b |\n| --- | --- |\n| 1 | 2 |"

@@ -42,7 +42,7 @@ from helpers.paths import atomic, write_json
 from helpers.profiles import get_profile
 from helpers.record import load_arrays, require
 from workflow.sweep import DICTIONARY
-from helpers.tables import as_markdown, number
+from helpers.paper import as_markdown, number
 
 # Spectra between two updates of the atoms, and updates for each block. Codes that solve the lasso cost
 # a hundred times what PCA does, and atoms settle on a part of the spectra.

@@ -18,12 +18,10 @@ from nbconvert.preprocessors import TagRemovePreprocessor
 from nbformat import NotebookNode
 from PIL import Image
 
-from helpers.captions import PLACES, caption_of, full_name
 from helpers.ledger import ledger_rows
-from helpers.paper import PAPER
+from helpers.paper import CAPTIONS, PAPER, PLACES, as_markdown, caption_of, full_name, number, reproduction_rows
 from helpers.paper_recipe import by_part, stored_runs
 from helpers.paths import ROOT, atomic
-from helpers.tables import as_markdown, number, reproduction_rows
 from workflow.dependencies import cells_digest
 
 LARGEST_MIB = 2
@@ -33,19 +31,6 @@ MOVIES = "data/reference/movies"
 DIGEST = "source_digest"  # in a rendered notebook's metadata
 SHOWN, SHOWN_WIDTH = "fig4", 1300  # the README's picture
 RANDOM_START = "toy.control.vae_random.kept"
-TITLES = {
-    "fig1": "spectra along each colour, the painting", "fig2": "toy: both models on the painting",
-    "fig3": "the network", "fig4": "BEPS: both models on the scan",
-    "fig5": "BEPS: what each channel means", "figS1": "drive, on and off field, raw spectra",
-    "figS2": "oscillator fits and the loop from them", "figS3": "grid of λ", "figS4": "toy: the whole gamut",
-    "figS5": "BEPS: all dictionary atoms", "figS6": "observables in place of the topography",
-    "figS7": "BEPS: all latent channels", "figS8": "BEPS: error at each voltage step",
-    "figS9": "the linear bound beside every model", "figS10": "BEPS: all active channels",
-    "table1": "dictionary learning and β-VAE compared",
-    "movieS1": "toy: dictionary coefficients swept", "movieS2": "toy: maps through training",
-    "movieS3": "toy: latent channels swept", "movieS4": "BEPS: dictionary coefficients swept",
-    "movieS5": "BEPS: maps through training", "movieS6": "BEPS: latent channels swept",
-}
 
 
 def render(source: NotebookNode, executed: NotebookNode, name: str, private: list[str]) -> NotebookNode:
@@ -142,8 +127,8 @@ def readme(reference: Path = REFERENCE) -> str:
                  "alt": caption_of(SHOWN).alt, "caption": caption_of(SHOWN).caption},
         hours={part: max(one["hours_of_all_epochs"] for one in every) for part, every in by_part(runs).items()},
         paper_machine=next(iter(runs.values())), numbers=reproduction_rows(metrics),
-        inventory=[{"": f"[{full_name(name)}](notebooks/{by_id[name]['notebook']}.ipynb#{name})", "shows": title,
-                    "data": by_id[name]["source"], "file": f"`{by_id[name]['file']}`"} for name, title in TITLES.items()],
+        inventory=[{"": f"[{full_name(name)}](notebooks/{by_id[name]['notebook']}.ipynb#{name})", "shows": texts.title,
+                    "data": by_id[name]["source"], "file": f"`{by_id[name]['file']}`"} for name, texts in CAPTIONS.items()],
         claims=[{name: row[name] for name in ("claim", "where", "verdict")} for row in ledger_rows(metrics, seeds)])
 
 

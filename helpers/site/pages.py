@@ -16,25 +16,17 @@ from markupsafe import Markup, escape
 from PIL import Image
 from pygments.formatters import HtmlFormatter
 
-from helpers.captions import PLACES, full_name
 from helpers.scans.reading import load_scan
 from helpers.figures.style import TWIN_LABEL
-from helpers.ledger import (
-    inconsistency_rows,
-    ledger_rows,
-    sweep_numbers,
-    verdict_counts,
-)
+from helpers.ledger import LEGEND, ledger_rows, sweep_numbers, verdict_counts
+from helpers.paper import CAPTIONS, PLACES, full_name, inconsistency_rows, number, reproduction_rows
 from helpers.paths import Build
-from workflow.render import TITLES
 from helpers.record import NOTEBOOKS, load_arrays, require
 from helpers.site.drawing import embedded, library
 from helpers.site.explorer import explorer
 from helpers.site.loops import explored
 from helpers.site.notebooks import notebook_body
 from helpers.site.training import Snapshots, training_maps
-from helpers.tables import number, reproduction_rows
-from helpers.verdicts import LEGEND
 from helpers.video import poster
 
 STORY = ("fig1", "fig2", "figS9", "fig4", "fig5")
@@ -57,7 +49,7 @@ class Run:
     def entries(self) -> dict[str, dict[str, str]]:
         """Manifest by identifier, in the paper's order, with name, caption and alternative text."""
         listed = {entry["id"]: entry for entry in self.read("manifest.json")}
-        return {name: _described(listed[name], self.folder) for name in TITLES if name in listed}
+        return {name: _described(listed[name], self.folder) for name in CAPTIONS if name in listed}
 
     @property
     def build(self) -> Build:
@@ -66,7 +58,7 @@ class Run:
 
 
 def _described(entry: dict, folder: Path) -> dict:
-    path, title = require(folder / entry["file"]), TITLES[entry["id"]]
+    path, title = require(folder / entry["file"]), CAPTIONS[entry["id"]].title
     more = {"name": full_name(entry["id"]), "title": title[0].upper() + title[1:], "stem": path.stem,
             "drawn": PLACES[entry["source"]]}
     if entry["kind"] == "figure":
