@@ -57,7 +57,7 @@ help:
 	@echo "               build/<profile>/seed<seed>/site/"
 	@echo "make render    make figures, then put the executed notebooks into notebooks/ and the"
 	@echo "               numbers of a measured run into data/reference/ and README.md"
-	@echo "make bench     speed, memory and how they grow, in build/bench/ (40 minutes)"
+	@echo "make bench     speed, and how it grows with the work, in build/bench/ (minutes)"
 	@echo "make lab       open the notebooks in JupyterLab"
 	@echo "make clean     remove build/ and the workflow's notes on it"
 	@echo
@@ -111,7 +111,9 @@ test: $(READY)
 	@.venv/bin/python -m pytest -n logical --maxprocesses 4
 
 bench: $(INSTALLED)
-	@.venv/bin/python -m helpers.bench
+	@mkdir -p build/bench
+	@.venv/bin/python -m pytest benchmarks --benchmark-columns=median,stddev,rounds \
+	  --benchmark-json=build/bench/speed.json
 
 lab: $(INSTALLED)
 	@JUPYTER_PATH="$(CURDIR)/.venv/share/jupyter" .venv/bin/python -m jupyter lab notebooks

@@ -11,17 +11,18 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from html import escape
 from importlib.metadata import PackageNotFoundError, version
+from io import BytesIO
 from pathlib import Path
 
+import imageio_ffmpeg
 import numpy as np
 from IPython.display import HTML, Markdown, display
+from PIL import Image
 
-from helpers.figures import save_figure
-from helpers.figures.style import PageFigure, panel_letters
+from helpers.figures.style import PageFigure, panel_letters, save_figure
 from helpers.paper import PLACES, as_markdown, caption_of, full_name
 from helpers.paths import ROOT, Build, atomic, hardware, peak_memory_GiB, write_json
 from helpers.profiles import Profile, get_profile
-from helpers.video import poster
 
 NOTEBOOKS = (
     "0_measured_data", "1_toy_rgb_benchmark", "2_dictionary_learning",
@@ -109,6 +110,16 @@ class Record:
             "metrics": {name: _finite(value) for name, value in self.metrics.items()},
             "manifest": self.manifest,
         })
+
+
+def poster(path: Path) -> bytes:
+    """JPEG of the frame in the middle of a movie, half as wide."""
+    middle = next(imageio_ffmpeg.read_frames(str(path)))["duration"] / 2
+    reader = imageio_ffmpeg.read_frames(str(path), input_params=["-ss", f"{middle:.3f}"])
+    size, picture = next(reader)["size"], BytesIO()
+    Image.frombytes("RGB", size, next(reader)).reduce(2).save(picture, "jpeg", quality=85)
+    reader.close()
+    return picture.getvalue()
 
 
 def _finite(value: object) -> object:

@@ -18,7 +18,7 @@ from helpers.benchmarks import (
 from helpers.controls import CONTROLS, run_control
 from helpers.coordinates import find_coordinates
 from helpers.scans.scan import heldout_blocks, simulated_scan
-from helpers.figures.controls import figure_controls
+from helpers.figures.sensitivity import figure_controls
 from helpers.inference import parameter_count
 from helpers.linear import pca_errors
 from helpers.beta_vae import build_beta_vae

@@ -1,4 +1,4 @@
-"""Figures: panels, letters, source label, and files on disk."""
+"""Figures: what is drawn is what was given, its labels, and files on disk. The panels stand in test_inventory."""
 
 from __future__ import annotations
 
@@ -12,180 +12,141 @@ from matplotlib.figure import Figure
 from matplotlib.image import imread
 from PIL import Image
 
-from helpers import figures as fig
-from helpers.figures.maps import signed_norm
+from helpers.figures import comparison, loops, measurement, network, toy, training, twin
+from helpers.figures.inputs import IMAGE, SCAN, TURNED, Look, ModelOutput, Orientation, Sweep, channels_of
+from helpers.figures.maps import lay_out, plot_map, signed_norm
 from helpers.figures.spectra import close_loop
-from helpers.figures.style import plain, plain_log_ticks
+from helpers.figures.style import BOUND, TWIN_LABEL, page_figure, plain, plain_log_ticks, save_figure
+from helpers.loops import UNITS
 
 ROWS, COLUMNS, STEPS = 12, 12, 16
 PIXELS = ROWS * COLUMNS
 RNG = np.random.default_rng(0)
 VOLTAGE = np.concatenate([np.linspace(16, -16, STEPS // 2), np.linspace(-12, 12, STEPS // 2)])
 MAPS = RNG.normal(size=(5, ROWS, COLUMNS))
+LOST = np.arange(PIXELS) % 17 == 3  # unusable pixels
 
 
-def model(name: str, data: np.ndarray, **options) -> fig.ModelOutput:
-    """A model that is off by noise, with errors in a known order."""
-    error = 0.1 * RNG.normal(size=data.shape)
-    return fig.ModelOutput(name, MAPS, data + error, np.linspace(0.1, 0.9, PIXELS), **options)
-
-
-def spectra(channels: int) -> np.ndarray:
-    return RNG.normal(size=(PIXELS, STEPS, channels)[: 2 + (channels > 1)])
-
-
-def sweep(name: str, n_maps: int = 5) -> fig.Sweep:
-    values = np.linspace(-2, 2, 20) * np.ones((n_maps, 1))
-    generated = RNG.normal(size=(n_maps, 20, STEPS, 2))
-    return fig.Sweep(name, MAPS[:n_maps], values, generated)
-
-
-def scan(source: str, **changes) -> SimpleNamespace:
+def scan(source: str = "measured", **changes) -> SimpleNamespace:
+    """What a figure needs to know of a scan."""
     cube = RNG.normal(size=(ROWS, COLUMNS, STEPS))
-    facts = {
-        "piezoresponse": cube * 1e-4, "resonance_kHz": 1325 + cube, "voltage_V": VOLTAGE, "source": source,
-        "shape": (ROWS, COLUMNS), "size_um": 2.0, "turned": True, "usable": np.ones(PIXELS, bool),
-    }
+    facts = {"piezoresponse": cube * 1e-4, "resonance_kHz": 1325 + cube, "source": source, "size_um": 2.0,
+             "turned": True, "unusable": None}
     return SimpleNamespace(**facts | changes)
 
 
-def raw_loop() -> fig.RawLoop:
+def model(name: str, data: np.ndarray, **options) -> ModelOutput:
+    """A model that is off by noise, with errors in a known order."""
+    return ModelOutput(name, MAPS, data + 0.1 * RNG.normal(size=data.shape), np.linspace(0.1, 0.9, PIXELS), **options)
+
+
+def sweep(name: str, n_maps: int = 5) -> Sweep:
+    values = np.linspace(-2, 2, 20) * np.ones((n_maps, 1))
+    return Sweep(name, MAPS[:n_maps], values, RNG.normal(size=(n_maps, 20, STEPS, 2)))
+
+
+def raw_loop() -> measurement.RawLoop:
     spectra = RNG.normal(size=(STEPS, 30)) + 1j * RNG.normal(size=(STEPS, 30))
     loop = RNG.normal(size=STEPS)
-    return fig.RawLoop(np.linspace(1300, 1350, 30), spectra, spectra, VOLTAGE, loop, loop)
+    return measurement.RawLoop(np.linspace(1300, 1350, 30), spectra, spectra, VOLTAGE, loop, loop)
 
 
-def beps_figures(source: str) -> dict[str, object]:
+def recorded(one: SimpleNamespace) -> twin.RecordedLoops:
+    cubes = [cube for cube in (one.piezoresponse, one.resonance_kHz) if cube is not None]
+    return twin.RecordedLoops(cubes, VOLTAGE, Look.of(one))
+
+
+def figures_of(source: str) -> dict[str, Figure]:
     """Every figure that is labelled by the source of the scan."""
-    data = spectra(2)
+    made = scan(source)
+    look, data = Look.of(made), RNG.normal(size=(PIXELS, STEPS, 2))
     dl, vae = model("DL", data), model("β-VAE", data)
-    errors = fig.Errors("BEPS", np.geomspace(0.1, 0.01, 6), {"DL": (5, 0.03)})
-    cube = RNG.normal(size=(ROWS, COLUMNS, STEPS))
+    errors = comparison.Errors("BEPS", np.geomspace(0.1, 0.01, 6), {"DL": (5, 0.03)})
+    linear = comparison.BaselineErrors("Toy", ["SVD", "PCA"], {3: np.array([0.2, 0.1])}, {3: np.ones(2, bool)})
     history = {"mse": np.ones(4), "kl": np.ones(4), "beta": np.array([0, 0.1, 0.1, 0.2])}
-    kl = np.array([2.0, 0.01, 1.0, 0.05, 3.0])
+    kl = np.linspace(2, 0, 16)
     return {
-        "fig4": fig.figure_4(VOLTAGE, data, dl, vae, source=source),
-        "fig5": fig.figure_5(VOLTAGE, sweep("DL"), sweep("β-VAE"), source=source),
-        "figS5": fig.figure_s5(VOLTAGE, sweep("DL"), source=source),
-        "figS6": fig.figure_s6(cube, VOLTAGE, source=source),
-        "figS7": fig.figure_s7(MAPS, kl, np.arange(5), source=source),
-        "figS8": fig.figure_s8(data, dl, vae, source=source),
-        "figS9": fig.figure_s9(errors, errors, source=source),
-        "figS10": fig.figure_s10(VOLTAGE, sweep("β-VAE", 2), source=source),
-        "training": fig.training_curves(history, source=source),
+        "fig4": loops.figure_4(VOLTAGE, data, dl, vae, look),
+        "fig5": loops.figure_5(VOLTAGE, sweep("DL"), sweep("β-VAE"), look),
+        "figS5": loops.figure_s5(VOLTAGE, sweep("DL"), look),
+        "figS6": measurement.figure_s6(made.piezoresponse, VOLTAGE, look),
+        "figS7": loops.figure_s7(RNG.normal(size=(16, ROWS, COLUMNS)), kl, np.arange(16), look),
+        "figS8": loops.figure_s8(data, dl, vae, look),
+        "figS9": comparison.figure_s9(errors, errors, source=source),
+        "figS10": loops.figure_s5(VOLTAGE, sweep("β-VAE", 1), look),
+        "every pixel": loops.figure_every_pixel(MAPS, list("abcde"), dict.fromkeys(("pca", "dl", "vae"), MAPS[0]), look),
+        "training": training.training_curves(history, source=source, snapshot_epochs=np.arange(4), active=np.arange(4)),
+        "linear models": comparison.figure_baselines(linear, linear, source=source),
+        "reference 34": comparison.figure_reference_34([2, 3], {1.0: np.ones(2)}, np.ones(2), source=source),
+    }
+
+
+def other_figures() -> dict[str, Figure]:
+    """Those of the toy, and those of the simulated measurement, whatever the scan."""
+    time, data = np.linspace(-1, 1, STEPS), RNG.normal(size=(PIXELS, STEPS))
+    grid, mse = np.linspace(0.1, 1, 5), {"DL": RNG.random(400), "β-VAE": RNG.random(400)}
+    return {
+        "fig1": toy.figure_1(time, RNG.normal(size=(3, 5, STEPS)), grid, RNG.random((9, 7, 3))),
+        "fig2": toy.figure_2(time, data, model("DL", data), model("β-VAE", data, n_active=4)),
+        "figS3": toy.figure_s3(grid, grid, 0.57, 0.109),
+        "figS4": toy.figure_s4(RNG.random((400, 3)), mse, 0.109),
+        "figS1": measurement.figure_s1(VOLTAGE, raw_loop()), "figS2": measurement.figure_s2(raw_loop()),
     }
 
 
 @pytest.fixture(scope="module")
-def twin_figures() -> dict[str, object]:
-    return beps_figures("twin")
+def twin_figures() -> dict[str, Figure]:
+    return figures_of("twin") | other_figures()
 
 
-def letters(figure) -> str:
+def letters(figure: Figure) -> str:
     """Panel letters in reading order of the alphabet."""
     titles = [ax.get_title(loc="left") for ax in figure.axes]
     return "".join(sorted(t[len(r"$\mathbf{")] for t in titles if t.startswith(r"$\mathbf{")))
 
 
-def is_labelled(figure) -> bool:
-    return any(text.get_text() == fig.TWIN_LABEL for text in figure.texts)
+def labelled(drawn: dict[str, Figure]) -> set[str]:
+    return {name for name, figure in drawn.items() if any(text.get_text() == TWIN_LABEL for text in figure.texts)}
 
 
-EXPECTED_LETTERS = {
-    "fig4": "abcdefhijklmnopqrstu", "fig5": "abcdef", "figS5": "abcde", "figS6": "ab",
-    "figS7": "abcde", "figS8": "ab", "figS9": "ab", "figS10": "ab", "training": "ab",
-}
-
-
-@pytest.mark.parametrize("name", EXPECTED_LETTERS)
-def test_panels_of_the_paper_are_there(twin_figures, name):
-    assert letters(twin_figures[name]) == EXPECTED_LETTERS[name]
-
-
-def test_twin_label_stands_on_every_figure_of_the_twin(twin_figures):
-    assert [name for name, figure in twin_figures.items() if not is_labelled(figure)] == []
-
-
-def test_no_measured_figure_is_called_simulated():
-    measured = beps_figures("measured")
-    assert [name for name, figure in measured.items() if is_labelled(figure)] == []
-
-
-def test_unknown_source_is_refused():
+def test_what_is_drawn_from_simulated_loops_says_so_and_nothing_else(twin_figures):
+    assert labelled(twin_figures) == set(twin_figures) - {"fig1", "fig2", "figS3", "figS4"}
+    assert labelled(figures_of("measured")) == set()
     with pytest.raises(ValueError, match="expected one of"):
-        beps_figures("guessed")
+        figures_of("guessed")
 
 
-def toy_figures() -> dict[str, object]:
-    time, data = np.linspace(-1, 1, STEPS), spectra(1)
-    dl, vae = model("DL", data), model("β-VAE", data, n_active=4)
-    rgb, mse = RNG.random((400, 3)), {"DL": RNG.random(400), "β-VAE": RNG.random(400)}
-    grid = np.linspace(0.1, 1, 5)
-    primaries = RNG.normal(size=(3, 5, STEPS))
-    return {
-        "abcd": fig.figure_1(time, primaries, grid, RNG.random((9, 7, 3))),
-        "abcdefghijklm": fig.figure_2(time, data, dl, vae),
-        "": fig.figure_s3(grid, grid, 0.57, 0.109),
-        "abcd ": fig.figure_s4(rgb, mse, 0.109),
-        "abcdefghijkl": fig.compare_scans(scan("measured"), scan("twin")),
-    }
-
-
-def test_toy_and_schematic_figures_have_their_panels():
-    for expected, figure in toy_figures().items():
-        assert letters(figure) == expected.strip()
-        assert not is_labelled(figure)
-
-
-def test_what_is_drawn_from_simulated_spectra_says_so():
-    for figure in (fig.figure_s1(VOLTAGE, raw_loop()), fig.figure_s2(raw_loop())):
-        assert letters(figure) == "abc" and is_labelled(figure)
-
-
-LOST = np.arange(PIXELS) % 17 == 3  # unusable pixels
-
-
-def other_figures(shape: tuple[int, int], channels: int, lost: np.ndarray) -> dict[str, object]:
-    """Every figure of a scan with other sides and channels, and some unusable pixels."""
-    data = spectra(2)[..., :channels]
-    maps = np.where(lost, np.nan, RNG.normal(size=(5, PIXELS))).reshape(5, *shape)
-    mse = np.where(lost, np.nan, np.linspace(0.1, 0.9, PIXELS))
-    dl, vae = (fig.ModelOutput(name, maps, data + 0.1, mse) for name in ("DL", "β-VAE"))
-    swept = fig.Sweep("DL", maps, np.linspace(-2, 2, 20) * np.ones((5, 1)), RNG.normal(size=(5, 20, STEPS, channels)))
+@pytest.mark.parametrize(("shape", "channels", "fig4"), [
+    ((8, 18), 1, "abcdefklmnoptu"), ((18, 8), 2, "abcdefhijklmnopqrstu")])
+def test_any_grid_one_channel_and_unusable_pixels_are_drawn(shape, channels, fig4):
+    data = RNG.normal(size=(PIXELS, STEPS, channels))
+    maps = np.where(LOST, np.nan, RNG.normal(size=(5, PIXELS))).reshape(5, *shape)
+    dl, vae = (ModelOutput(name, maps, data + 0.1, np.where(LOST, np.nan, np.linspace(0.1, 0.9, PIXELS)))
+               for name in ("DL", "β-VAE"))
+    swept = Sweep("DL", maps, np.linspace(-2, 2, 20) * np.ones((5, 1)), RNG.normal(size=(5, 20, STEPS, channels)))
     cube = RNG.normal(size=(*shape, STEPS))
-    resonance = 300 + cube if channels > 1 else None
-    own = scan("measured", shape=shape, piezoresponse=cube, resonance_kHz=resonance, usable=~lost,
-               size_um=float("nan"), turned=False)
-    look = {"source": "measured", "orientation": fig.orientation_of(own),
-            "channels": fig.channels_of(cube, resonance)}
-    return {
-        "fig4": fig.figure_4(VOLTAGE, data, dl, vae, **look),
-        "fig5": fig.figure_5(VOLTAGE, swept, swept, **look),
-        "figS5": fig.figure_s5(VOLTAGE, swept, **look),
-        "figS6": fig.figure_s6(cube, VOLTAGE, source="measured", unusable=lost.reshape(shape),
-                               topography=RNG.normal(size=(30, 20)), orientation=look["orientation"]),
-        "figS7": fig.figure_s7(maps, np.ones(5), np.arange(5), source="measured",
-                               orientation=look["orientation"]),
-        "figS8": fig.figure_s8(data, dl, vae, source="measured"),
-        "compared": fig.compare_scans(own, scan("twin")),
-        "cleaning": fig.cleaning_map(np.ones(shape, int), lost.reshape(shape), orientation=look["orientation"]),
+    own = scan(piezoresponse=cube, resonance_kHz=300 + cube if channels > 1 else None, size_um=float("nan"),
+               turned=False, unusable=LOST.reshape(shape))
+    look = Look.of(own)
+    drawn = {
+        "fig4": loops.figure_4(VOLTAGE, data, dl, vae, look),
+        "fig5": loops.figure_5(VOLTAGE, swept, swept, look),
+        "figS5": loops.figure_s5(VOLTAGE, swept, look),
+        "figS6": measurement.figure_s6(cube, VOLTAGE, look, topography=RNG.normal(size=(30, 20))),
+        "figS7": loops.figure_s7(maps, np.ones(5), np.arange(5), look),
+        "figS8": loops.figure_s8(data, dl, vae, look),
+        "compared": twin.compare_scans(recorded(own), recorded(scan("twin"))),
+        "cleaning": measurement.cleaning_map(np.ones(shape, int), look),
     }
-
-
-@pytest.mark.parametrize(("shape", "channels"), [((8, 18), 1), ((18, 8), 2)])
-def test_any_grid_one_channel_and_unusable_pixels_are_drawn(shape, channels):
-    drawn = other_figures(shape, channels, LOST)
-    expected = {"fig4": "abcdefklmnoptu", "figS8": "a", "compared": "abcdef"} if channels == 1 else {
-        "fig4": EXPECTED_LETTERS["fig4"], "figS8": "ab", "compared": "abcdefghijkl"}
-    assert {name: letters(drawn[name]) for name in expected} == expected
+    assert [letters(drawn[name]) for name in ("fig4", "figS8", "compared")] == [
+        fig4, "ab"[:channels], "abcdefghijkl"[:6 * channels]]
     for name, figure in drawn.items():
         figure.canvas.draw()
-        empty = [ax for ax in figure.axes if ax.axison and not ax.has_data()]
-        assert not empty, name
+        assert not [ax for ax in figure.axes if ax.axison and not ax.has_data()], name
         maps = [ax for ax in figure.axes if ax.images]
         grey = [ax for ax in maps if len(ax.images) == 2]
-        own = [ax for ax in maps if ax.images[0].get_array().shape == shape]
-        assert (len(grey) == len(own) > 0) or not maps, name
+        of_scan = [ax for ax in maps if ax.images[0].get_array().shape == shape]
+        assert (len(grey) == len(of_scan) > 0) or not maps, name
         for ax in grey:
             shown, below = (image.get_array().mask for image in ax.images)
             np.testing.assert_array_equal(shown, ~below)
@@ -194,29 +155,29 @@ def test_any_grid_one_channel_and_unusable_pixels_are_drawn(shape, channels):
 
 def test_unusable_pixels_are_no_example_and_no_part_of_a_distribution():
     mse = np.where(LOST, np.nan, np.linspace(0.1, 0.9, PIXELS))
-    chosen = fig.ModelOutput("DL", MAPS, np.zeros((PIXELS, STEPS)), mse).best_median_worst()
     kept = np.flatnonzero(~LOST)
+    chosen = ModelOutput("DL", MAPS, np.zeros((PIXELS, STEPS)), mse).best_median_worst()
     assert chosen == (kept[0], kept[len(kept) // 2], kept[-1])
+    shuffled = ModelOutput("DL", MAPS, np.zeros((5, STEPS)), np.array([0.5, 0.1, 0.9, 0.3, 0.7]))
+    assert shuffled.best_median_worst() == (1, 0, 2)
     data = np.zeros((PIXELS, STEPS, 1))
     wrong = np.where(LOST[:, None, None], 1e6, 1.0) * RNG.normal(size=data.shape)
-    drawn = fig.figure_s8(data, *(fig.ModelOutput(n, MAPS, wrong, mse) for n in ("DL", "β-VAE")), source="twin")
+    drawn = loops.figure_s8(data, *(ModelOutput(n, MAPS, wrong, mse) for n in ("DL", "β-VAE")), Look.of(scan("twin")))
     assert drawn.axes[0].get_ylim()[1] < 10
 
 
 @pytest.mark.parametrize(("facts", "angle", "size"), [
-    ({}, 29.54, 2.0), ({"shape": (12, 10)}, 0.0, 2.0), ({"turned": False}, 0.0, 2.0),
-    ({"size_um": float("nan")}, 29.54, None),
-])
+    ({}, 29.54, 2.0), ({"piezoresponse": np.ones((12, 10, 4))}, 0.0, 2.0), ({"turned": False}, 0.0, 2.0),
+    ({"size_um": float("nan")}, 29.54, None)])
 def test_only_the_published_square_scan_is_turned(facts, angle, size):
-    orientation = fig.orientation_of(scan("measured", **facts))
+    orientation = Look.of(scan(**facts)).orientation
     assert (orientation.angle_deg, orientation.size_um) == (angle, size)
 
 
 @pytest.mark.parametrize(("size_um", "label", "pixels"), [
     (2.0, "500 nm", 3), (0.3, "100 nm", 4), (30.0, "10 µm", 4), (1.0, "200 nm", 2.4)])
 def test_the_scale_bar_is_a_round_length_of_the_width(size_um, label, pixels):
-    ax = Figure().subplots()
-    fig.plot_map(ax, np.zeros((5, 12)), label="", orientation=fig.Orientation(0, 0, size_um))
+    ax = plot_map(Figure().subplots(), np.zeros((5, 12)), Orientation(0, 0, size_um))
     bar, = ax.artists
     assert bar.txt_label.get_text() == label
     assert bar.size_bar.get_children()[0].get_width() == pytest.approx(pixels)
@@ -225,9 +186,9 @@ def test_the_scale_bar_is_a_round_length_of_the_width(size_um, label, pixels):
 @pytest.mark.parametrize(("size", "unit"), [
     (1e-4, "10⁻⁴ arb. u."), (3.0, "arb. u."), (40.0, "arb. u."), (2e5, "10⁵ arb. u.")])
 def test_axes_count_in_the_size_of_the_loops(size, unit):
-    channel, = fig.channels_of(np.full((2, 2, 5), size))
+    channel, = channels_of(np.full((2, 2, 5), size))
     assert channel.unit == unit and 0.1 <= size * channel.scale < 100
-    assert [c.unit for c in fig.channels_of(np.ones((2, 2, 5)), np.full((2, 2, 5), 1.2))] == ["arb. u.", "s.d."]
+    assert [c.unit for c in channels_of(np.ones((2, 2, 5)), np.full((2, 2, 5), 1.2))] == ["arb. u.", "s.d."]
 
 
 def test_axes_and_colour_bars_name_quantity_and_unit(twin_figures):
@@ -240,78 +201,65 @@ def test_axes_and_colour_bars_name_quantity_and_unit(twin_figures):
 
 
 def test_compared_scans_name_their_source():
-    figure = fig.compare_scans(scan("measured"), scan("twin"))
+    figure = twin.compare_scans(recorded(scan()), recorded(scan("twin")))
     titles = [ax.get_title(loc="left") for ax in figure.axes]
-    assert sum("measured" in title for title in titles) == 6
-    assert sum("simulated (twin)" in title for title in titles) == 6
+    assert sum("measured" in title for title in titles) == 6 == sum("simulated (twin)" in title for title in titles)
     for block in figure.subfigs:
         key, = block.legends
         assert [line.get_color() for line in key.get_lines()] == [line.get_color() for line in block.axes[0].lines]
 
 
-def test_active_channels_beyond_the_shown_ones_are_counted():
-    figure = toy_figures()["abcdefghijklm"]
-    assert any("3 of 4 active" in text.get_text() for ax in figure.axes for text in ax.texts)
-
-
-def test_panel_without_an_active_channel_says_so():
-    data = spectra(2)
-    vae = fig.ModelOutput("β-VAE", MAPS[:2], data, np.linspace(0, 1, PIXELS))
-    figure = fig.figure_4(VOLTAGE, data, model("DL", data), vae, source="twin")
+def test_channels_that_are_not_shown_or_not_there_are_named(twin_figures):
+    assert any("3 of 4 active" in text.get_text() for ax in twin_figures["fig2"].axes for text in ax.texts)
+    data = RNG.normal(size=(PIXELS, STEPS, 2))
+    vae = ModelOutput("β-VAE", MAPS[:2], data, np.linspace(0, 1, PIXELS))
+    figure = loops.figure_4(VOLTAGE, data, model("DL", data), vae, Look.of(scan("twin")))
     texts = [text.get_text() for ax in figure.axes for text in ax.texts]
     assert texts.count("no further\nactive channel") == 1
 
 
-def test_legends_lie_beside_the_panels(twin_figures):
-    for figure in (toy_figures()["abcd "], twin_figures["figS9"]):
-        figure.draw_without_rendering()
-        legend, = (legend.get_window_extent() for legend in figure.legends)
-        assert not [ax for ax in figure.axes if ax.get_window_extent().overlaps(legend)]
+@pytest.mark.parametrize("name", ["figS4", "figS9"])
+def test_legends_lie_beside_the_panels(twin_figures, name):
+    twin_figures[name].draw_without_rendering()
+    legend, = (legend.get_window_extent() for legend in twin_figures[name].legends)
+    assert not [ax for ax in twin_figures[name].axes if ax.get_window_extent().overlaps(legend)]
 
 
 def test_error_maps_share_one_scale(twin_figures):
-    limits = {
-        ax.images[0].get_clim() for ax in twin_figures["fig4"].axes
-        if any(f"{{{letter}}}" in ax.get_title(loc="left") for letter in "tu")
-    }
+    limits = {ax.images[0].get_clim() for ax in twin_figures["fig4"].axes
+              if any(f"{{{letter}}}" in ax.get_title(loc="left") for letter in "tu")}
     assert len(limits) == 1
 
 
 def test_signed_scale_is_symmetric():
     norm = signed_norm(np.linspace(-1, 7, 1000))
     assert isinstance(norm, CenteredNorm)
-    assert norm(0.0) == pytest.approx(0.5)
-    assert norm(-norm.halfrange) == pytest.approx(0.0)
+    assert (norm(0.0), norm(-norm.halfrange)) == pytest.approx((0.5, 0.0))
     assert norm.halfrange == pytest.approx(6.92, abs=0.01)
+
+
+@pytest.mark.parametrize(("norm", "ends"), [
+    (Normalize(-0.5, 0.5), "both"), (Normalize(-1, 0.5), "max"), (Normalize(-1, 1), "neither")])
+def test_a_colour_bar_says_that_its_scale_clips(norm, ends):
+    values = np.linspace(-1, 1, 144).reshape(12, 12)
+    ax = plot_map(Figure().subplots(), values, SCAN, label="x", norm=norm)
+    assert ax.images[0].colorbar.extend == ends
 
 
 def test_loops_are_drawn_closed(twin_figures):
     lines = [line for ax in twin_figures["fig5"].axes for line in ax.lines]
-    assert lines
-    for line in lines:
-        assert line.get_xdata()[0] == line.get_xdata()[-1]
-        assert line.get_ydata()[0] == line.get_ydata()[-1]
+    assert lines and all(values[0] == values[-1] for line in lines for values in line.get_data())
     assert close_loop(VOLTAGE).shape == (STEPS + 1,)
 
 
-def test_turned_bands_stand_upright():
+def test_turned_bands_stand_upright_and_others_are_untouched():
     rows, columns = np.mgrid[:60, :60]
     along = np.deg2rad(29.54)
     bands = np.sin((columns * np.cos(along) + rows * np.sin(along)) / 3)
-    upright = fig.lay_out(bands, fig.TURNED)[15:-15, 15:-15]
+    upright = lay_out(bands, TURNED)[15:-15, 15:-15]
     assert np.isfinite(upright).all()
     assert upright.std(axis=0).mean() < 0.1 * upright.std(axis=1).mean()
-
-
-def test_unturned_map_is_untouched():
-    recorded = MAPS[0]
-    assert fig.lay_out(recorded, fig.SCAN) is recorded
-
-
-def test_best_median_and_worst_follow_the_error():
-    mse = np.array([0.5, 0.1, 0.9, 0.3, 0.7])
-    output = fig.ModelOutput("DL", MAPS, np.zeros((5, STEPS)), mse)
-    assert output.best_median_worst() == (1, 0, 2)
+    assert lay_out(bands, SCAN) is lay_out(bands, IMAGE) is bands
 
 
 def block(name: str) -> list[SimpleNamespace]:
@@ -323,90 +271,96 @@ def block(name: str) -> list[SimpleNamespace]:
         return made
 
     inner = SimpleNamespace(units=32, return_sequences=True)
-    return [layer("Bidirectional", "bilstm1", forward_layer=inner),
-            layer("Bidirectional", "bilstm2", forward_layer=inner), layer("Add", "add")]
+    return [*(layer("Bidirectional", f"bilstm{n}", forward_layer=inner) for n in (1, 2)), layer("Add", "add")]
 
 
-def test_network_schematic_prints_the_sizes():
-    stages = fig.network_stages(block("block1") + block("block2"))
+@pytest.mark.parametrize(("linear", "note"), [(False, "Bracket"), (True, "Dashed")])
+def test_network_schematic_prints_the_sizes_and_names_what_is_drawn(linear, note):
+    stages = network.network_stages(block("block1") + block("block2"))
     assert [stage.lines for stage in stages] == [("2 × BiLSTM", "32 units")] * 2
-    assert all(stage.skip for stage in stages)
-    figure = fig.figure_3(stages, stages, n_latents=16, n_parameters=1234, linear_path=True)
+    figure = network.figure_3(stages, stages, n_latents=16, n_parameters=1234, linear_path=linear)
     texts = [text.get_text() for text in figure.axes[0].texts]
     assert texts.count("25 × 64") == 4
-    assert any("1,234 parameters" in text for text in texts)
+    assert [note in text and text.startswith("1,234 parameters") for text in texts].count(True) == 1
 
 
-def test_saved_files_open_and_carry_their_provenance(tmp_path, twin_figures):
-    provenance = {"source": "twin", "seed": "0"}
-    png, pdf = fig.save_figure(twin_figures["figS9"], tmp_path / "figS9", provenance=provenance)
+NAMES = ["SVD", "PCA", "DL, lasso", "k-means"]
+MSE = {3: np.array([0.2, 0.1, 0.3, 0.4]), 16: np.array([0.02, 0.01, 0.03, 0.04])}
+
+
+def test_every_linear_model_has_its_marker_and_a_ring_where_its_fit_ended_at_the_limit():
+    errors = comparison.BaselineErrors("Toy", NAMES, MSE, {3: np.array([True, True, False, True]), 16: np.ones(4, bool)})
+    ax = comparison.plot_baselines(page_figure(2.0).subplots(), errors)
+    assert [label.get_text() for label in ax.get_yticklabels()] == NAMES
+    markers = [c.get_offsets() for c in ax.collections if len(c.get_offsets()) == len(NAMES)]
+    for drawn, mse in zip(markers, MSE.values(), strict=True):
+        np.testing.assert_allclose(drawn, np.c_[mse, range(4)])
+    assert [line.get_xdata()[0] for line in ax.lines if line.get_color() == BOUND] == [0.1, 0.01]
+    rings = [c.get_offsets() for c in ax.collections if 0 < len(c.get_offsets()) < len(NAMES)]
+    np.testing.assert_allclose(np.vstack(rings), [[0.3, 2]])
+
+
+def test_reference_34_draws_one_curve_per_alpha():
+    rms = {1.0: np.array([0.3, 0.2]), 6.0: np.array([0.5, 0.4]), 12.0: np.array([0.9, 0.8])}
+    figure = comparison.figure_reference_34([2, 3], rms, np.array([0.2, 0.1]), source="twin")
+    lines = {line.get_label(): line.get_ydata() for line in figure.axes[0].lines}
+    assert list(lines) == ["α = 1", "α = 6", "α = 12", "PCA"]
+    np.testing.assert_allclose(lines["α = 6"], rms[6.0])
+
+
+@pytest.mark.parametrize(("resonance", "drawn"), [(True, 7), (False, 5)])
+def test_every_feature_is_drawn_for_the_scan_and_as_an_error_of_each_model(resonance, drawn):
+    assert set(comparison.SHOWN_FEATURES) <= set(UNITS)
+    measured = {name: RNG.normal(size=(8, 12)) for name in UNITS if resonance or not name.endswith("kHz")}
+    models = {"DL": measured, "PCA": {name: values + 0.5 for name, values in measured.items()}}
+    figure = comparison.figure_loop_features(measured, models, Look("twin", SCAN, ()))
+    maps = [ax for ax in figure.axes if ax.images]
+    assert len(maps) == 3 * drawn
+    np.testing.assert_allclose(maps[drawn].images[0].get_array(), 0)
+    assert maps[0].get_ylabel() == "Simulated" and maps[drawn].get_ylabel() == "DL − simulated"
+    figure.canvas.draw()
+
+
+def test_saved_files_open_carry_their_provenance_and_are_the_same_each_time(tmp_path):
+    provenance, raw, written = {"source": "twin", "seed": "0"}, raw_loop(), []
+    for folder in (tmp_path / "a", tmp_path / "b"):
+        folder.mkdir()
+        png, pdf = save_figure(measurement.figure_s2(raw), folder / "figS2", provenance=provenance)
+        assert sorted(folder.iterdir()) == [pdf, png]
+        written.append((png.read_bytes(), pdf.read_bytes()))
+    assert written[0] == written[1] and pdf.read_bytes().startswith(b"%PDF")
     pixels = imread(png)[..., :3]
-    assert pixels.shape[1] == 1500
+    assert pixels.shape[1] == 2160
     assert 0.005 < (pixels < 0.9).any(axis=-1).mean() < 0.9
     assert json.loads(Image.open(png).text["Description"]) == provenance
-    assert pdf.read_bytes().startswith(b"%PDF")
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["figS9.pdf", "figS9.png"]
-
-
-def test_same_figure_gives_the_same_bytes(tmp_path):
-    raw = raw_loop()
-    saved = [
-        fig.save_figure(fig.figure_s2(raw), tmp_path / name / "figS2", provenance={}, dpi=60)
-        for name in ("a", "b") if not (tmp_path / name).mkdir()
-    ]
-    for first, second in zip(*saved, strict=True):
-        assert first.read_bytes() == second.read_bytes()
 
 
 def test_unwritable_target_is_one_sentence_and_leaves_nothing(tmp_path):
     with pytest.raises(OSError, match=r"could not write .*figS2\.png") as error:
-        fig.save_figure(fig.figure_s2(raw_loop()), tmp_path / "missing" / "figS2", provenance={})
+        save_figure(measurement.figure_s2(raw_loop()), tmp_path / "missing" / "figS2", provenance={})
     assert "\n" not in str(error.value)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_notebook_shows_a_figure_with_a_text_in_its_place():
-    drawn = fig.figure_s2(raw_loop())
+    drawn = measurement.figure_s2(raw_loop())
     picture, metadata = drawn._repr_png_()
     assert picture.startswith(b"\x89PNG") and "Phase (°) against Frequency (kHz)" in metadata["alt"]
     drawn.alt = "Three panels"
     assert drawn._repr_png_()[1] == {"alt": "Three panels"}
 
 
-def test_a_colour_bar_says_that_its_scale_clips(twin_figures):
-    values = np.linspace(-1, 1, 144).reshape(12, 12)
-    for clipped, ends in ((Normalize(-0.5, 0.5), "both"), (Normalize(-1, 0.5), "max"),
-                          (Normalize(-1, 1), "neither")):
-        ax = Figure().subplots()
-        fig.plot_map(ax, values, label="x", norm=clipped)
-        assert ax.images[0].colorbar.extend == ends
-
-
-@pytest.mark.parametrize(("limits", "labelled"), [((0.006, 0.012), 5), ((0.0002, 0.5), 9)])
-def test_a_logarithmic_axis_has_several_labels(limits, labelled):
+@pytest.mark.parametrize(("axis", "limits", "fewest", "most"), [
+    ("y", (0.006, 0.012), 5, 20), ("y", (0.0002, 0.5), 9, 20),
+    # Labels of a horizontal axis stand side by side.
+    ("x", (0.006, 0.012), 5, 5), ("x", (0.001, 0.05), 4, 4), ("x", (1e-4, 1), 5, 5)])
+def test_a_logarithmic_axis_has_several_labels_and_room_for_them(axis, limits, fewest, most):
     ax = Figure().subplots()
-    ax.set(yscale="log", ylim=limits)
-    plain_log_ticks(ax.yaxis)
-    shown = [tick for tick in ax.yaxis.get_majorticklocs() if limits[0] <= tick <= limits[1]]
-    assert len(shown) >= labelled
-
-
-@pytest.mark.parametrize(("limits", "labels"), [((0.006, 0.012), 5), ((0.001, 0.05), 4), ((1e-4, 1), 5)])
-def test_a_horizontal_logarithmic_axis_has_room_for_its_labels(limits, labels):
-    ax = Figure().subplots()
-    ax.set(xscale="log", xlim=limits[::-1])
-    plain_log_ticks(ax.xaxis)
-    assert len([tick for tick in ax.xaxis.get_majorticklocs() if limits[0] <= tick <= limits[1]]) == labels
+    ax.set(**{f"{axis}scale": "log", f"{axis}lim": limits[::-1] if axis == "x" else limits})
+    one = getattr(ax, f"{axis}axis")
+    plain_log_ticks(one)
+    assert fewest <= sum(limits[0] <= tick <= limits[1] for tick in one.get_majorticklocs()) <= most
 
 
 def test_small_errors_are_powers_of_ten():
-    shown = [plain(value) for value in (0.0039, 0.00038, 6.73e-5)]
-    assert shown == ["0.0039", "0.00038", r"$6.7\times10^{-5}$"]
-
-
-def test_the_note_on_the_network_names_what_is_drawn():
-    stages = fig.network_stages(block("block1"))
-    for skip, linear, words in ((stages, False, "Bracket"), ([], True, "Dashed")):
-        drawn = fig.figure_3(skip, skip, n_latents=16, n_parameters=1, linear_path=linear)
-        note = next(text.get_text() for text in drawn.axes[0].texts if "parameters" in text.get_text())
-        assert words in note and note.count(":") == 2
+    assert [plain(value) for value in (0.0039, 0.00038, 6.73e-5)] == ["0.0039", "0.00038", r"$6.7\times10^{-5}$"]

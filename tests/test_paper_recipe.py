@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from helpers.benchmarks import toy_benchmark
-from helpers.figures import figure_paper_recipe
+from helpers.figures.training import figure_paper_recipe
 from helpers.paper_recipe import (
     by_part,
     ends,

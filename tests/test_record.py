@@ -13,7 +13,7 @@ from helpers.paper import CAPTIONS
 from helpers.paths import atomic
 from helpers.profiles import PROFILES, get_profile
 from helpers.record import load_arrays, save_arrays, start
-from helpers.video import write_movie
+from helpers.figures.movies import write_movie
 
 
 def opened(tmp_path, **changes):
@@ -64,7 +64,7 @@ def test_a_movie_is_a_picture_that_links_to_its_file(tmp_path, shown):
     record = opened(tmp_path)
     path = record.build.movies / "s1.mp4"
     frames = (bytes([shade] * (1280 * 720 * 4)) for shade in (0, 250, 250, 250, 0))
-    write_movie(path, frames, 5, fps=25, progress=False)
+    write_movie(path, frames, 5)
     record.movie("movieS1", path, ["DL 1", "DL 2"], "toy")
     html, caption = shown
     assert '<a href="../movies/s1.mp4"><img alt="' + CAPTIONS["movieS1"].alt in html.data

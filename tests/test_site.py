@@ -28,14 +28,9 @@ from helpers.scans.scan import (
     training_pixels,
     unstack_channels,
 )
-from helpers.figures import (
-    SCAN,
-    TURNED,
-    TWIN_LABEL,
-    channels_of,
-    lay_out,
-    orientation_of,
-)
+from helpers.figures.inputs import SCAN, TURNED, channels_of, orientation_of
+from helpers.figures.maps import lay_out
+from helpers.figures.style import TWIN_LABEL
 from helpers.profiles import get_profile
 from helpers.record import load_arrays
 from helpers.site import loops, training

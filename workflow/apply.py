@@ -33,7 +33,9 @@ from helpers.scans.scan import (
     training_pixels,
     unstack_channels,
 )
-from helpers.figures import figure_every_pixel, orientation_of, save_figure
+from helpers.figures.inputs import Look
+from helpers.figures.loops import figure_every_pixel
+from helpers.figures.style import save_figure
 from helpers.inference import active_channels, decode, encode, mean_kl
 from helpers.linear import one_warning
 from helpers.metrics import mean_squared_error_per_spectrum
@@ -141,7 +143,7 @@ def describe(folder: Path) -> list[dict[str, str]]:
         rows = _errors(maps)
         errors = {name: maps[f"{name}/mse"][:] for name in MODELS}
         figure = figure_every_pixel(np.moveaxis(maps["vae/codes"][:], -1, 0), [f"z{k + 1}" for k in active], errors,
-                                    source=scan.source, orientation=orientation_of(scan))
+                                    Look.of(scan))
     write_json(results / "every_pixel.json", rows)
     save_figure(figure, folder / "figures/every_pixel", provenance={"source": scan.source, "sha256": scan.sha256})
     return rows

@@ -1,22 +1,28 @@
-"""Linear models of equal size, the set-up of reference 34, and what the coding does to the error."""
+"""Models beside one another: linear models of equal size, PCA of every size (Figure S9), features of the loops."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.axes import Axes
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from helpers.figures.inputs import Look
+from helpers.figures.maps import UNUSABLE, lay_out, map_height
 from helpers.figures.style import (
     BOUND,
     COLUMN,
     DATA,
     DL,
-    VAE,
+    MODEL_COLOURS,
+    POSITIVE,
+    SIGNED,
     label_source,
     letter_panels,
     page_figure,
@@ -25,6 +31,16 @@ from helpers.figures.style import (
 )
 
 MARKERS = ("o", "s", "^", "v")
+SHOWN_FEATURES = {
+    "coercive_positive_V": "Coercive\nvoltage + (V)",
+    "imprint_V": "Imprint (V)",
+    "remanent_positive_arb": "Remanence +\n(10⁻⁵ arb. u.)",
+    "loop_area_arb_V": "Loop area\n(10⁻³ arb. u. V)",
+    "softening_negative_kHz": "Softening −\n(kHz)",
+    "hardening_positive_kHz": "Hardening +\n(kHz)",
+    "concavity_positive": "Concavity +",
+}
+FACTORS = {"remanent_positive_arb": 1e5, "loop_area_arb_V": 1e3}
 
 
 @dataclass(frozen=True)
@@ -130,29 +146,103 @@ def figure_reference_34(components: Sequence[int], rms: Mapping[float, np.ndarra
     return figure
 
 
-def figure_lambda_codings(grid: Sequence[float], errors: Mapping[str, np.ndarray], pca_mse: float, *,
-                          paper_lambda: float, paper_mse: float) -> Figure:
-    """Error of the toy's dictionary along the λ of the fit, one curve per way of coding.
+@dataclass(frozen=True)
+class Errors:
+    """Error of linear models of growing size, and of the fitted models.
 
     Parameters
     ----------
-    grid : sequence of float
-        λ.
-    errors : mapping of str to ndarray, shape (n_grid,)
-        Mean squared error (s.d.²) by coding, lowest marked.
-    pca_mse : float
-        Error of PCA with as many components.
-    paper_lambda, paper_mse : float
-        What the paper chose and found.
+    title : str
+        Benchmark.
+    pca_mse : ndarray, shape (n_components,)
+        Mean squared error (s.d.²) of PCA with 1, 2, … components.
+    models : mapping of str to tuple of (int, float)
+        Number of components (active channels for the β-VAE) and error by model name.
+    paper : mapping of str to tuple of (int, float)
+        The same as the paper states them.
     """
-    figure = page_figure(2.3, COLUMN)
-    ax = figure.subplots()
-    for (name, values), colour in zip(errors.items(), (DL, VAE), strict=True):
-        best = int(np.argmin(values))
-        ax.plot(grid, values, ".-", color=colour, label=f"{name}, lowest at λ = {grid[best]:g}")
-        ax.plot(grid[best], values[best], "o", color=colour, markersize=6, markerfacecolor="none")
-    ax.axhline(pca_mse, color=BOUND, linestyle="--", label="PCA")
-    ax.plot(paper_lambda, paper_mse, "x", color=DATA, markersize=5, label="paper")
-    ax.set(xlabel="λ of the fit", ylabel="MSE (s.d.²)", ylim=(0, None))
-    ax.legend()
+
+    title: str
+    pca_mse: np.ndarray
+    models: Mapping[str, tuple[int, float]]
+    paper: Mapping[str, tuple[int, float]] = field(default_factory=dict)
+
+
+def plot_component_errors(ax: Axes, errors: Errors) -> Axes:
+    """Draw the PCA bound as a curve and each model as a point."""
+    components = np.arange(1, len(errors.pca_mse) + 1)
+    ax.plot(components, errors.pca_mse, ".-", color=BOUND, label="PCA: bound of linear models")
+    for name, (n, mse) in errors.models.items():
+        ax.plot(n, mse, "D", color=MODEL_COLOURS[name], markersize=5, label=name)
+    for name, (n, mse) in errors.paper.items():
+        ax.plot(n, mse, "D", color=MODEL_COLOURS[name], markersize=5, markerfacecolor="none",
+                label=f"{name}, paper")
+    ax.set(xlabel="Components", ylabel="MSE (s.d.²)", yscale="log")
+    plain_log_ticks(ax.yaxis)
+    ax.xaxis.set_major_locator(MaxNLocator(8, integer=True))
+    panel_title(ax, "", errors.title)
+    return ax
+
+
+def figure_s9(toy: Errors, beps: Errors, *, source: str) -> Figure:
+    """Figure S9: mean squared error against the number of components.
+
+    Parameters
+    ----------
+    toy, beps : Errors
+        The two benchmarks.
+    source : {"measured", "twin"}
+        Origin of the BEPS data.
+    """
+    figure = page_figure(2.6, 5.0)
+    axes = figure.subplots(1, 2)
+    for ax, errors in zip(axes, (toy, beps), strict=True):
+        plot_component_errors(ax, errors)
+    named = dict(zip(*axes[0].get_legend_handles_labels()[::-1], strict=True))
+    figure.legend(named.values(), named.keys(), loc="outside upper center", ncols=5, columnspacing=1.2)
+    letter_panels(axes, "ab")
+    label_source(figure, source)
+    return figure
+
+
+def figure_loop_features(measured: Mapping[str, np.ndarray], models: Mapping[str, Mapping[str, np.ndarray]],
+                         look: Look) -> Figure:
+    """Maps of features of the measured loops (top), and the error of each model in them (below).
+
+    Parameters
+    ----------
+    measured : mapping of str to ndarray, shape (rows, columns)
+        Features named as by `helpers.loops.loop_features`; those in SHOWN_FEATURES are drawn.
+    models : mapping of str to such a mapping
+        The same features of each model's loops. One signed scale a column serves all models.
+    look : Look
+        Of the scan.
+    """
+    names = [name for name in SHOWN_FEATURES if name in measured]
+    height = 7.2 / len(names) * map_height(next(iter(measured.values())).shape, look.orientation)
+    figure = page_figure((height + 0.1) * (1 + len(models)) + 0.9)
+    axes = figure.subplots(1 + len(models), len(names), squeeze=False)
+    for column, name in enumerate(names):
+        factor = FACTORS.get(name, 1.0)
+        values = factor * measured[name]
+        errors = {model: factor * features[name] - values for model, features in models.items()}
+        low, high = np.nanpercentile(values, [1, 99])
+        half = np.nanpercentile(np.abs(np.stack(list(errors.values()))), 98)
+        rows = [(values, POSITIVE, Normalize(low, high)),
+                *((error, SIGNED, Normalize(-half, half)) for error in errors.values())]
+        for row, (ax, (shown, colours, norm)) in enumerate(zip(axes[:, column], rows, strict=True)):
+            cmap = colormaps[colours].with_extremes(bad=UNUSABLE)
+            image = ax.imshow(lay_out(shown, look.orientation), cmap=cmap, norm=norm)
+            ax.set(xticks=[], yticks=[])
+            ax.spines[:].set_visible(False)
+            if row == 0:
+                ax.set_title(SHOWN_FEATURES[name])
+            if row in (0, len(models)):
+                bar = figure.colorbar(image, ax=ax, location="bottom", shrink=0.9, aspect=14, pad=0.03)
+                bar.ax.locator_params(nbins=3)
+                bar.outline.set_visible(False)
+    loops = "measured" if look.source == "measured" else "simulated"
+    for ax, label in zip(axes[:, 0], [loops.capitalize(), *(f"{model} − {loops}" for model in models)], strict=True):
+        ax.set_ylabel(label)
+    label_source(figure, look.source)
     return figure

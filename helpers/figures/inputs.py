@@ -1,10 +1,42 @@
-"""What the figures are drawn from: arrays with a name, and the channels' labels."""
+"""What the figures are drawn from: arrays with a name, and how a scan looks on the page."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
+
+SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+# What a map shows, by model.
+QUANTITIES = {"DL": "coefficient", "β-VAE": "posterior mean"}
+
+
+@dataclass(frozen=True)
+class Orientation:
+    """How a map is laid on the page.
+
+    Attributes
+    ----------
+    angle_deg : float
+        Counter-clockwise turn.
+    crop : float
+        Part of the turned frame cut away at each side.
+    size_um : float or None
+        Width of the scan (µm), for the scale bar; None draws none.
+    """
+
+    angle_deg: float
+    crop: float
+    size_um: float | None
+
+
+# The domain bands cross the scan at 29.54°: turned by it they stand upright, and the
+# crop cuts off most of the empty corners the turn leaves (both as in the paper).
+TURNED = Orientation(29.54, 0.178, 2.0)
+SCAN = Orientation(0.0, 0.0, 2.0)
+IMAGE = Orientation(0.0, 0.0, None)
 
 
 @dataclass(frozen=True)
@@ -20,10 +52,59 @@ class Channel:
         return f"{self.name}\n({self.unit})"
 
 
-# The piezoresponse of the published scan is about 1e-4 arb. u., so its axis counts in that.
-PHYSICAL = (Channel("Piezoresponse", "10⁻⁴ arb. u.", 1e4), Channel("Resonance", "kHz"))
 SCALED = (Channel("Piezoresponse", "s.d."), Channel("Resonance", "s.d."))
-SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+class Recorded(Protocol):
+    """What decides the look of a scan; `helpers.scans.scan.Scan` has it."""
+
+    piezoresponse: np.ndarray
+    resonance_kHz: np.ndarray | None
+    source: str
+    size_um: float
+    turned: bool
+    unusable: np.ndarray | None
+
+
+@dataclass(frozen=True)
+class Look:
+    """How everything drawn from one scan, or from the toy, is labelled and laid on the page.
+
+    Attributes
+    ----------
+    source : {"measured", "twin", "toy"}
+        Origin of the data; a figure of the twin says so.
+    orientation : Orientation
+    channels : tuple of Channel
+        Label and scale of each channel of the spectra.
+    unusable : ndarray of bool, shape (rows, columns), optional
+        Pixels to draw grey; None where there are none.
+    """
+
+    source: str
+    orientation: Orientation
+    channels: tuple[Channel, ...]
+    unusable: np.ndarray | None = None
+
+    @classmethod
+    def of(cls, scan: Recorded) -> Look:
+        """Look of a scan: maps turned for the published one, as recorded for any other."""
+        return cls(scan.source, orientation_of(scan), channels_of(scan.piezoresponse, scan.resonance_kHz),
+                   scan.unusable)
+
+    def masked(self, maps: np.ndarray) -> np.ndarray:
+        """Maps, shape (…, rows, columns), that are NaN at unusable pixels."""
+        return maps if self.unusable is None else np.where(self.unusable, np.nan, maps)
+
+
+TOY = Look("toy", IMAGE, (Channel("Spectrum", "s.d."),))
+
+
+def orientation_of(scan: Recorded) -> Orientation:
+    """`TURNED` for the published scan, as recorded for any other; no bar where the size is unknown."""
+    rows, columns = scan.piezoresponse.shape[:2]
+    size_um = scan.size_um if np.isfinite(scan.size_um) and scan.size_um > 0 else None
+    return replace(TURNED if scan.turned and rows == columns else SCAN, size_um=size_um)
 
 
 def channels_of(piezoresponse: np.ndarray, resonance_kHz: np.ndarray | None = None) -> tuple[Channel, ...]:
@@ -43,15 +124,16 @@ def channels_of(piezoresponse: np.ndarray, resonance_kHz: np.ndarray | None = No
     return (*made, Channel("Resonance", "kHz" if np.abs(np.median(resonance_kHz)) > 3 else "s.d."))
 
 
-# What a map shows, by model.
-QUANTITIES = {"DL": "coefficient", "β-VAE": "posterior mean"}
+def map_names(model: str, names: Sequence[str], count: int) -> list[str]:
+    """Titles of the maps of a model: `names`, or its own name and a number from 1 where there are none."""
+    return list(names) or [f"{model} {index + 1}" for index in range(count)]
 
 
 @dataclass(frozen=True)
 class ModelOutput:
     """Embedding maps and reconstructions of one fitted model.
 
-    Parameters
+    Attributes
     ----------
     name : str
         "DL" or "β-VAE"; chooses the colour.
@@ -61,8 +143,8 @@ class ModelOutput:
         In the units of the data it is drawn with; n_spectra = rows × columns.
     mse : ndarray, shape (n_spectra,)
         Mean squared error of each spectrum, in scaled units; NaN at unusable pixels.
-    map_names : tuple of str
-        One title a map; numbered from 1 where empty.
+    titles : tuple of str
+        One a map; numbered from 1 where empty.
     n_active : int, optional
         Number of active channels, where the model decides on it.
     """
@@ -71,13 +153,13 @@ class ModelOutput:
     maps: np.ndarray
     reconstruction: np.ndarray
     mse: np.ndarray
-    map_names: tuple[str, ...] = ()
+    titles: tuple[str, ...] = ()
     n_active: int | None = None
 
-    def map_name(self, index: int) -> str:
-        if self.map_names:
-            return self.map_names[index]
-        return f"{self.name} {index + 1}"
+    @property
+    def names(self) -> list[str]:
+        """Title of every map."""
+        return map_names(self.name, self.titles, len(self.maps))
 
     @property
     def quantity(self) -> str:
@@ -94,7 +176,7 @@ class ModelOutput:
 class Sweep:
     """Spectra generated while one embedding channel after the other is swept.
 
-    Parameters
+    Attributes
     ----------
     name : str
         Model that generated them.
@@ -104,25 +186,20 @@ class Sweep:
         Swept values, ascending.
     generated : ndarray, shape (n_maps, n_values, n_steps, n_channels)
         Spectrum generated at each value (mean of the nearest neighbours, decoded).
-    map_names : tuple of str
-        One title a map; numbered from 1 where empty.
+    titles : tuple of str
+        One a map; numbered from 1 where empty.
     """
 
     name: str
     maps: np.ndarray
     values: np.ndarray
     generated: np.ndarray
-    map_names: tuple[str, ...] = ()
-
-    def map_name(self, index: int) -> str:
-        if self.map_names:
-            return self.map_names[index]
-        return f"{self.name} {index + 1}"
+    titles: tuple[str, ...] = ()
 
     @property
     def names(self) -> list[str]:
         """Title of every map."""
-        return [self.map_name(index) for index in range(len(self.maps))]
+        return map_names(self.name, self.titles, len(self.maps))
 
     @property
     def quantity(self) -> str:
@@ -131,6 +208,4 @@ class Sweep:
 
     def first(self, n: int) -> Sweep:
         """The first `n` swept channels alone."""
-        return Sweep(
-            self.name, self.maps[:n], self.values[:n], self.generated[:n], self.map_names[:n]
-        )
+        return Sweep(self.name, self.maps[:n], self.values[:n], self.generated[:n], self.titles[:n])

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Protocol
-
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import CenteredNorm, ListedColormap, Normalize
@@ -14,49 +11,10 @@ from matplotlib.ticker import MaxNLocator
 from mpl_toolkits.axes_grid1.anchored_artists import AnchoredSizeBar
 from scipy.ndimage import rotate
 
+from helpers.figures.inputs import Orientation
 from helpers.figures.style import POSITIVE, SIGNED
 
-
-@dataclass(frozen=True)
-class Orientation:
-    """How a map is laid on the page.
-
-    Parameters
-    ----------
-    angle_deg : float
-        Counter-clockwise turn.
-    crop : float
-        Part of the turned frame cut away at each side.
-    size_um : float or None
-        Width of the scan (µm), for the scale bar; None draws none.
-    """
-
-    angle_deg: float
-    crop: float
-    size_um: float | None
-
-
-# The domain bands cross the scan at 29.54°: turned by it they stand upright, and the
-# crop cuts off most of the empty corners the turn leaves (both as in the paper).
-TURNED = Orientation(29.54, 0.178, 2.0)
-SCAN = Orientation(0.0, 0.0, 2.0)
-IMAGE = Orientation(0.0, 0.0, None)
 UNUSABLE = "0.8"  # grey of pixels without usable loops
-
-
-class Recorded(Protocol):
-    """What decides how maps of a scan are laid out; `helpers.scans.scan.Scan` has it."""
-
-    shape: tuple[int, int]
-    size_um: float
-    turned: bool
-
-
-def orientation_of(scan: Recorded) -> Orientation:
-    """`TURNED` for the published scan, as recorded for any other; no bar where the size is unknown."""
-    turned = scan.turned and scan.shape[0] == scan.shape[1]
-    size_um = scan.size_um if np.isfinite(scan.size_um) and scan.size_um > 0 else None
-    return replace(TURNED if turned else SCAN, size_um=size_um)
 
 
 def map_height(shape: tuple[int, ...], orientation: Orientation) -> float:
@@ -82,9 +40,7 @@ def lay_out(values: np.ndarray, orientation: Orientation) -> np.ndarray:
     """
     if orientation.angle_deg == 0.0:
         return values
-    turned = rotate(
-        values.astype(float), orientation.angle_deg, order=1, cval=np.nan, prefilter=False
-    )
+    turned = rotate(values.astype(float), orientation.angle_deg, order=1, cval=np.nan, prefilter=False)
     rows, columns = (round(n * orientation.crop) for n in turned.shape)
     return turned[rows : turned.shape[0] - rows, columns : turned.shape[1] - columns]
 
@@ -109,31 +65,18 @@ def _scale_bar(ax: Axes, shape: tuple[int, int], orientation: Orientation) -> No
     ax.add_artist(bar)
 
 
-def plot_map(
-    ax: Axes,
-    values: np.ndarray,
-    *,
-    label: str,
-    norm: Normalize | None = None,
-    orientation: Orientation = TURNED,
-    colour_bar: bool = True,
-) -> Axes:
+def plot_map(ax: Axes, values: np.ndarray, orientation: Orientation, *, label: str = "",
+             norm: Normalize | None = None) -> Axes:
     """Draw one map with its scale bar and colour bar.
 
     Parameters
     ----------
-    ax : Axes
-        Panel.
     values : ndarray, shape (rows, columns)
         Signed or positive values; NaN, drawn grey, at unusable pixels.
     label : str
-        Quantity and unit, written at the colour bar.
+        Quantity and unit, written at the colour bar; without it there is no bar.
     norm : Normalize, optional
         Colour scale, to share between panels; symmetric about zero where left out.
-    orientation : Orientation
-        `TURNED` for the scan, `SCAN` for the scan as recorded, `IMAGE` for the painting.
-    colour_bar : bool
-        Whether this panel carries the bar of its scale.
     """
     norm = signed_norm(values) if norm is None else norm
     colours = SIGNED if isinstance(norm, CenteredNorm) else POSITIVE
@@ -147,7 +90,7 @@ def plot_map(
     ax.set_anchor("N")
     if orientation.size_um:
         _scale_bar(ax, values.shape, orientation)
-    if colour_bar:
+    if label:
         _colour_bar(ax, image, label)
     return ax
 
@@ -155,10 +98,7 @@ def plot_map(
 def plot_no_map(ax: Axes) -> Axes:
     """Fill the panel of a map that the model does not have."""
     ax.set_axis_off()
-    ax.text(
-        0.5, 0.5, "no further\nactive channel", transform=ax.transAxes,
-        ha="center", va="center", color="0.5",
-    )
+    ax.text(0.5, 0.5, "no further\nactive channel", transform=ax.transAxes, ha="center", va="center", color="0.5")
     return ax
 
 

@@ -1,4 +1,4 @@
-"""The band-excitation measurement, from raw spectra to a loop: Figures S1 and S2."""
+"""What was measured: Figures S1, S2 and S6, and what cleaning changed."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from helpers.figures.inputs import Channel, channels_of
+from helpers.figures.inputs import Channel, Look, channels_of
+from helpers.figures.maps import map_height, plot_map
 from helpers.figures.spectra import close_loop
 from helpers.figures.style import (
     BOUND,
@@ -66,8 +68,7 @@ def plot_on_off(ax: Axes, voltage_V: np.ndarray) -> Axes:
     ax.plot([], [], color=DL, label="excitation, on field")
     ax.plot([], [], color=VAE, label="excitation, off field (used)")
     top = voltage_V.max()
-    ax.set(xlabel="Voltage step", ylabel="Bias (V)", xticks=range(len(voltage_V) + 1),
-           ylim=(-0.2 * top, 1.5 * top))
+    ax.set(xlabel="Voltage step", ylabel="Bias (V)", xticks=range(len(voltage_V) + 1), ylim=(-0.2 * top, 1.5 * top))
     ax.legend(loc="upper left")
     return ax
 
@@ -144,4 +145,57 @@ def figure_s2(raw: RawLoop) -> Figure:
         panel_title(ax, "", text)
     letter_panels(axes, "abc")
     label_source(figure, "twin")
+    return figure
+
+
+def figure_s6(piezoresponse: np.ndarray, voltage_V: np.ndarray, look: Look, *,
+              topography: np.ndarray | None = None) -> Figure:
+    """Figure S6: topography, or the nearest observables where the file has none.
+
+    Parameters
+    ----------
+    piezoresponse : ndarray, shape (rows, columns, n_steps)
+        Loops (arb. u.).
+    voltage_V : ndarray, shape (n_steps,)
+        Applied bias (V), one closed cycle.
+    look : Look
+        Of the scan.
+    topography : ndarray, shape (any, any), optional
+        Height, in the unit of the file, on a grid of its own.
+    """
+    channel = look.channels[0]
+    area = np.abs(np.trapezoid(close_loop(piezoresponse), close_loop(voltage_V), axis=-1))
+    maps = {
+        f"loop area ({channel.unit} · V)": look.masked(area * channel.scale),
+        f"mean |piezoresponse| ({channel.unit})": look.masked(np.abs(piezoresponse).mean(-1) * channel.scale),
+    }
+    title = "no topography in the data file: loop observables instead"
+    if topography is not None:
+        maps = {"height (unit of the file)": topography - np.nanmin(topography)} | maps
+        title = "topography and loop observables"
+    tall = max(map_height(values.shape, look.orientation) for values in maps.values())
+    figure = page_figure(0.65 + 1.8 * tall, 1.75 * len(maps) + 0.1)
+    axes = figure.subplots(1, len(maps), squeeze=False)[0]
+    for ax, (label, values) in zip(axes, maps.items(), strict=True):
+        plot_map(ax, values, look.orientation, label=label, norm=Normalize(*np.nanpercentile(values, [1, 99])))
+    letter_panels(axes, "abc"[: len(maps)])
+    figure.suptitle(title, fontsize=7)
+    label_source(figure, look.source)
+    return figure
+
+
+def cleaning_map(flagged: np.ndarray, look: Look) -> Figure:
+    """Where points were flagged and interpolated.
+
+    Parameters
+    ----------
+    flagged : ndarray of int, shape (rows, columns)
+        Points of each pixel, over all channels.
+    look : Look
+        Of the scan; pixels beyond repair are drawn grey.
+    """
+    values = look.masked(flagged.astype(float))
+    figure = page_figure(0.75 + 2 * map_height(flagged.shape, look.orientation), 2.6)
+    norm = Normalize(0, max(1, np.nanmax(values)))
+    plot_map(figure.subplots(), values, look.orientation, label="points interpolated", norm=norm)
     return figure

@@ -13,13 +13,7 @@ from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
 from helpers.figures.style import page_figure
 
-FILLS = {
-    "data": "#F0F0F0",
-    "recurrent": "#CFE3F3",
-    "dense": "#F9DFC8",
-    "shape": "#FFFFFF",
-    "latent": "#CDEBE0",
-}
+FILLS = {"data": "#F0F0F0", "recurrent": "#CFE3F3", "dense": "#F9DFC8", "shape": "#FFFFFF", "latent": "#CDEBE0"}
 SKIP = "#0072B2"
 BOX_WIDTH, BOX_HEIGHT = 0.82, 0.9
 
@@ -100,32 +94,23 @@ def network_stages(layers: Iterable) -> list[Stage]:
             blocks.setdefault(block[1], []).append(layer)
         elif layer.name not in ("mean", "log_variance", "linear_path"):
             order.append(layer)
-    stages = [
-        _merge_block(blocks[item]) if isinstance(item, str) else _layer_stage(item)
-        for item in order
-    ]
+    stages = [_merge_block(blocks[item]) if isinstance(item, str) else _layer_stage(item) for item in order]
     return [stage for stage in stages if stage is not None]
 
 
 def _draw_stage(ax: Axes, stage: Stage, x: float, y: float) -> None:
     """Box with its text, and the output shape below it."""
     corner = (x - BOX_WIDTH / 2, y - BOX_HEIGHT / 2)
-    box = FancyBboxPatch(
-        corner, BOX_WIDTH, BOX_HEIGHT, boxstyle="round,pad=0,rounding_size=0.06",
-        facecolor=FILLS[stage.kind], edgecolor="0.3", linewidth=0.6,
-    )
-    ax.add_patch(box)
+    ax.add_patch(FancyBboxPatch(corner, BOX_WIDTH, BOX_HEIGHT, boxstyle="round,pad=0,rounding_size=0.06",
+                                facecolor=FILLS[stage.kind], edgecolor="0.3", linewidth=0.6))
     ax.text(x, y, "\n".join(stage.lines), ha="center", va="center", fontsize=6)
     size = " × ".join(str(n) for n in stage.shape)
     ax.text(x, corner[1] - 0.06, size, ha="center", va="top", fontsize=6, color="0.35")
 
 
 def _draw_arrow(ax: Axes, start: tuple[float, float], end: tuple[float, float]) -> None:
-    arrow = FancyArrowPatch(
-        start, end, arrowstyle="-|>", mutation_scale=6, linewidth=0.8, color="0.3",
-        shrinkA=0, shrinkB=0,
-    )
-    ax.add_patch(arrow)
+    ax.add_patch(FancyArrowPatch(start, end, arrowstyle="-|>", mutation_scale=6, linewidth=0.8, color="0.3",
+                                 shrinkA=0, shrinkB=0))
 
 
 def _draw_row(ax: Axes, stages: Sequence[Stage], columns: Sequence[int], y: float) -> None:
@@ -142,14 +127,8 @@ def _draw_row(ax: Axes, stages: Sequence[Stage], columns: Sequence[int], y: floa
             ax.plot([left, left, right, right], [y, top, top, y], color=SKIP, linewidth=0.8)
 
 
-def figure_3(
-    encoder: Sequence[Stage],
-    decoder: Sequence[Stage],
-    *,
-    n_latents: int,
-    n_parameters: int,
-    linear_path: bool = False,
-) -> Figure:
+def figure_3(encoder: Sequence[Stage], decoder: Sequence[Stage], *, n_latents: int, n_parameters: int,
+             linear_path: bool = False) -> Figure:
     """Figure 3: schematic of the network, sizes printed in and under the boxes.
 
     Parameters
@@ -191,9 +170,7 @@ def _draw_linear_paths(ax: Axes, first_up: int, first_down: int, last: int) -> N
     """Dashed lines from the input to the mean, and from the sample to the output."""
     for first, y, side in ((first_up, 2.0, 0.68), (first_down, 0.0, -0.85)):
         edge = BOX_HEIGHT / 2 if side > 0 else -BOX_HEIGHT / 2 - 0.22
-        ax.plot(
-            [first, first, last, last], [y + edge, y + side, y + side, y + edge],
-            color=SKIP, linewidth=0.8, linestyle="--",
-        )
+        ax.plot([first, first, last, last], [y + edge, y + side, y + side, y + edge], color=SKIP, linewidth=0.8,
+                linestyle="--")
         ax.text((first + last) / 2, y + side, "linear path", fontsize=6, color=SKIP,
                 ha="center", va="center", backgroundcolor="white")

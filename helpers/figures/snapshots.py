@@ -10,15 +10,8 @@ import numpy as np
 from IPython import get_ipython
 from IPython.display import display
 
-from helpers.figures.inputs import QUANTITIES
-from helpers.figures.maps import (
-    Orientation,
-    Recorded,
-    map_height,
-    orientation_of,
-    plot_map,
-    signed_norm,
-)
+from helpers.figures.inputs import QUANTITIES, Orientation, Recorded, orientation_of
+from helpers.figures.maps import map_height, plot_map, signed_norm
 from helpers.figures.style import PAGE, PageFigure, label_source, page_figure
 
 STRIP = 4  # snapshots of the static picture
@@ -95,8 +88,8 @@ def training_strip(kept: Snapshots, chosen: Sequence[int]) -> PageFigure:
         line.suptitle(kept.title(index), x=0.01, ha="left", fontsize=7)
         axes = line.subplots(1, count, squeeze=False)[0]
         for ax, values, name in zip(axes, kept.maps[index], kept.names, strict=True):
-            plot_map(ax, values, label=QUANTITIES["β-VAE"], norm=norm, orientation=kept.orientation,
-                     colour_bar=line is lines[-1] and ax is axes[0])
+            first_of_last = line is lines[-1] and ax is axes[0]
+            plot_map(ax, values, kept.orientation, label=QUANTITIES["β-VAE"] if first_of_last else "", norm=norm)
             ax.set_title(name, loc="left", pad=1.5)
     figure.alt = (f"Maps of {', '.join(kept.names)}, from left to right, at epoch "
                   f"{', '.join(str(kept.epochs[index]) for index in chosen)}, from top to bottom.")

@@ -22,22 +22,12 @@ def close_loop(values: np.ndarray) -> np.ndarray:
     return np.concatenate([values, values[..., :1]], axis=-1)
 
 
-def plot_spectra(
-    ax: Axes,
-    x: np.ndarray,
-    spectra: np.ndarray,
-    colours: Sequence,
-    *,
-    x_label: str,
-    y_label: str,
-    loop: bool = False,
-) -> Axes:
+def plot_spectra(ax: Axes, x: np.ndarray, spectra: np.ndarray, colours: Sequence, *, x_label: str, y_label: str,
+                 loop: bool = False) -> Axes:
     """Draw coloured spectra over one axis.
 
     Parameters
     ----------
-    ax : Axes
-        Panel.
     x : ndarray, shape (n_steps,)
         Time or voltage.
     spectra : ndarray, shape (n_spectra, n_steps)
@@ -57,22 +47,12 @@ def plot_spectra(
     return ax
 
 
-def plot_reconstruction(
-    ax: Axes,
-    x: np.ndarray,
-    data: np.ndarray,
-    models: Mapping[str, np.ndarray],
-    *,
-    x_label: str,
-    y_label: str,
-    loop: bool = False,
-) -> Axes:
+def plot_reconstruction(ax: Axes, x: np.ndarray, data: np.ndarray, models: Mapping[str, np.ndarray], *,
+                        x_label: str, y_label: str, loop: bool = False) -> Axes:
     """Draw one spectrum (points) and its reconstructions (lines).
 
     Parameters
     ----------
-    ax : Axes
-        Panel.
     x, data : ndarray, shape (n_steps,)
         Spectrum as the models saw it.
     models : mapping of str to ndarray, shape (n_steps,)
@@ -83,28 +63,18 @@ def plot_reconstruction(
         Whether the last step is joined to the first.
     """
     joined = close_loop if loop else np.asarray
-    ax.plot(
-        joined(x), joined(data), ".-", color=DATA, markersize=2, linewidth=0.3, label="data"
-    )
+    ax.plot(joined(x), joined(data), ".-", color=DATA, markersize=2, linewidth=0.3, label="data")
     for name, reconstruction in models.items():
         ax.plot(joined(x), joined(reconstruction), color=MODEL_COLOURS[name], label=name)
     ax.set(xlabel=x_label, ylabel=y_label)
     return ax
 
 
-def plot_error_violins(
-    ax: Axes,
-    errors: Mapping[str, np.ndarray],
-    *,
-    x_label: str,
-    y_label: str,
-) -> Axes:
+def plot_error_violins(ax: Axes, errors: Mapping[str, np.ndarray], *, x_label: str, y_label: str) -> Axes:
     """Distribution of the signed error at each step, one half violin a model.
 
     Parameters
     ----------
-    ax : Axes
-        Panel.
     errors : mapping of str to ndarray, shape (n_spectra, n_steps)
         Reconstruction minus data by model name: first left halves, then right halves.
         The frame holds at least 99.8 % of each.
@@ -114,32 +84,30 @@ def plot_error_violins(
     for (name, error), side in zip(errors.items(), ("low", "high"), strict=True):
         stride = max(1, len(error) // VIOLIN_SPECTRA)
         steps = np.arange(error.shape[1])
-        parts = ax.violinplot(
-            error[::stride], steps, widths=0.95, side=side, points=80,
-            showextrema=False, showmedians=True,
-        )
+        parts = ax.violinplot(error[::stride], steps, widths=0.95, side=side, points=80, showextrema=False,
+                              showmedians=True)
         for body in parts["bodies"]:
             body.set(facecolor=MODEL_COLOURS[name], alpha=0.75, linewidth=0)
         parts["cmedians"].set(color=MODEL_COLOURS[name], linewidth=0.8)
     limit = max(np.quantile(np.abs(error), VISIBLE_SHARE) for error in errors.values())
     ax.axhline(0.0, color="0.4", linewidth=0.5, zorder=0)
-    ax.set(
-        xlabel=x_label, ylabel=y_label,
-        xlim=(-1, error.shape[1]), ylim=(-1.1 * limit, 1.1 * limit),
-    )
-    ax.legend(
-        handles=[Patch(color=MODEL_COLOURS[name], label=name) for name in errors],
-        loc="lower right", bbox_to_anchor=(1.0, 1.0), borderpad=0.0, ncols=2,
-    )
+    ax.set(xlabel=x_label, ylabel=y_label, xlim=(-1, error.shape[1]), ylim=(-1.1 * limit, 1.1 * limit))
+    ax.legend(handles=[Patch(color=MODEL_COLOURS[name], label=name) for name in errors], loc="lower right",
+              bbox_to_anchor=(1.0, 1.0), borderpad=0.0, ncols=2)
     return ax
 
 
-def share_limits(axes: Sequence[Axes]) -> None:
-    """Give panels of one quantity the same vertical range, labelled at the left one."""
+def share_range(axes: Sequence[Axes]) -> None:
+    """Give panels of one quantity the same vertical range."""
     low = min(ax.get_ylim()[0] for ax in axes)
     high = max(ax.get_ylim()[1] for ax in axes)
     for ax in axes:
         ax.set_ylim(low, high)
+
+
+def share_axis(axes: Sequence[Axes]) -> None:
+    """The same vertical range, labelled at the left panel alone."""
+    share_range(axes)
     for ax in axes[1:]:
         ax.set_ylabel("")
         ax.tick_params(labelleft=False, which="both")

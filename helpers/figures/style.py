@@ -23,10 +23,9 @@ COLUMN, PAGE = 3.5, 7.2
 # Okabe-Ito colours: told apart with any colour vision and in grey print.
 DATA, DL, VAE, BOUND = "#262626", "#D55E00", "#0072B2", "#009E73"
 MODEL_COLOURS = {"DL": DL, "β-VAE": VAE, "PCA": BOUND}
-CHANNEL_COLOURS = (DATA, "#CC79A7")
 
-# Of pictures within notebooks, which stay below 2 MiB each; files have 300.
-NOTEBOOK_DPI = 110
+# Pictures within notebooks stay below 2 MiB each.
+NOTEBOOK_DPI, FILE_DPI = 110, 300
 
 # Signed values: zero is dark, so that lines of every value show on white paper.
 SIGNED, POSITIVE = "managua_r", "viridis"
@@ -34,38 +33,17 @@ SIGNED, POSITIVE = "managua_r", "viridis"
 TWIN_LABEL = "simulated data (twin), not a measurement"
 SOURCES = ("measured", "twin", "toy", "schematic")
 
-STYLE = {
-    "font.family": "sans-serif",
-    "font.sans-serif": ["DejaVu Sans"],
-    "mathtext.fontset": "dejavusans",
-    "font.size": 7,
-    "axes.titlesize": 7,
-    "axes.titlepad": 3,
-    "axes.labelsize": 7,
-    "axes.labelpad": 2,
-    "axes.linewidth": 0.6,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "xtick.labelsize": 6,
-    "ytick.labelsize": 6,
-    "xtick.major.width": 0.6,
-    "ytick.major.width": 0.6,
-    "xtick.major.size": 2.5,
-    "ytick.major.size": 2.5,
-    "xtick.minor.size": 1.5,
-    "ytick.minor.size": 1.5,
-    "xtick.major.pad": 2,
-    "ytick.major.pad": 2,
-    "lines.linewidth": 1.0,
-    "lines.markersize": 3,
-    "legend.fontsize": 6,
-    "legend.frameon": False,
-    "legend.handlelength": 1.4,
-    "figure.dpi": 150,
-    "image.interpolation": "nearest",
-    "pdf.fonttype": 42,
-}
-mpl.rcParams.update(STYLE)
+mpl.rcParams.update({
+    "font.family": "sans-serif", "font.sans-serif": ["DejaVu Sans"], "mathtext.fontset": "dejavusans",
+    "font.size": 7, "axes.titlesize": 7, "axes.titlepad": 3, "axes.labelsize": 7, "axes.labelpad": 2,
+    "axes.linewidth": 0.6, "axes.spines.top": False, "axes.spines.right": False,
+    "xtick.labelsize": 6, "xtick.major.width": 0.6, "xtick.major.size": 2.5, "xtick.minor.size": 1.5,
+    "xtick.major.pad": 2, "ytick.labelsize": 6, "ytick.major.width": 0.6, "ytick.major.size": 2.5,
+    "ytick.minor.size": 1.5, "ytick.major.pad": 2,
+    "lines.linewidth": 1.0, "lines.markersize": 3,
+    "legend.fontsize": 6, "legend.frameon": False, "legend.handlelength": 1.4,
+    "figure.dpi": 150, "image.interpolation": "nearest", "pdf.fonttype": 42,
+})
 
 
 class PageFigure(Figure):
@@ -159,31 +137,21 @@ def label_source(figure: Figure, source: str) -> None:
         If `source` is none of these.
     """
     if source not in SOURCES:
-        raise ValueError(
-            f"the source of the data is {source!r}: expected one of {SOURCES}; "
-            "pass on the `source` of the scan"
-        )
+        raise ValueError(f"the source of the data is {source!r}: expected one of {SOURCES}; "
+                         "pass on the `source` of the scan")
     if source == "twin":
-        figure.supxlabel(
-            TWIN_LABEL, x=0.995, ha="right", fontsize=6, style="italic", color="0.35"
-        )
+        figure.supxlabel(TWIN_LABEL, x=0.995, ha="right", fontsize=6, style="italic", color="0.35")
 
 
-def save_figure(
-    figure: Figure, path: Path | str, *, provenance: Mapping[str, str], dpi: int = 300
-) -> tuple[Path, Path]:
+def save_figure(figure: Figure, path: Path | str, *, provenance: Mapping[str, str]) -> tuple[Path, Path]:
     """Write the figure as PNG and PDF, each whole or not at all.
 
     Parameters
     ----------
-    figure : Figure
-        What to write.
     path : path
         Target without suffix, such as ``figures/fig4``.
     provenance : mapping of str
         Data, seed, commit and so on; stored as JSON in the metadata of both files.
-    dpi : int
-        Resolution of the PNG, and of raster parts of the PDF.
 
     Returns
     -------
@@ -205,5 +173,5 @@ def save_figure(
     targets = tuple(path.with_name(path.name + suffix) for suffix in metadata)
     for target in targets:
         with atomic(target) as temporary:
-            figure.savefig(temporary, dpi=dpi, metadata=metadata[target.suffix])
+            figure.savefig(temporary, dpi=FILE_DPI, metadata=metadata[target.suffix])
     return targets

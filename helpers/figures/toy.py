@@ -1,25 +1,30 @@
-"""Figures of the toy benchmark: 1 and 2."""
+"""Figures of the toy benchmark: 1, 2, S3 and S4."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
-from helpers.figures.inputs import ModelOutput
-from helpers.figures.maps import IMAGE, plot_map, plot_no_map
-from helpers.figures.spectra import (
-    VISIBLE_SHARE,
-    plot_error_violins,
-    plot_reconstruction,
-    plot_spectra,
-    share_limits,
+from helpers.figures.inputs import IMAGE, ModelOutput
+from helpers.figures.maps import plot_map, plot_no_map
+from helpers.figures.spectra import VISIBLE_SHARE, plot_error_violins, plot_reconstruction, plot_spectra, share_axis
+from helpers.figures.style import (
+    BOUND,
+    COLUMN,
+    DATA,
+    MODEL_COLOURS,
+    letter_panels,
+    page_figure,
+    panel_title,
+    plain,
+    plain_log_ticks,
 )
-from helpers.figures.style import letter_panels, page_figure, panel_title, plain
 
 TIME = "Time t"
 INTENSITY = "Intensity (s.d.)"
@@ -33,25 +38,19 @@ def _colour_ramp(primary: int, values: np.ndarray) -> np.ndarray:
     return colours
 
 
-def plot_colour_axis(
-    ax: Axes, time: np.ndarray, spectra: np.ndarray, values: np.ndarray, primary: int
-) -> Axes:
+def plot_colour_axis(ax: Axes, time: np.ndarray, spectra: np.ndarray, values: np.ndarray, primary: int) -> Axes:
     """Draw the spectra along one primary colour, each in the colour it belongs to."""
     colours = _colour_ramp(primary, values)
     plot_spectra(ax, time, spectra, colours, x_label=TIME, y_label="Intensity (arb. u.)")
     scale = Normalize(values[0], values[-1])
     ramp = ListedColormap(_colour_ramp(primary, np.linspace(values[0], values[-1], 256)))
-    bar = ax.figure.colorbar(
-        ScalarMappable(scale, ramp), ax=ax, location="bottom", aspect=25, pad=0.02
-    )
+    bar = ax.figure.colorbar(ScalarMappable(scale, ramp), ax=ax, location="bottom", aspect=25, pad=0.02)
     others = [name for name in "RGB" if name != "RGB"[primary]]
     bar.set_label(f"{'RGB'[primary]}  ({others[0]} = {others[1]} = 0.5)")
     return ax
 
 
-def figure_1(
-    time: np.ndarray, spectra: np.ndarray, values: np.ndarray, painting: np.ndarray
-) -> Figure:
+def figure_1(time: np.ndarray, spectra: np.ndarray, values: np.ndarray, painting: np.ndarray) -> Figure:
     """Figure 1: spectra along each primary colour, and the painting.
 
     Parameters
@@ -69,36 +68,30 @@ def figure_1(
     axes = figure.subplots(1, 4, gridspec_kw={"width_ratios": [1, 1, 1, 1.15]})
     for primary, ax in enumerate(axes[:3]):
         plot_colour_axis(ax, time, spectra[primary], values, primary)
-    share_limits(axes[:3])
+    share_axis(axes[:3])
     axes[3].imshow(painting)
     axes[3].set_axis_off()
     letter_panels(axes, "abcd")
     return figure
 
 
-def _draw_toy_model(
-    axes: Sequence[Axes], time: np.ndarray, data: np.ndarray, model: ModelOutput
-) -> None:
+def _draw_toy_model(axes: Sequence[Axes], time: np.ndarray, data: np.ndarray, model: ModelOutput) -> None:
     """Three maps, then the best, median and worst reconstruction, of one model."""
     for index, ax in enumerate(axes[:3]):
         if index >= len(model.maps):
             plot_no_map(ax)
             continue
-        plot_map(ax, model.maps[index], label=model.quantity, orientation=IMAGE)
-        panel_title(ax, "", model.map_name(index))
+        plot_map(ax, model.maps[index], IMAGE, label=model.quantity)
+        panel_title(ax, "", model.names[index])
     for rank, spectrum, ax in zip(RANKS, model.best_median_worst(), axes[3:], strict=True):
-        plot_reconstruction(
-            ax, time, data[spectrum], {model.name: model.reconstruction[spectrum]},
-            x_label=TIME, y_label=INTENSITY,
-        )
+        plot_reconstruction(ax, time, data[spectrum], {model.name: model.reconstruction[spectrum]},
+                            x_label=TIME, y_label=INTENSITY)
         panel_title(ax, "", f"{model.name} {rank}\nMSE {plain(model.mse[spectrum])}")
-    share_limits(axes[3:])
+    share_axis(axes[3:])
     axes[3].legend(loc="best")
 
 
-def figure_2(
-    time: np.ndarray, data: np.ndarray, dl: ModelOutput, vae: ModelOutput
-) -> Figure:
+def figure_2(time: np.ndarray, data: np.ndarray, dl: ModelOutput, vae: ModelOutput) -> Figure:
     """Figure 2: both models on the spectra of the painting.
 
     Parameters
@@ -118,13 +111,98 @@ def figure_2(
         _draw_toy_model(row, time, data, model)
     letter_panels(axes.flat, "abcdefghijkl")
     if vae.n_active is not None:
-        shown = min(3, len(vae.maps))
-        note = f"{shown} of {vae.n_active} active channels shown"
-        axes[1, 1].text(
-            0.5, -0.38, note, transform=axes[1, 1].transAxes, ha="center", va="top", color="0.35"
-        )
+        note = f"{min(3, len(vae.maps))} of {vae.n_active} active channels shown"
+        axes[1, 1].text(0.5, -0.38, note, transform=axes[1, 1].transAxes, ha="center", va="top", color="0.35")
     violins = bottom.subplots()
     errors = {model.name: model.reconstruction - data for model in (dl, vae)}
     plot_error_violins(violins, errors, x_label="Spectrum index", y_label="Error (s.d.)")
     panel_title(violins, "m", f"reconstruction − data ({100 * VISIBLE_SHARE:g} % in frame)")
+    return figure
+
+
+def figure_s3(alphas: np.ndarray, mse: np.ndarray, chosen: float, pca_mse: float) -> Figure:
+    """Figure S3: error of dictionary learning along the grid of λ.
+
+    Parameters
+    ----------
+    alphas, mse : ndarray, shape (n_alphas,)
+        Grid of λ and the mean squared error (scaled units) at each.
+    chosen : float
+        λ used by the figures.
+    pca_mse : float
+        Error of PCA with as many components: no linear model is below it.
+    """
+    figure = page_figure(2.3, COLUMN)
+    ax = figure.subplots()
+    ax.plot(alphas, mse, "o-", color=MODEL_COLOURS["DL"], label="DL, n = 3")
+    ax.axhline(pca_mse, color=BOUND, linestyle="--", label="PCA bound, n = 3")
+    ax.axvline(chosen, color=DATA, linestyle=":", label=f"chosen λ = {chosen:g}")
+    ax.set(xlabel="λ", ylabel="MSE (s.d.²)", ylim=(0, None))
+    ax.legend()
+    return figure
+
+
+def plot_error_along(ax: Axes, values: np.ndarray, mse: Mapping[str, np.ndarray], *, label: str) -> Axes:
+    """Median and 10–90 % range of the error in 20 bins of one colour.
+
+    Parameters
+    ----------
+    values : ndarray, shape (n_spectra,)
+        Value of the colour, in [0, 1].
+    mse : mapping of str to ndarray, shape (n_spectra,)
+        Mean squared error of each spectrum by model name.
+    label : str
+        Name of the colour.
+    """
+    edges = np.linspace(0, 1, 21)
+    bins = np.clip(np.digitize(values, edges) - 1, 0, 19)
+    centres = edges[:-1] + 0.025
+    for name, errors in mse.items():
+        groups = [errors[bins == b] if np.any(bins == b) else [np.nan] for b in range(20)]
+        low, middle, high = np.transpose([np.percentile(g, [10, 50, 90]) for g in groups])
+        ax.fill_between(centres, low, high, color=MODEL_COLOURS[name], alpha=0.25, linewidth=0)
+        ax.plot(centres, middle, color=MODEL_COLOURS[name], label=name)
+    ax.set(xlabel=label, ylabel="MSE (s.d.²)", xlim=(0, 1), yscale="log")
+    plain_log_ticks(ax.yaxis)
+    return ax
+
+
+def plot_error_histogram(ax: Axes, mse: Mapping[str, np.ndarray], pca_mse: float) -> Axes:
+    """Histogram of the error of each spectrum, with the means and the PCA bound."""
+    positive = np.concatenate([errors[errors > 0] for errors in mse.values()])
+    bins = np.geomspace(positive.min(), positive.max(), 60)
+    for name, errors in mse.items():
+        colour = MODEL_COLOURS[name]
+        ax.hist(errors, bins, color=colour, alpha=0.5)
+        ax.axvline(errors.mean(), ymax=0.65, color=colour, label=f"{name}, mean {errors.mean():.3g}")
+    ax.axvline(pca_mse, ymax=0.65, color=BOUND, linestyle="--", label=f"PCA, mean {pca_mse:.3g}")
+    ax.set(xlabel="MSE (s.d.²)", ylabel="Spectra", xscale="log")
+    ax.xaxis.set_minor_formatter(NullFormatter())  # else labelled, and crowded, where errors span less than a decade
+    ax.xaxis.set_major_locator(LogLocator(numticks=5))
+    ax.set_ylim(0, 1.5 * ax.get_ylim()[1])
+    ax.legend(loc="upper left")
+    return ax
+
+
+def figure_s4(rgb: np.ndarray, mse: Mapping[str, np.ndarray], pca_mse: float) -> Figure:
+    """Figure S4: validation over the whole colour gamut.
+
+    Parameters
+    ----------
+    rgb : ndarray, shape (n_spectra, 3)
+        Colours, uniform in [0, 1].
+    mse : mapping of str to ndarray, shape (n_spectra,)
+        Mean squared error of each spectrum by model name, in scaled units.
+    pca_mse : float
+        Mean error of PCA with three components.
+    """
+    figure = page_figure(2.4)
+    axes = figure.subplots(1, 4, gridspec_kw={"width_ratios": [1, 1, 1, 1.3]})
+    for primary, ax in enumerate(axes[:3]):
+        plot_error_along(ax, rgb[:, primary], mse, label="RGB"[primary])
+    share_axis(axes[:3])
+    plot_error_histogram(axes[3], mse, pca_mse)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=2,
+                  title="line: median; band: 10–90 %", title_fontsize=6)
+    letter_panels(axes, "abcd")
     return figure

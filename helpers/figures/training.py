@@ -1,9 +1,8 @@
-"""Course of the training, the number of channels, and error against the number of components (Figure S9)."""
+"""Course of a training, the number of channels, and the paper's own network and schedule at a part of its epochs."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -14,7 +13,6 @@ from helpers.figures.style import (
     BOUND,
     COLUMN,
     DATA,
-    MODEL_COLOURS,
     VAE,
     label_source,
     letter_panels,
@@ -24,14 +22,11 @@ from helpers.figures.style import (
 )
 from helpers.metrics import ACTIVE_KL_NAT
 
+TITLES = {"toy": "Toy", "beps": "BEPS, published film"}
 
-def training_curves(
-    history: Mapping[str, np.ndarray],
-    *,
-    source: str,
-    snapshot_epochs: np.ndarray | None = None,
-    active: np.ndarray | None = None,
-) -> Figure:
+
+def training_curves(history: Mapping[str, np.ndarray], *, source: str, snapshot_epochs: np.ndarray,
+                    active: np.ndarray) -> Figure:
     """Error, β·KL, β and active channels over the epochs.
 
     Parameters
@@ -40,29 +35,24 @@ def training_curves(
         "mse" (s.d.²), "kl" (nat, summed over latents) and "beta" of every epoch.
     source : {"measured", "twin", "toy"}
         Origin of the training data.
-    snapshot_epochs, active : ndarray, shape (n_snapshots,), optional
+    snapshot_epochs, active : ndarray, shape (n_snapshots,)
         Number of active channels and the epochs at which they were counted.
     """
-    rows = 2 if active is None else 3
-    figure = page_figure(1.0 + 0.65 * rows, COLUMN)
-    axes = figure.subplots(rows, 1, sharex=True, height_ratios=[2, 1, 1][:rows])
+    figure = page_figure(2.95, COLUMN)
+    axes = figure.subplots(3, 1, sharex=True, height_ratios=[2, 1, 1])
     epochs = np.arange(1, len(history["mse"]) + 1)
     plot_loss_terms(axes[0], epochs, history)
     axes[1].step(epochs, history["beta"], color=VAE)
     axes[1].set_ylabel("β")
-    if active is not None:
-        axes[2].step(snapshot_epochs, active, "-", color=DATA, where="post")
-        axes[2].set(ylabel="Active\nchannels", ylim=(0, None))
-        axes[2].yaxis.set_major_locator(MaxNLocator(4, integer=True))
-    axes[-1].set_xlabel("Epoch")
-    letter_panels(axes, "abc"[:rows])
+    axes[2].step(snapshot_epochs, active, "-", color=DATA, where="post")
+    axes[2].set(xlabel="Epoch", ylabel="Active\nchannels", ylim=(0, None))
+    axes[2].yaxis.set_major_locator(MaxNLocator(4, integer=True))
+    letter_panels(axes, "abc")
     label_source(figure, source)
     return figure
 
 
-def plot_loss_terms(
-    ax: Axes, epochs: np.ndarray, history: Mapping[str, np.ndarray]
-) -> Axes:
+def plot_loss_terms(ax: Axes, epochs: np.ndarray, history: Mapping[str, np.ndarray]) -> Axes:
     """Mean squared error and β·KL (where β is not zero) over the epochs."""
     penalty = history["beta"] * history["kl"]
     ax.plot(epochs, history["mse"], color=DATA, label="MSE (s.d.²)")
@@ -126,60 +116,47 @@ def channels_found(
     return figure
 
 
-@dataclass(frozen=True)
-class Errors:
-    """Error of linear models of growing size, and of the fitted models.
+def figure_paper_recipe(parts: Mapping[tuple[str, int], Sequence[Mapping]]) -> Figure:
+    """Error above, active channels below, along the epochs of every run.
 
     Parameters
     ----------
-    title : str
-        Benchmark.
-    pca_mse : ndarray, shape (n_components,)
-        Mean squared error (s.d.²) of PCA with 1, 2, … components.
-    models : mapping of str to tuple of (int, float)
-        Number of components (active channels for the β-VAE) and error by model name.
-    paper : mapping of str to tuple of (int, float)
-        The same as the paper states them.
+    parts : mapping of (benchmark, part) to sequence of mapping
+        Runs of one part of the epochs, one for each seed, as `helpers.paper_recipe.by_part` gives them.
     """
-
-    title: str
-    pca_mse: np.ndarray
-    models: Mapping[str, tuple[int, float]]
-    paper: Mapping[str, tuple[int, float]] = field(default_factory=dict)
-
-
-def plot_component_errors(ax: Axes, errors: Errors) -> Axes:
-    """Draw the PCA bound as a curve and each model as a point."""
-    components = np.arange(1, len(errors.pca_mse) + 1)
-    ax.plot(components, errors.pca_mse, ".-", color=BOUND, label="PCA: bound of linear models")
-    for name, (n, mse) in errors.models.items():
-        ax.plot(n, mse, "D", color=MODEL_COLOURS[name], markersize=5, label=name)
-    for name, (n, mse) in errors.paper.items():
-        ax.plot(n, mse, "D", color=MODEL_COLOURS[name], markersize=5, markerfacecolor="none",
-                label=f"{name}, paper")
-    ax.set(xlabel="Components", ylabel="MSE (s.d.²)", yscale="log")
-    plain_log_ticks(ax.yaxis)
-    ax.xaxis.set_major_locator(MaxNLocator(8, integer=True))
-    panel_title(ax, "", errors.title)
-    return ax
-
-
-def figure_s9(toy: Errors, beps: Errors, *, source: str) -> Figure:
-    """Figure S9: mean squared error against the number of components.
-
-    Parameters
-    ----------
-    toy, beps : Errors
-        The two benchmarks.
-    source : {"measured", "twin"}
-        Origin of the BEPS data.
-    """
-    figure = page_figure(2.6, 5.0)
-    axes = figure.subplots(1, 2)
-    for ax, errors in zip(axes, (toy, beps), strict=True):
-        plot_component_errors(ax, errors)
-    named = dict(zip(*axes[0].get_legend_handles_labels()[::-1], strict=True))
-    figure.legend(named.values(), named.keys(), loc="outside upper center", ncols=5, columnspacing=1.2)
-    letter_panels(axes, "ab")
-    label_source(figure, source)
+    figure = page_figure(2.9)
+    axes = figure.subplots(2, len(parts), sharex="col", sharey="row", squeeze=False, height_ratios=(3, 2))
+    for column, ((benchmark, part), runs) in zip(axes.T, parts.items(), strict=True):
+        for run in runs:
+            _plot_run(*column, run)
+        _scale_and_mark(column, runs[0]["training"])
+        seeds = f", {len(runs)} seeds" if len(runs) > 1 else ""
+        panel_title(column[0], "", f"{TITLES[benchmark]}, 1/{part} of the epochs{seeds}")
+    axes[0, 0].set_ylabel("MSE (s.d.²)")
+    axes[1, 0].set_ylabel("Active channels")
+    plain_log_ticks(axes[0, 0].yaxis)
+    model, bound = axes[0, -1].lines[:2]
+    axes[0, -1].legend([model, bound], ["the paper's β-VAE", "PCA, as many\ncomponents as active"])
+    letter_panels(axes.flat, "abcdef"[: axes.size])
     return figure
+
+
+def _plot_run(errors: Axes, channels: Axes, run: Mapping) -> None:
+    course = run["course"]
+    components = np.maximum(course["active"], 1)
+    errors.plot(course["epoch"], course["mse"], color=VAE, linewidth=0.8)
+    errors.step(course["epoch"], np.array(run["pca_mse"])[components - 1], color=BOUND, where="mid", linewidth=0.8)
+    channels.step(course["epoch"], course["active"], color=VAE, where="mid", linewidth=0.8)
+
+
+def _scale_and_mark(column: Sequence[Axes], training: Mapping) -> None:
+    errors, channels = column
+    for ax in column:
+        ax.axvline(training["priming"], color="0.6", linestyle=":")
+    channels.annotate("β rises from here", (training["priming"], 0.5), xytext=(2, 1), textcoords="offset points",
+                      fontsize=6, color="0.4")
+    errors.set_yscale("log")
+    channels.set_ylim(0, 17)
+    channels.set_xlim(0, training["epochs"])
+    channels.set_xlabel("Epoch")
+    channels.yaxis.set_major_locator(MaxNLocator(4, integer=True))

@@ -27,8 +27,8 @@ from bokeh.models import (
 )
 from bokeh.plotting import figure
 
-from helpers.figures.inputs import QUANTITIES
-from helpers.figures.maps import orientation_of, signed_norm
+from helpers.figures.inputs import QUANTITIES, orientation_of
+from helpers.figures.maps import signed_norm
 from helpers.figures.spectra import close_loop
 from helpers.figures.style import BOUND, DATA, DL, VAE
 from helpers.site.drawing import (

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import rotate
 
-from helpers.figures.maps import Orientation
+from helpers.figures.inputs import Orientation
 
 # Cells of the drawn grid along a pixel, where a map is turned: edges of pixels look straight.
 CELLS = 3

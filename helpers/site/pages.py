@@ -21,13 +21,12 @@ from helpers.figures.style import TWIN_LABEL
 from helpers.ledger import LEGEND, ledger_rows, sweep_numbers, verdict_counts
 from helpers.paper import CAPTIONS, PLACES, full_name, inconsistency_rows, number, reproduction_rows
 from helpers.paths import Build
-from helpers.record import NOTEBOOKS, load_arrays, require
+from helpers.record import NOTEBOOKS, load_arrays, poster, require
 from helpers.site.drawing import embedded, library
 from helpers.site.explorer import explorer
 from helpers.site.loops import explored
 from helpers.site.notebooks import notebook_body
 from helpers.site.training import Snapshots, training_maps
-from helpers.video import poster
 
 STORY = ("fig1", "fig2", "figS9", "fig4", "fig5")
 HERE = Path(__file__).parent

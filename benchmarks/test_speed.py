@@ -1,0 +1,107 @@
+"""How long the parts of a run take, and how that grows with the work: `make bench`, a few minutes.
+
+A single batch is trained on, so that its time is that of an epoch divided by the batches in it. Each result
+carries the size of its work (`extra_info`); ``build/bench/speed.json`` keeps them all.
+"""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import keras
+import numpy as np
+import pytest
+
+from helpers import toy
+from helpers.beta_vae import build_beta_vae
+from helpers.figures.inputs import TOY, Look, ModelOutput, Sweep
+from helpers.figures.loops import figure_4
+from helpers.figures.movies import sweep_movie
+from helpers.figures.style import save_figure
+from helpers.linear import learn_dictionary
+from helpers.profiles import get_profile
+from helpers.scans.scan import drive_waveform, simulated_scan
+from helpers.sho import fit_sho
+from helpers.twin.measurement import raw_spectra
+
+RNG = np.random.default_rng(0)
+
+
+def train_on_batches(benchmark, network, drive: np.ndarray, channels: int, batch: int, epoch: int | None = None):
+    """Time one training step; `epoch` spectra are trained on in as many steps as they need."""
+    model = build_beta_vae(network, drive, channels, seed=0)
+    model.compile(keras.optimizers.Adam(1e-3), "mse")
+    x = RNG.normal(size=(batch, len(drive), channels)).astype("float32")
+    steps = 1 if epoch is None else -(-epoch // batch)
+
+    def work():
+        for _ in range(steps):
+            model.train_on_batch(x, x)
+
+    benchmark.extra_info.update(spectra=steps * batch, steps=len(drive), parameters=model.count_params())
+    benchmark.pedantic(work, warmup_rounds=1, rounds=3)
+
+
+@pytest.mark.benchmark(group="training step, toy")
+@pytest.mark.parametrize("name", ["laptop", "paper"])
+def test_a_training_step_of_the_toy(benchmark, name):
+    profile = get_profile(name)
+    train_on_batches(benchmark, profile.toy_network, toy.time_steps()[:, None], 1, profile.toy_training.batch)
+
+
+@pytest.mark.benchmark(group="training epoch, loops, by pixels")
+@pytest.mark.parametrize("pixels", [3600, 14400, 57600])
+def test_an_epoch_grows_with_the_pixels(benchmark, pixels):
+    profile = get_profile("laptop")
+    drive = drive_waveform(simulated_scan(0, (20, 20)).voltage_V)
+    train_on_batches(benchmark, profile.beps_network, drive, 2, profile.beps_training.batch, pixels)
+
+
+@pytest.mark.benchmark(group="training step, loops, by voltage steps")
+@pytest.mark.parametrize("steps", [48, 96, 192])
+def test_a_training_step_grows_with_the_voltage_steps(benchmark, steps):
+    profile = get_profile("laptop")
+    voltage_V = 16 * (4 * np.abs(np.arange(steps) / steps - 0.5) - 1)
+    train_on_batches(benchmark, profile.beps_network, drive_waveform(voltage_V), 2, profile.beps_training.batch)
+
+
+@pytest.mark.benchmark(group="dictionary learning, by spectra")
+@pytest.mark.parametrize("count", [1000, 4000])
+def test_dictionary_learning_grows_with_the_spectra(benchmark, count):
+    spectra = toy.spectra(toy.sample_rgb(count, 0))
+    scaled = (spectra - spectra.mean(axis=0)) / spectra.std(axis=0)
+    benchmark.extra_info.update(spectra=count)
+    benchmark.pedantic(learn_dictionary, (scaled, 3, 0.57, 50, 0), rounds=3)
+
+
+@pytest.mark.benchmark(group="oscillator fits, by spectra")
+@pytest.mark.parametrize("side", [2, 8])
+def test_oscillator_fits_grow_with_the_spectra(benchmark, side):
+    scan = simulated_scan(0, (side, side))
+    spectra, frequency_kHz = raw_spectra(scan.piezoresponse, scan.resonance_kHz)
+    benchmark.extra_info.update(spectra=spectra[..., 0].size)
+    benchmark.pedantic(fit_sho, (spectra, frequency_kHz), warmup_rounds=1, rounds=5)
+
+
+@pytest.mark.benchmark(group="figures and movies")
+def test_figure_4_is_drawn_and_written(benchmark, tmp_path):
+    scan = simulated_scan(0, (60, 60))
+    look, maps = Look.of(scan), RNG.normal(size=(5, 60, 60))
+    models = [ModelOutput(name, maps, scan.spectra, RNG.random(3600)) for name in ("DL", "β-VAE")]
+
+    def work():
+        save_figure(figure_4(scan.voltage_V, scan.spectra, *models, look), tmp_path / "fig4", provenance={})
+
+    benchmark.pedantic(work, rounds=3)
+
+
+@pytest.mark.benchmark(group="figures and movies")
+@pytest.mark.parametrize("frames", [25, 100])
+def test_a_movie_grows_with_its_frames(benchmark, tmp_path, frames):
+    sweep = Sweep("DL", RNG.normal(size=(1, 60, 60)), np.linspace(-1, 1, frames)[None],
+                  RNG.normal(size=(1, frames, 96, 1)))
+    benchmark.extra_info.update(frames=frames)
+    benchmark.pedantic(sweep_movie, (tmp_path / "s.mp4", sweep, np.arange(96.0), TOY),
+                       {"x_label": "step", "loop": False}, rounds=2)
