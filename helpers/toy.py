@@ -1,10 +1,14 @@
 """The toy benchmark: a spectrum of 25 time steps for every colour.
 
 The three colour channels are the known truth: R moves a step up, G a bent line, and
-B a step down. A model that disentangles the spectra finds these three again.
+B a step down. A model that disentangles the spectra finds these three again. The painting
+(``data/painting.png``, drawn by ``data/draw_painting.py``) turns spectra into a map for the eye.
 """
 
+from pathlib import Path
+
 import numpy as np
+from PIL import Image, ImageOps
 from scipy.special import expit
 
 # Klambauer et al., NeurIPS 2017, equation 14: the fixed point at mean 0, variance 1.
@@ -12,32 +16,12 @@ SELU_ALPHA = 1.6732632423543772
 SELU_SCALE = 1.0507009873554805
 
 
-def time_steps(n: int = 25) -> np.ndarray:
-    """Equally spaced time steps from -1 to 1, both ends included.
+def time_steps() -> np.ndarray:
+    """The 25 equally spaced time steps of the paper, both ends included, shape (25,).
 
-    Parameters
-    ----------
-    n : int
-        Number of steps; the paper has 25.
-
-    Returns
-    -------
-    ndarray, shape (n,)
-        Time (dimensionless).
-
-    Raises
-    ------
-    ValueError
-        If `n` is less than 2.
-
-    Notes
-    -----
     The paper does not give the interval; [-1, 1] stands only in its original code.
     """
-    if n < 2:
-        raise ValueError(f"n is {n}, but an interval has at least 2 time steps; "
-                         "leave n out for the 25 of the paper.")
-    return np.linspace(-1.0, 1.0, n)
+    return np.linspace(-1.0, 1.0, 25)
 
 
 def selu(x: np.ndarray) -> np.ndarray:
@@ -51,12 +35,10 @@ def _checked_rgb(rgb: np.ndarray) -> np.ndarray:
     """`rgb` as float64, or a ValueError that says what is wrong with it."""
     rgb = np.asarray(rgb, dtype=float)
     if rgb.ndim == 0 or rgb.shape[-1] != 3:
-        raise ValueError(f"rgb has shape {rgb.shape}, expected (..., 3); "
-                         "put R, G and B on the last axis.")
+        raise ValueError(f"rgb has shape {rgb.shape}, expected (..., 3); put R, G and B on the last axis.")
     inside = (rgb >= 0) & (rgb <= 1)
     if not inside.all():
-        raise ValueError(f"rgb holds {rgb[~inside][0]}, expected finite values in "
-                         "[0, 1]; divide 8-bit colours by 255.")
+        raise ValueError(f"rgb holds {rgb[~inside][0]}, expected finite values in [0, 1]; divide 8-bit colours by 255.")
     return rgb
 
 
@@ -89,8 +71,7 @@ def spectra(rgb: np.ndarray, t: np.ndarray | None = None) -> np.ndarray:
     red, green, blue = np.moveaxis(_checked_rgb(rgb)[..., None], -2, 0)
     t = time_steps() if t is None else np.asarray(t, dtype=float)
     if t.ndim != 1:
-        raise ValueError(f"t has shape {t.shape}, expected (n_steps,); "
-                         "give one list of time steps for all colours.")
+        raise ValueError(f"t has shape {t.shape}, expected (n_steps,); give one list of time steps for all colours.")
     step_up = np.tanh(20 * (t - 2 * (red - 0.5)))
     bend = selu(t - 2 * (green - 0.5))
     step_down = expit(-20 * (t - (blue - 0.5)))
@@ -100,10 +81,8 @@ def spectra(rgb: np.ndarray, t: np.ndarray | None = None) -> np.ndarray:
 def sample_rgb(n: int, seed: int, stream: str = "training") -> np.ndarray:
     """Colours drawn uniformly from the RGB cube.
 
-    The paper trains on 10 000 of them. Validation on the full gamut takes another
-    stream of the same seed, ``sample_rgb(n, seed, "gamut")``: each (seed, stream)
-    seeds its own generator, so streams are statistically independent and neither
-    depends on how many colours the other drew.
+    The paper trains on 10 000 of them. Each (seed, stream) seeds its own generator, so that streams are
+    statistically independent and neither depends on how many colours the other drew.
 
     Parameters
     ----------
@@ -111,8 +90,8 @@ def sample_rgb(n: int, seed: int, stream: str = "training") -> np.ndarray:
         Number of colours, at least 1.
     seed : int
         Seed of the run, 0 or more.
-    stream : str
-        What the colours are for, such as "training" or "gamut".
+    stream : {"training", "gamut"}
+        What the colours are for; the gamut is for validation.
 
     Returns
     -------
@@ -129,3 +108,69 @@ def sample_rgb(n: int, seed: int, stream: str = "training") -> np.ndarray:
                          "seed of at least 0; change the one that is too small.")
     sequence = np.random.SeedSequence(seed, spawn_key=tuple(stream.encode()))
     return np.random.default_rng(sequence).random((n, 3))
+
+
+def _open_rgb(path: Path) -> Image.Image:
+    """Picture as 8-bit RGB, turned upright, with transparency shown on white."""
+    with Image.open(path) as image:
+        image = ImageOps.exif_transpose(image)
+        if image.mode.startswith("I"):
+            # Pillow clips 16-bit grey at 255 where it should scale it.
+            image = Image.fromarray((np.asarray(image) // 257).astype("uint8"))
+        image = image.convert("RGBA")
+    white = Image.new("RGBA", image.size, "white")
+    return Image.alpha_composite(white, image).convert("RGB")
+
+
+def load_painting(path: str | Path, max_pixels: int) -> np.ndarray:
+    """A picture whose pixels are the spectra of the toy benchmark.
+
+    Parameters
+    ----------
+    path : str or Path
+        Any picture that Pillow reads; of an animation, the first frame.
+    max_pixels : int
+        A picture with more pixels is averaged down to at most this many, its aspect kept, since each
+        pixel becomes one spectrum.
+
+    Returns
+    -------
+    ndarray, shape (rows, columns, 3)
+        R, G, B in [0, 1].
+
+    Raises
+    ------
+    FileNotFoundError
+        If no file is at `path`.
+    ValueError
+        If the file is not a picture or is damaged.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"No file at {path}, expected a picture; check the path, or leave the painting out "
+                                "for the fox.")
+    try:
+        image = _open_rgb(path)
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise ValueError(f"{path} cannot be read ({error}), expected a whole picture such as PNG or JPEG; "
+                         "export it again.") from None
+    scale = (max_pixels / (image.width * image.height)) ** 0.5
+    if scale < 1:
+        rows = min(max(1, int(image.height * scale)), max_pixels)
+        columns = min(max(1, int(image.width * scale)), max_pixels // rows)
+        # BOX averages areas, so no colour overshoots at an edge.
+        image = image.resize((columns, rows), Image.Resampling.BOX)
+    return np.asarray(image, dtype=float) / 255
+
+
+def channel_correlation(painting: np.ndarray) -> np.ndarray:
+    """Pearson correlation of R, G and B over the pixels of a picture (rows, columns, 3), shape (3, 3).
+
+    NaN where a channel is constant; a ValueError where there are fewer than 2 pixels. A model that finds one
+    factor of correlated colours looks as if it had found them all.
+    """
+    if painting.size < 6:
+        raise ValueError(f"painting has shape {painting.shape}, expected (rows, columns, 3) with at least 2 pixels; "
+                         "take a larger picture.")
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.corrcoef(painting.reshape(-1, 3), rowvar=False)

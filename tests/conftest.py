@@ -20,7 +20,7 @@ from helpers.twin import measurement as twin
 ROOT = Path(__file__).resolve().parent.parent
 COPIED = ["workflow/Snakefile", "Makefile", "requirements.txt", "helpers/__init__.py", "helpers/paths.py",
           "workflow/cluster.py", "workflow/dependencies.py", "workflow/settings.py", "workflow/render.py",
-          "helpers/profiles.py", "workflow/sweep.yml", "workflow/__init__.py"]
+          "helpers/profiles.py", "workflow/sweep.yml", "workflow/__init__.py", "data/painting.png"]
 PARAMETERS = 'profile = "smoke"\nseed = 1\nbuild = "../build"\n'
 # The notebooks' own parameters and the helper that each imports.
 STUBS = {
@@ -180,6 +180,7 @@ def twin_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
     (tree / "data/reference").mkdir(parents=True)
     shutil.copy(ROOT / "data/reference/paper_recipe.json", tree / "data/reference")
+    shutil.copy(ROOT / "data/painting.png", tree / "data")
     return make_figures(tree, "twin")
 
 
