@@ -7,17 +7,15 @@ import platform
 import subprocess
 import time
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from html import escape
 from importlib.metadata import PackageNotFoundError, version
-from io import BytesIO
+from itertools import takewhile
 from pathlib import Path
 
-import imageio_ffmpeg
 import numpy as np
 from IPython.display import HTML, Markdown, display
-from PIL import Image
 
 from helpers.figures.style import PageFigure, panel_letters, save_figure
 from helpers.paper import PLACES, as_markdown, caption_of, full_name
@@ -61,12 +59,11 @@ class Record:
         display(drawn)
         self.made(identifier, "figure", png, panel_letters(drawn), source)
 
-    def movie(self, identifier: str, path: Path, channels: Sequence[str], source: str) -> None:
-        """Show a frame of a movie, linked to its file, above the caption; `channels` are those it shows."""
-        picture = b64encode(poster(path)).decode()
+    def movie(self, identifier: str, path: Path, frame: bytes, channels: Sequence[str], source: str) -> None:
+        """Show a frame of a movie (JPEG), linked to its file, above the caption; `channels` are those it shows."""
         # Executed notebooks lie in the folder beside that of the movies.
         display(HTML(f'<a href="../movies/{path.name}"><img alt="{escape(caption_of(identifier).alt)}" '
-                     f'src="data:image/jpeg;base64,{picture}"></a>'))
+                     f'src="data:image/jpeg;base64,{b64encode(frame).decode()}"></a>'))
         self.made(identifier, "movie", path, channels, source)
 
     def table(self, identifier: str, rows: list[dict[str, str]], source: str) -> None:
@@ -110,16 +107,6 @@ class Record:
             "metrics": {name: _finite(value) for name, value in self.metrics.items()},
             "manifest": self.manifest,
         })
-
-
-def poster(path: Path) -> bytes:
-    """JPEG of the frame in the middle of a movie, half as wide."""
-    middle = next(imageio_ffmpeg.read_frames(str(path)))["duration"] / 2
-    reader = imageio_ffmpeg.read_frames(str(path), input_params=["-ss", f"{middle:.3f}"])
-    size, picture = next(reader)["size"], BytesIO()
-    Image.frombytes("RGB", size, next(reader)).reduce(2).save(picture, "jpeg", quality=85)
-    reader.close()
-    return picture.getvalue()
 
 
 def _finite(value: object) -> object:
@@ -179,14 +166,13 @@ def require(path: Path) -> Path:
 
 def earlier_metrics(record: Record) -> dict[str, object]:
     """Metrics of all notebooks before this one, of the same profile and seed."""
-    earlier = NOTEBOOKS[: NOTEBOOKS.index(record.notebook)]
-    return {name: value for part in map(_part(record), earlier)
-            for name, value in part["metrics"].items()}
+    parts = _parts(record, takewhile(lambda notebook: notebook != record.notebook, NOTEBOOKS))
+    return {name: value for part in parts for name, value in part["metrics"].items()}
 
 
-def _part(record: Record):
-    results = record.build.results
-    return lambda notebook: json.loads(require(results / f"{notebook}.json").read_text())
+def _parts(record: Record, notebooks: Iterable[str]) -> list[dict]:
+    """What notebooks have recorded."""
+    return [json.loads(require(record.build.results / f"{name}.json").read_text()) for name in notebooks]
 
 
 def collect(record: Record, scan) -> dict[str, object]:
@@ -195,7 +181,7 @@ def collect(record: Record, scan) -> dict[str, object]:
     `scan` has ``source``, ``path`` and ``sha256``. Returns the merged metrics.
     """
     record.finish()
-    parts = list(map(_part(record), NOTEBOOKS))
+    parts = _parts(record, NOTEBOOKS)
     seconds = {part["notebook"]: round(part["seconds"], 1) for part in parts}
     metrics = {name: value for part in parts for name, value in part["metrics"].items()}
     metrics["run.seconds"] = sum(seconds.values())

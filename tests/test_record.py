@@ -13,7 +13,7 @@ from helpers.paper import CAPTIONS
 from helpers.paths import atomic
 from helpers.profiles import PROFILES, get_profile
 from helpers.record import load_arrays, save_arrays, start
-from helpers.figures.movies import write_movie
+from helpers.figures.movies import poster, write_movie
 
 
 def opened(tmp_path, **changes):
@@ -65,7 +65,7 @@ def test_a_movie_is_a_picture_that_links_to_its_file(tmp_path, shown):
     path = record.build.movies / "s1.mp4"
     frames = (bytes([shade] * (1280 * 720 * 4)) for shade in (0, 250, 250, 250, 0))
     write_movie(path, frames, 5)
-    record.movie("movieS1", path, ["DL 1", "DL 2"], "toy")
+    record.movie("movieS1", path, poster(path), ["DL 1", "DL 2"], "toy")
     html, caption = shown
     assert '<a href="../movies/s1.mp4"><img alt="' + CAPTIONS["movieS1"].alt in html.data
     picture = Image.open(BytesIO(b64decode(re.search("base64,([^\"]+)", html.data)[1])))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import time
 from collections.abc import Iterator, Sequence
+from io import BytesIO
 from pathlib import Path
 
 import imageio_ffmpeg
@@ -16,6 +17,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.image import AxesImage
 from matplotlib.lines import Line2D
+from PIL import Image
 from tqdm import tqdm
 
 from helpers.figures.inputs import Look, Orientation, Sweep
@@ -113,6 +115,16 @@ def write_movie(path: Path | str, frames: Iterator[bytes], n_frames: int) -> flo
         if written != n_frames:
             raise OSError(errno.EIO, f"{written} of {n_frames} frames arrived")
     return (time.perf_counter() - started) / n_frames
+
+
+def poster(path: Path) -> bytes:
+    """JPEG of the frame in the middle of a movie, half as wide."""
+    middle = next(imageio_ffmpeg.read_frames(str(path)))["duration"] / 2
+    reader = imageio_ffmpeg.read_frames(str(path), input_params=["-ss", f"{middle:.3f}"])
+    size, picture = next(reader)["size"], BytesIO()
+    Image.frombytes("RGB", size, next(reader)).reduce(2).save(picture, "jpeg", quality=85)
+    reader.close()
+    return picture.getvalue()
 
 
 def _encode(path: Path, frames: Iterator[bytes]) -> None:
