@@ -11,40 +11,30 @@ import numpy as np
 
 SLOPE_STEPS = 5  # voltage steps to which the line is fitted that gives the slope of a branch
 UNITS = {
-    "coercive_negative_V": "V",
-    "coercive_positive_V": "V",
-    "imprint_V": "V",
-    "remanent_positive_arb": "arb. u.",
-    "remanent_negative_arb": "arb. u.",
-    "loop_area_arb_V": "arb. u. V",
-    "concavity_negative": "",
-    "concavity_positive": "",
-    "softening_negative_kHz": "kHz",
-    "softening_positive_kHz": "kHz",
-    "softening_at_negative_V": "V",
-    "softening_at_positive_V": "V",
-    "hardening_negative_kHz": "kHz",
-    "hardening_positive_kHz": "kHz",
+    "coercive_negative_V": "V", "coercive_positive_V": "V", "imprint_V": "V",
+    "remanent_positive_arb": "arb. u.", "remanent_negative_arb": "arb. u.", "loop_area_arb_V": "arb. u. V",
+    "concavity_negative": "", "concavity_positive": "",
+    "softening_negative_kHz": "kHz", "softening_positive_kHz": "kHz",
+    "softening_at_negative_V": "V", "softening_at_positive_V": "V",
+    "hardening_negative_kHz": "kHz", "hardening_positive_kHz": "kHz",
 }
 
 
-def loop_features(piezoresponse: np.ndarray, resonance_kHz: np.ndarray | None,
-                  voltage_V: np.ndarray) -> dict[str, np.ndarray]:
+def loop_features(loops: np.ndarray, voltage_V: np.ndarray) -> dict[str, np.ndarray]:
     """Physical features of each loop; NaN where a loop does not have the feature.
 
     Parameters
     ----------
-    piezoresponse : ndarray, shape (pixels, steps)
-        Arb. u., with the sign of the polarisation.
-    resonance_kHz : ndarray, shape (pixels, steps), or None
-        Contact resonance; without it, the features of the piezoresponse alone are given.
+    loops : ndarray, shape (pixels, steps, channels)
+        Piezoresponse (arb. u., with the sign of the polarisation) and, where there is one, contact
+        resonance (kHz).
     voltage_V : ndarray, shape (steps,)
         One cycle in the order applied, started anywhere; the last step leads to the first.
 
     Returns
     -------
     dict of str to ndarray, shape (pixels,)
-        The keys of `UNITS`:
+        The keys of `UNITS`; without a resonance, those of the piezoresponse alone:
 
         - `coercive_*_V`: where the falling (negative) and the rising branch (positive) cross
           zero piezoresponse; see `crossing_V`. NaN if a branch ends on the side it began on.
@@ -72,23 +62,17 @@ def loop_features(piezoresponse: np.ndarray, resonance_kHz: np.ndarray | None,
     voltages; for those of the centred loop, subtract the mean of the two remanent values first.
     """
     voltage_V, start = _closed_cycle(voltage_V)
-    loops = _closed_loops("piezoresponse", piezoresponse, voltage_V, start)
-    if resonance_kHz is None:
-        return _of_piezoresponse(loops, voltage_V)
-    curves = _closed_loops("resonance_kHz", resonance_kHz, voltage_V, start)
-    if len(loops) != len(curves):
-        raise ValueError(f"piezoresponse has {len(loops)} pixels and resonance_kHz {len(curves)}: "
-                         "expected both channels of the same pixels; select the same rows")
-    features = _of_piezoresponse(loops, voltage_V) | _of_resonance(curves, voltage_V)
-    return {name: features[name] for name in UNITS}
-
-
-def features_of(loops: np.ndarray, voltage_V: np.ndarray) -> dict[str, np.ndarray]:
-    """`loop_features` of loops whose last axis holds piezoresponse and, where there is one, resonance.
-
-    `loops` has shape (pixels, steps, channels), in physical units.
-    """
-    return loop_features(loops[..., 0], loops[..., 1] if loops.shape[-1] > 1 else None, voltage_V)
+    if loops.ndim != 3 or loops.shape[1] != len(voltage_V) - 1:
+        raise ValueError(f"loops have shape {loops.shape}: expected (pixels, {len(voltage_V) - 1}, channels), a row "
+                         "for each pixel and a column for each voltage; reshape them")
+    turn = voltage_V.argmin()
+    # Branches of each channel: values and voltages, falling and rising.
+    piezoresponse, *resonance = ([(closed[:, part], voltage_V[part]) for part in (slice(turn + 1), slice(turn, None))]
+                                 for closed in (_closed(loops[..., k], start) for k in range(loops.shape[-1])))
+    features = _of_piezoresponse(*piezoresponse)
+    for branches in resonance:
+        features |= _of_resonance(*branches)
+    return {name: features[name] for name in UNITS if name in features}
 
 
 def count_missing(features: dict[str, np.ndarray]) -> dict[str, int]:
@@ -183,9 +167,8 @@ def intermediate_concavity(branch: np.ndarray, voltage_V: np.ndarray) -> np.ndar
     return np.divide(valley, steepest, out=np.full(len(branch), np.nan), where=switches)
 
 
-def softening_and_hardening(
-    there: np.ndarray, there_V: np.ndarray, back: np.ndarray, back_V: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def softening_and_hardening(there: np.ndarray, there_V: np.ndarray, back: np.ndarray,
+                            back_V: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Dip and rise of the resonance from 0 V to a tip of the sweep, where a branch switches.
 
     The way back from the tip has no switching, but the same response to bias. The difference of
@@ -219,35 +202,31 @@ def softening_and_hardening(
     return softening, at_V, hardening
 
 
-def _of_piezoresponse(loops: np.ndarray, voltage_V: np.ndarray) -> dict[str, np.ndarray]:
-    """Features of closed loops (pixels, steps + 1) that begin at the largest voltage."""
-    turn = voltage_V.argmin()
-    falling, rising = ((loops[:, part], voltage_V[part])
-                       for part in (slice(0, turn + 1), slice(turn, None)))
+def _of_piezoresponse(falling: tuple[np.ndarray, np.ndarray],
+                      rising: tuple[np.ndarray, np.ndarray]) -> dict[str, np.ndarray]:
+    """Features of the two branches, each with its voltages."""
     negative_V, positive_V = crossing_V(*falling), crossing_V(*rising)
+    whole, voltage_V = (np.concatenate([there, back[..., 1:]], axis=-1) for there, back in zip(falling, rising))
     return {
         "coercive_negative_V": negative_V,
         "coercive_positive_V": positive_V,
         "imprint_V": (negative_V + positive_V) / 2,
         "remanent_positive_arb": _at(0.0, *falling),
         "remanent_negative_arb": _at(0.0, *rising),
-        "loop_area_arb_V": loop_area(loops, voltage_V),
+        "loop_area_arb_V": loop_area(whole, voltage_V),
         "concavity_negative": intermediate_concavity(*falling),
         "concavity_positive": intermediate_concavity(*rising),
     }
 
 
-def _of_resonance(curves: np.ndarray, voltage_V: np.ndarray) -> dict[str, np.ndarray]:
+def _of_resonance(falling: tuple[np.ndarray, np.ndarray],
+                  rising: tuple[np.ndarray, np.ndarray]) -> dict[str, np.ndarray]:
     """As `_of_piezoresponse`, for the resonance."""
-    turn = voltage_V.argmin()
-    falling, rising = ((curves[:, part], voltage_V[part])
-                       for part in (slice(0, turn + 1), slice(turn, None)))
     features = {}
     for polarity, there, back in (("negative", falling, rising), ("positive", rising, falling)):
         softening, at_V, hardening = softening_and_hardening(*there, *back)
-        features[f"softening_{polarity}_kHz"] = softening
-        features[f"softening_at_{polarity}_V"] = at_V
-        features[f"hardening_{polarity}_kHz"] = hardening
+        features |= {f"softening_{polarity}_kHz": softening, f"softening_at_{polarity}_V": at_V,
+                     f"hardening_{polarity}_kHz": hardening}
     return features
 
 
@@ -267,13 +246,9 @@ def _closed_cycle(voltage_V: np.ndarray) -> tuple[np.ndarray, int]:
     return np.append(rolled, rolled[0]), start
 
 
-def _closed_loops(name: str, values: np.ndarray, voltage_V: np.ndarray, start: int) -> np.ndarray:
+def _closed(values: np.ndarray, start: int) -> np.ndarray:
     """Loops that begin and end at the largest voltage; all NaN in a pixel with a broken value."""
     values = np.asarray(values, float)
-    if values.ndim != 2 or values.shape[1] != len(voltage_V) - 1:
-        raise ValueError(f"{name} has shape {values.shape}: expected (pixels, "
-                         f"{len(voltage_V) - 1}), a row for each pixel and a column for each "
-                         "voltage; reshape it")
     values = np.where(np.isfinite(values).all(axis=1, keepdims=True), values, np.nan)
     values = np.roll(values, -start, axis=1)
     return np.concatenate([values, values[:, :1]], axis=1)

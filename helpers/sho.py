@@ -17,8 +17,9 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-QUALITY_BOUNDS = (5.0, 2000.0)
+LEAST_QUALITY, MOST_QUALITY = 5.0, 2000.0
 START_QUALITIES = (15.0, 50.0, 150.0, 500.0)
+THREADS = 2
 SPECTRA_A_BATCH = 512  # small enough for a processor's cache
 MOST_ITERATIONS = 25
 TOLERANCE = 1e-9  # relative decrease of the sum of squares
@@ -27,26 +28,20 @@ LEAST_EXPLAINED = 50  # sum of squares that a certain oscillator explains, in va
 
 @dataclass(frozen=True)
 class SHOFit:
-    """Oscillators fitted to spectra of any leading shape (...), for example (pixels, steps).
+    """Oscillators fitted to spectra of shape (..., bins), for example (pixels, steps, bins).
 
     Attributes
     ----------
-    amplitude : ndarray, shape (...)
-        A, in the unit of the spectra.
-    phase : ndarray, shape (...)
-        φ, in rad, within (−π, π].
-    frequency : ndarray, shape (...)
-        ω₀ / 2π, in the unit of the frequencies given.
-    quality : ndarray, shape (...)
-        Q.
+    amplitude, phase, frequency, quality : ndarray, shape (...)
+        A (unit of the spectra), φ (rad, within (−π, π]), ω₀ / 2π (unit of the frequencies given) and Q.
     r2 : ndarray, shape (...)
         Share of the variance of the complex spectrum that the fit explains; at most 1.
     amplitude_sd, phase_sd, frequency_sd, quality_sd : ndarray, shape (...)
-        Standard uncertainties from the residual and the curvature. NaN where the curvature
-        says nothing: where ω₀ or Q ended at a bound, and where the oscillator explains less than
-        LEAST_EXPLAINED times the variance of either part of a bin, so that a neighbouring peak of
-        the noise might have been fitted as well. White noise alone stays below that; a peak three
-        times as high as the noise mostly does not, and has errors up to 1.2 times those stated.
+        Standard uncertainties from the residual and the curvature. NaN where the curvature says nothing:
+        where ω₀ or Q ended at a bound, and where the oscillator explains less than LEAST_EXPLAINED times
+        the variance of either part of a bin, so that a neighbouring peak of the noise might have been
+        fitted as well. White noise alone stays below that; a peak three times as high as the noise mostly
+        does not, and has errors up to 1.2 times those stated.
     """
 
     amplitude: np.ndarray
@@ -81,8 +76,7 @@ def sho_response(frequency: np.ndarray, amplitude: np.ndarray, phase: np.ndarray
     return scale / (difference - 1j * frequency * resonance / quality)
 
 
-def fit_sho(spectra: np.ndarray, frequency: np.ndarray,
-            quality_bounds: tuple[float, float] = QUALITY_BOUNDS, workers: int = 2) -> SHOFit:
+def fit_sho(spectra: np.ndarray, frequency: np.ndarray) -> SHOFit:
     """Least-squares oscillator of every spectrum.
 
     Start values are the best of a grid of oscillators (every frequency of the band, four
@@ -94,10 +88,6 @@ def fit_sho(spectra: np.ndarray, frequency: np.ndarray,
         A spectrum with a NaN or infinity, or of zeros alone, gives NaN throughout.
     frequency : ndarray, shape (bins,)
         Positive and rising; the resonance is sought within this band.
-    quality_bounds : (float, float), optional
-        Smallest and largest Q.
-    workers : int, optional
-        Threads; the result does not depend on them.
 
     Returns
     -------
@@ -118,33 +108,27 @@ def fit_sho(spectra: np.ndarray, frequency: np.ndarray,
     if np.shape(spectra)[-1:] != (bins,):
         raise ValueError(f"spectra have shape {np.shape(spectra)}, expected (..., {bins}) as the "
                          f"{bins} frequencies; put the bins on the last axis.")
-    low, high = quality_bounds
-    if not 0.5 < low < high:
-        raise ValueError(f"quality_bounds are {quality_bounds}, expected 0.5 < low < high; "
-                         f"leave them out for {QUALITY_BOUNDS}.")
     flat = np.asarray(spectra).reshape(-1, bins)
     centre = frequency.mean()
     w = frequency / centre
-    templates = _templates(w, [q for q in START_QUALITIES if low <= q <= high] or [np.sqrt(low * high)])
-    starts = range(0, len(flat), SPECTRA_A_BATCH)
-    with ThreadPoolExecutor(workers) as pool:
-        parts = list(pool.map(lambda i: _fit_batch(flat[i:i + SPECTRA_A_BATCH], w, templates, (low, high)),
-                              starts))
+    templates = _templates(w)
+    with ThreadPoolExecutor(THREADS) as pool:
+        parts = list(pool.map(lambda i: _fit_batch(flat[i:i + SPECTRA_A_BATCH], w, templates),
+                              range(0, len(flat), SPECTRA_A_BATCH)))
     found = np.concatenate(parts) if parts else np.empty((0, len(fields(SHOFit))))
     found[:, [2, 7]] *= centre
     return SHOFit(*np.moveaxis(found.reshape(*np.shape(spectra)[:-1], found.shape[1]), -1, 0))
 
 
-def _templates(w: np.ndarray, qualities: list[float]) -> tuple[np.ndarray, np.ndarray]:
+def _templates(w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Oscillators (bins, n) of unit norm, complex64, and their (ω₀², γ), shape (n, 2)."""
-    resonance, quality = (x.ravel() for x in np.meshgrid(w, qualities))
+    resonance, quality = (x.ravel() for x in np.meshgrid(w, START_QUALITIES))
     shapes = sho_response(w, np.ones_like(resonance), 0, resonance, quality)
     shapes /= np.linalg.norm(shapes, axis=-1, keepdims=True)
     return shapes.conj().T.astype("complex64"), np.stack([resonance**2, resonance / quality], 1)
 
 
-def _fit_batch(spectra: np.ndarray, w: np.ndarray, templates: tuple[np.ndarray, np.ndarray],
-               quality_bounds: tuple[float, float]) -> np.ndarray:
+def _fit_batch(spectra: np.ndarray, w: np.ndarray, templates: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
     """Fit (n, bins) in units of the band's centre; columns as the fields of SHOFit."""
     result = np.full((len(spectra), len(fields(SHOFit))), np.nan)
     scale = np.abs(spectra).max(axis=1)
@@ -153,20 +137,18 @@ def _fit_batch(spectra: np.ndarray, w: np.ndarray, templates: tuple[np.ndarray, 
         return result
     y = (spectra[usable] / scale[usable, None]).astype("complex128")
     score = y.astype("complex64") @ templates[0]
-    parameters = templates[1][(score.real**2 + score.imag**2).argmax(axis=1)].copy()
-    parameters = _search(y, w, parameters, quality_bounds)
-    fitted = _summary(y, w, parameters, quality_bounds)
+    best = templates[1][(score.real**2 + score.imag**2).argmax(axis=1)]
+    fitted = _summary(y, w, _search(y, w, best))
     fitted[:, [0, 5]] *= scale[usable, None]
     result[usable] = fitted
     return result
 
 
-def _within(parameters: np.ndarray, w: np.ndarray, quality_bounds: tuple[float, float]) -> np.ndarray:
+def _within(parameters: np.ndarray, w: np.ndarray) -> np.ndarray:
     """(ω₀², γ) moved into the band and the bounds of Q."""
     squared = np.clip(parameters[:, 0], w[0] ** 2, w[-1] ** 2)
     resonance = np.sqrt(squared)
-    low, high = quality_bounds
-    return np.stack([squared, np.clip(parameters[:, 1], resonance / high, resonance / low)], axis=1)
+    return np.stack([squared, np.clip(parameters[:, 1], resonance / MOST_QUALITY, resonance / LEAST_QUALITY)], axis=1)
 
 
 def _shape(w: np.ndarray, parameters: np.ndarray) -> np.ndarray:
@@ -181,8 +163,8 @@ def _explained(y: np.ndarray, u: np.ndarray) -> tuple[np.ndarray, np.ndarray, np
     return c, power, (c.real**2 + c.imag**2) * power
 
 
-def _step(y: np.ndarray, w: np.ndarray, u: np.ndarray, c: np.ndarray, power: np.ndarray
-          ) -> tuple[np.ndarray, np.ndarray]:
+def _step(y: np.ndarray, w: np.ndarray, u: np.ndarray, c: np.ndarray,
+          power: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Gauss-Newton matrix (n, 2, 2) and gradient (n, 2) in (ω₀², γ), c eliminated.
 
     ∂H/∂ω₀² = c u² and ∂H/∂γ = i ω c u² are orthogonal; only their parts along u couple them.
@@ -200,10 +182,9 @@ def _step(y: np.ndarray, w: np.ndarray, u: np.ndarray, c: np.ndarray, power: np.
     return matrix, gradient
 
 
-def _search(y: np.ndarray, w: np.ndarray, parameters: np.ndarray,
-            quality_bounds: tuple[float, float]) -> np.ndarray:
+def _search(y: np.ndarray, w: np.ndarray, parameters: np.ndarray) -> np.ndarray:
     """Levenberg-Marquardt over (ω₀², γ) for all spectra; those that have settled drop out."""
-    parameters = _within(parameters, w, quality_bounds)
+    parameters = _within(parameters, w)
     total = np.einsum("nb,nb->n", y.conj(), y).real
     damping = np.full(len(y), 1e-3)
     active = np.arange(len(y))
@@ -214,7 +195,7 @@ def _search(y: np.ndarray, w: np.ndarray, parameters: np.ndarray,
         diagonal = matrix[:, [0, 1], [0, 1]] * (1 + damping[active, None])
         determinant = diagonal[:, 0] * diagonal[:, 1] - matrix[:, 0, 1] ** 2
         move = (diagonal[:, ::-1] * gradient - matrix[:, :1, 1] * gradient[:, ::-1]) / determinant[:, None]
-        trial = _within(parameters[active] + np.nan_to_num(move), w, quality_bounds)
+        trial = _within(parameters[active] + np.nan_to_num(move), w)
         trial_u = _shape(w, trial)
         trial_c, trial_power, trial_explained = _explained(y[active], trial_u)
         better = trial_explained >= explained
@@ -232,8 +213,7 @@ def _search(y: np.ndarray, w: np.ndarray, parameters: np.ndarray,
     return parameters
 
 
-def _summary(y: np.ndarray, w: np.ndarray, parameters: np.ndarray,
-             quality_bounds: tuple[float, float]) -> np.ndarray:
+def _summary(y: np.ndarray, w: np.ndarray, parameters: np.ndarray) -> np.ndarray:
     """A, φ, ω₀, Q, R² and four uncertainties, shape (n, 9)."""
     u = _shape(w, parameters)
     c, _, explained = _explained(y, u)
@@ -245,8 +225,7 @@ def _summary(y: np.ndarray, w: np.ndarray, parameters: np.ndarray,
     r2 = 1 - left / np.maximum(np.einsum("nb,nb->n", centred.conj(), centred).real, np.finfo(float).tiny)
     response = c[:, None] * u
     # ∂H/∂ω₀ at constant Q and A, and ∂H/∂Q, in the notation of the module's docstring.
-    by_resonance = response * (2 / resonance[:, None]
-                               + u * (2 * resonance[:, None] + 1j * w / quality[:, None]))
+    by_resonance = response * (2 / resonance[:, None] + u * (2 * resonance[:, None] + 1j * w / quality[:, None]))
     by_quality = -1j * response * u * w * (resonance / quality**2)[:, None]
     jacobian = np.stack([response / amplitude[:, None], 1j * response, by_resonance, by_quality], axis=1)
     information = np.einsum("nib,njb->nij", jacobian.conj(), jacobian).real
@@ -254,9 +233,8 @@ def _summary(y: np.ndarray, w: np.ndarray, parameters: np.ndarray,
     size = np.sqrt(np.einsum("nii->ni", information))
     sd = np.sqrt(np.einsum("nii->ni", np.linalg.pinv(information / size[:, :, None] / size[:, None, :],
                                                      hermitian=True)) * variance[:, None]) / size
-    low, high = quality_bounds
-    at_bound = (resonance <= w[0]) | (resonance >= w[-1]) | (quality <= low * (1 + 1e-9)) \
-        | (quality >= high * (1 - 1e-9))
+    at_bound = ((resonance <= w[0]) | (resonance >= w[-1])
+                | (quality <= LEAST_QUALITY * (1 + 1e-9)) | (quality >= MOST_QUALITY * (1 - 1e-9)))
     sd[at_bound | (explained < LEAST_EXPLAINED * variance)] = np.nan
     return np.column_stack([amplitude, np.angle(c), resonance, quality, r2, sd])
 
@@ -264,10 +242,9 @@ def _summary(y: np.ndarray, w: np.ndarray, parameters: np.ndarray,
 def optimum_rotation(amplitude: np.ndarray, phase: np.ndarray, voltage: np.ndarray) -> float:
     """θ that turns the switching of a scan into P = A cos(φ + θ) (paper, section 2).
 
-    The loops A exp(iφ), each less its mean, are turned so that their largest variance lies along
-    the real axis, and so that P rises with the voltage. Working with the complex response
-    instead of φ itself, no jump of φ by 2π matters. One θ serves the whole scan, because the phase
-    that electronics add is one; a θ for each pixel would lose the sign of those that do not switch.
+    The loops A exp(iφ), each less its mean, are turned so that their largest variance lies along the real axis,
+    and so that P rises with the voltage; of a complex response no jump of φ by 2π matters. One θ serves the scan,
+    because the phase that electronics add is one; a θ a pixel would lose the sign of those that do not switch.
 
     Parameters
     ----------

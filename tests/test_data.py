@@ -132,7 +132,7 @@ def test_a_repeated_end_point_is_left_out_and_said(scan, start, tmp_path):
         np.testing.assert_array_equal(getattr(twice, name), getattr(once, name))
     said = [note for note in twice.notes if "repeats the first" in note]
     assert len(said) == 1 and not any("repeats" in note for note in once.notes)
-    loop_features(twice.piezoresponse.reshape(120, 96), None, twice.voltage_V)
+    loop_features(twice.spectra, twice.voltage_V)
 
 
 def test_a_missing_dataset_is_named(stored):

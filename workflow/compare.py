@@ -75,7 +75,7 @@ def _row(folder: Path, file: Path, page: Path) -> str:
     if "beps.vae.mse_heldout" in metrics:
         metrics["ratio"] = metrics["beps.vae.mse_heldout"] / metrics["beps.pca5.mse_heldout"]
     scan = load_scan(folder / "results/scan.h5")
-    features = loop_features(scan.piezoresponse.reshape(-1, len(scan.voltage_V)), None, scan.voltage_V)
+    features = loop_features(scan.spectra[..., :1], scan.voltage_V)
     medians = {key: float(np.nanmedian(values[scan.usable])) for key, values in features.items()}
     link = html.escape(os.path.relpath(folder / "notebooks/5_paper_and_reproduction.html", page))
     simulated = " (simulated)" if scan.source == "twin" else ""
