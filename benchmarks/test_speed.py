@@ -16,11 +16,11 @@ import pytest
 
 from helpers import toy
 from helpers.beta_vae import build_beta_vae
+from helpers.dictionary import learn_dictionary
 from helpers.figures.inputs import TOY, Look, ModelOutput, Sweep
 from helpers.figures.loops import figure_4
 from helpers.figures.movies import sweep_movie
 from helpers.figures.style import save_figure
-from helpers.linear import learn_dictionary
 from helpers.profiles import get_profile
 from helpers.scans.scan import drive_waveform, simulated_scan
 from helpers.sho import fit_sho

@@ -1,8 +1,9 @@
-"""Checkpoints of a training: written whole, the last two kept, damaged ones set aside."""
+"""Checkpoints of a training, and weights kept beside the project for those who do not want to wait."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 import zipfile
 from dataclasses import asdict, dataclass
 from importlib import import_module
@@ -11,12 +12,14 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from helpers.paths import atomic
+from helpers.beta_vae import open_channels
+from helpers.paths import ROOT, atomic
 from helpers.profiles import Network, Training
 
 KEPT = 2
+WEIGHTS_FOLDER = ROOT / "data/weights"
 # The modules that decide how a training goes: after a change in one, no checkpoint is gone on from.
-CODE = ("beta_vae", "schedule", "training", "start", "coordinates", "inference")
+CODE = ("beta_vae", "schedule", "callbacks", "training", "start", "coordinates")
 DAMAGED = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)
 
 
@@ -36,7 +39,7 @@ def configuration_hash(network: Network, training: Training, seed: int,
 
 @dataclass(frozen=True)
 class Checkpoints:
-    """The checkpoint files of one training in a folder of its own."""
+    """The checkpoint files of one training: written whole, the last two kept, damaged ones set aside."""
 
     folder: Path
 
@@ -97,3 +100,63 @@ def numbered(name: str, values: list[np.ndarray]) -> dict[str, np.ndarray]:
 def unnumbered(name: str, arrays) -> list[np.ndarray]:
     """Undo `numbered`."""
     return [arrays[key] for key in sorted(arrays) if key.startswith(f"{name}_")]
+
+
+def fingerprint(*arrays: np.ndarray) -> str:
+    """Hash of arrays to three decimals, the same wherever they were computed."""
+    digest = hashlib.sha256()
+    for values in arrays:
+        digest.update(repr(values.shape).encode())
+        digest.update((np.round(values, 3) + 0.0).astype("float32").tobytes())
+    return digest.hexdigest()
+
+
+def store(path: Path, run, network: Network, training: Training, spectra: np.ndarray,
+          watched: np.ndarray, **about) -> None:
+    """Write the model as ``<path>.weights.h5``, its course as ``.npz`` and its origin as ``.json``.
+
+    Parameters
+    ----------
+    run : training.Trained
+        With the chosen snapshot restored.
+    about : str or number
+        What a reader wants to know: seed, source of the data, metrics.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    arrays = run.arrays()
+    kept = open_channels(run.model)
+    arrays["snapshot_embeddings"] = arrays["snapshot_embeddings"][..., kept].astype("float16")
+    with atomic(path.with_suffix(".weights.h5")) as temporary:
+        run.model.save_weights(temporary)
+    with atomic(path.with_suffix(".npz")) as temporary:
+        np.savez_compressed(temporary, **arrays, open=kept)
+    origin = {**about, "network": asdict(network), "training": asdict(training),
+              "spectra": fingerprint(spectra), "watched": fingerprint(watched)}
+    with atomic(path.with_suffix(".json")) as temporary:
+        temporary.write_text(json.dumps(origin, indent=2) + "\n", encoding="utf-8")
+
+
+def mismatch(path: Path, network: Network, training: Training, spectra: np.ndarray, watched: np.ndarray,
+             seed: int) -> str:
+    """Why the files of `store` cannot stand for a training; empty if they can."""
+    about = path.with_suffix(".json")
+    try:
+        origin = json.loads(about.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return f"there are no weights trained in advance ({about.name} is missing)"
+    except ValueError as error:
+        raise ValueError(f"{about} is damaged ({error}): expected the record of a training; "
+                         "fetch it again, or use WEIGHTS=train") from error
+    for part, settings in (("network", network), ("training", training)):
+        given = json.loads(json.dumps(asdict(settings)))
+        different = [name for name in given if origin[part].get(name) != given[name]]
+        if different:
+            return (f"the weights trained in advance are of a {part} with other {', '.join(different)} "
+                    "(profile laptop has theirs)")
+    if origin["seed"] != seed:
+        return f"the weights trained in advance are of seed {origin['seed']}"
+    if origin["spectra"] != fingerprint(spectra):
+        return "the weights trained in advance learned other spectra (another scan, seed or number of them)"
+    if origin["watched"] != fingerprint(watched):
+        return "the weights trained in advance were shown another picture"
+    return ""

@@ -4,7 +4,12 @@ Every control has as many latents as the full model opens, about as many paramet
 spectra, optimiser, batches and epochs. Each is trained on the spectra in order and with the time
 steps shuffled by one permutation: a model that gains from order must lose by the shuffle.
 
-`helpers.benchmarks` says why the shuffle is fair.
+What is fair about the shuffle: the spectra are shuffled and the drive is not, as if the shuffled
+spectrum had been measured along that drive. The drive still tells the network which step it is
+at, but no longer which steps are neighbours. Shuffled along with the spectra it would hand the
+order back to the network, each value keeping its own time or voltage: that is the third order,
+"paired", which takes away only the order of reading. The coordinates a training may start from
+depend on distances between spectra alone, and so carry no order either.
 """
 
 from __future__ import annotations
@@ -12,35 +17,105 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import reduce
-from math import prod
 from pathlib import Path
 
 import keras
 import numpy as np
-from keras import layers
 from sklearn.decomposition import PCA
 
-from helpers.benchmarks import ORDERS, Benchmark
-from helpers.inference import (
-    PREDICTION_BATCH,
-    active_channels,
-    encode,
-    mean_kl,
-    parameter_count,
+from helpers import toy
+from helpers.autoencoders import build_convolutional, build_dense, build_linear_vae, build_lstm
+from helpers.beta_vae import PREDICTION_BATCH, active_channels, encode, mean_kl, parameter_count
+from helpers.callbacks import ScheduledRegularisation
+from helpers.profiles import Network, Profile, Training
+from helpers.scans.scan import (
+    Scan,
+    drive_waveform,
+    heldout_blocks,
+    standardised,
+    training_pixels,
 )
-from helpers.metrics import matched_spearman, mean_squared_error_per_spectrum
-from helpers.beta_vae import build_beta_vae, build_decoder, build_encoder
-from helpers.schedule import ScheduledRegularisation
+from helpers.scores import matched_spearman, mean_squared_error_per_spectrum
 from helpers.start import start_from_pca
 from helpers.training import optimizer, shuffled_batches, train
 
+ORDERS = ("kept", "shuffled", "paired")
+# Channels that the full model opens: the colours, and the components at the elbow of the loops.
+CHANNELS = {"toy": 3, "beps": 5}
 CONTROLS = {
     "toy": ("pca", "dense", "convolutional", "lstm", "vae", "vae_recipe", "vae_beta0", "vae_random"),
     "beps": ("pca", "dense", "convolutional", "lstm", "vae", "vae_recipe", "vae_beta0", "vae_linear",
              "vae_recurrent"),
 }
-KERNEL = 5
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """What all controls of a benchmark share.
+
+    Attributes
+    ----------
+    name : str
+        "toy" or "beps".
+    spectra, heldout : ndarray, shape (n, steps, measured channels)
+        Standardised: to train on, and to take the error on.
+    drive : ndarray, shape (steps, drive channels)
+    network, training : Network, Training
+        Of the full model.
+    truth : ndarray, shape (n heldout, factors), or None
+        Known factors of the held-out spectra.
+    """
+
+    name: str
+    spectra: np.ndarray
+    heldout: np.ndarray
+    drive: np.ndarray
+    network: Network
+    training: Training
+    truth: np.ndarray | None = None
+
+    def __post_init__(self):
+        if not (np.isfinite(self.spectra).all() and np.isfinite(self.heldout).all()):
+            raise ValueError(f"{self.name}: some of the spectra are NaN or infinite: expected finite "
+                             "numbers; interpolate or remove them first")
+
+    @property
+    def channels(self) -> int:
+        """Latents of every control."""
+        return CHANNELS[self.name]
+
+    def ordered(self, order: str) -> Benchmark:
+        """The benchmark with its time steps in one of ORDERS (see the module)."""
+        if order == "kept":
+            return self
+        steps = step_permutation(len(self.drive))
+        drive = self.drive[steps] if order == "paired" else self.drive
+        return replace(self, spectra=self.spectra[:, steps], heldout=self.heldout[:, steps], drive=drive)
+
+
+def toy_benchmark(profile: Profile, seed: int) -> Benchmark:
+    """Uniform colours to train on, the gamut held out, standardised at each time step."""
+    spectra = toy.spectra(toy.sample_rgb(profile.toy_spectra, seed))
+    rgb = toy.sample_rgb(profile.gamut_spectra, seed, "gamut")
+    mean, deviation = spectra.mean(axis=0), spectra.std(axis=0)
+    scaled = [((x - mean) / deviation)[..., None].astype("float32") for x in (spectra, toy.spectra(rgb))]
+    return Benchmark("toy", *scaled, toy.time_steps()[:, None], profile.toy_network,
+                     profile.toy_training, rgb)
+
+
+def beps_benchmark(profile: Profile, scan: Scan) -> Benchmark:
+    """Loops of a scan with blocks held out; the training loops where the profile holds none out."""
+    spectra = standardised(scan)[0].astype("float32")
+    held = heldout_blocks(scan.shape, profile.heldout_every)
+    training = spectra[training_pixels(scan, held)]
+    heldout = spectra[held & scan.usable] if held.any() else training
+    return Benchmark("beps", training, heldout, drive_waveform(scan.voltage_V), profile.beps_network,
+                     profile.beps_training)
+
+
+def step_permutation(steps: int) -> np.ndarray:
+    """The one permutation of the time steps, shape (steps,); the same for every seed and model."""
+    return np.random.default_rng(0).permutation(steps)
 
 
 def run_control(benchmark: Benchmark, model: str, order: str, *, seed: int, folder: Path) -> dict[str, float]:
@@ -60,7 +135,7 @@ def run_control(benchmark: Benchmark, model: str, order: str, *, seed: int, fold
         random start (what the start adds); and "vae_linear", without the recurrent path from
         the same start (what the recurrent path adds).
     order : str
-        "kept", "shuffled" or "paired" (see `helpers.benchmarks`).
+        "kept", "shuffled" or "paired" (see the module).
     seed : int
         Of the initial weights, the latent noise and the order of the spectra.
     folder : Path
@@ -126,7 +201,11 @@ def _fitted(benchmark: Benchmark, model: str, seed: int, title: str, folder: Pat
         return _fit_vae(benchmark, model, seed, title, folder)
     builders = {"dense": build_dense, "convolutional": build_convolutional, "lstm": build_lstm,
                 "vae_linear": build_linear_vae}
-    return _fit(builders[model](benchmark, seed), benchmark, seed)
+    network = replace(benchmark.network, latents=benchmark.channels)
+    built = builders[model](network, benchmark.drive, benchmark.spectra.shape[-1], seed)
+    if model == "vae_linear":
+        start_from_pca(built, benchmark.spectra, np.arange(benchmark.channels))
+    return _fit(built, benchmark, seed)
 
 
 def _fit_pca(benchmark: Benchmark) -> Fitted:
@@ -181,90 +260,3 @@ def _from_keras(model: keras.Model, seconds: float) -> Fitted:
         (lambda x: active_channels(mean_kl(model, x))) if variational
         else (lambda x: list(range(decoder.input_shape[-1]))),
         parameter_count(model), seconds)
-
-
-def _chain(name: str, shape: tuple[int, ...], *steps: layers.Layer) -> keras.Model:
-    start = keras.Input(shape)
-    return keras.Model(start, reduce(lambda x, layer: layer(x), steps, start), name=name)
-
-
-def _autoencoder(encoder: keras.Model, decoder: keras.Model) -> keras.Model:
-    return keras.Model(encoder.input, decoder(encoder(encoder.input)), name="autoencoder")
-
-
-def _as_large_as_the_full_model(
-    build: Callable[[int], keras.Model], benchmark: Benchmark, seed: int
-) -> keras.Model:
-    """`build` at the width whose number of parameters, quadratic in it, is nearest to that of "vae"."""
-    network = replace(benchmark.network, latents=benchmark.channels)
-    target = parameter_count(build_beta_vae(network, benchmark.drive, benchmark.spectra.shape[-1], seed))
-    quadratic = np.polyfit([1, 2, 3], [parameter_count(build(width)) for width in (1, 2, 3)], 2)
-    width = max(np.roots(quadratic - [0, 0, target]).real)
-    keras.utils.set_random_seed(seed)
-    return build(max(1, round(width)))
-
-
-def build_dense(benchmark: Benchmark, seed: int) -> keras.Model:
-    """Autoencoder of two hidden ReLU layers a side: nonlinear, but without any notion of order.
-
-    It is not given the drive, which would be one more bias.
-    """
-    shape = benchmark.spectra.shape[1:]
-
-    def build(width: int) -> keras.Model:
-        hidden = [layers.Dense(width, activation="relu") for _ in range(4)]
-        encoder = _chain("encoder", shape, layers.Flatten(), *hidden[:2], layers.Dense(benchmark.channels))
-        decoder = _chain("decoder", (benchmark.channels,), *hidden[2:], layers.Dense(prod(shape)),
-                         layers.Reshape(shape))
-        return _autoencoder(encoder, decoder)
-
-    return _as_large_as_the_full_model(build, benchmark, seed)
-
-
-def build_convolutional(benchmark: Benchmark, seed: int) -> keras.Model:
-    """Autoencoder of convolutions along the steps: neighbours matter, but there is no memory.
-
-    Three convolutions a side, two of them halving (doubling) the number of steps. The dense
-    layers around the latents know the position of each step, so it is not given the drive.
-    """
-    steps, channels = benchmark.spectra.shape[1:]
-    fewest = -(-steps // 4)
-
-    def build(width: int) -> keras.Model:
-        options = {"filters": width, "kernel_size": KERNEL, "padding": "same", "activation": "relu"}
-        encoder = _chain(
-            "encoder", (steps, channels), layers.Conv1D(**options), layers.Conv1D(strides=2, **options),
-            layers.Conv1D(strides=2, **options), layers.Flatten(), layers.Dense(benchmark.channels))
-        decoder = _chain(
-            "decoder", (benchmark.channels,), layers.Dense(fewest * width, activation="relu"),
-            layers.Reshape((fewest, width)), layers.Conv1DTranspose(strides=2, **options),
-            layers.Conv1DTranspose(strides=2, **options), layers.Cropping1D((0, 4 * fewest - steps)),
-            layers.Conv1D(channels, KERNEL, padding="same"))
-        return _autoencoder(encoder, decoder)
-
-    return _as_large_as_the_full_model(build, benchmark, seed)
-
-
-def build_lstm(benchmark: Benchmark, seed: int) -> keras.Model:
-    """The full network as a plain autoencoder: no latent noise, β = 0."""
-    keras.utils.set_random_seed(seed)
-    network = replace(benchmark.network, latents=benchmark.channels)
-    channels = benchmark.spectra.shape[-1]
-    both = build_encoder(network, benchmark.drive, channels)
-    means_only = keras.Model(both.input, both.outputs[0], name="encoder")
-    return _autoencoder(means_only, build_decoder(network, benchmark.drive, channels))
-
-
-def build_linear_vae(benchmark: Benchmark, seed: int) -> keras.Model:
-    """The full network with its recurrent path held at zero, where the PCA start leaves it.
-
-    A linear β-VAE, whose optimum is PCA (Lucas et al., NeurIPS 2019). The variances are still
-    read off the recurrent layers, which stay as drawn.
-    """
-    network = replace(benchmark.network, latents=benchmark.channels)
-    model = build_beta_vae(network, benchmark.drive, benchmark.spectra.shape[-1], seed)
-    start_from_pca(model, benchmark.spectra, np.arange(benchmark.channels))
-    for part in ("encoder", "decoder"):
-        for layer in model.get_layer(part).layers:
-            layer.trainable = layer.name in ("linear_path", "log_variance")
-    return model

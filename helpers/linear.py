@@ -1,129 +1,42 @@
-"""The linear models: dictionary learning as in the paper and in its reference 34, and the PCA bound.
-
-scikit-learn 1.9 takes `dict_init` of `DictionaryLearning` into account only together with
-`code_init`; a start given without codes is replaced by the singular vectors, without a word.
-"""
+"""Linear models of equal size side by side, and the PCA bound below which none of them can be."""
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from sklearn.cluster import KMeans
-from sklearn.decomposition import PCA, DictionaryLearning, sparse_encode
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.preprocessing import normalize
+from sklearn.decomposition import (
+    NMF,
+    PCA,
+    FastICA,
+    MiniBatchDictionaryLearning,
+    SparsePCA,
+    TruncatedSVD,
+    sparse_encode,
+)
+
+from helpers.dictionary import TOLERANCE, learn_dictionary, stopped_short
 
 
-@contextmanager
-def stopped_short() -> Iterator[list]:
-    """Collect warnings of solvers that stopped short, and let every other warning through.
-
-    Coordinate descent inside dictionary learning warns spectrum by spectrum: hundreds of lines
-    that say less than their number.
-
-    Yields
-    ------
-    list of warnings.WarningMessage
-        Filled when the block ends.
-    """
-    kept = []
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        yield kept
-    for warning in caught:
-        if issubclass(warning.category, ConvergenceWarning) or "matching pursuit ended" in str(warning.message):
-            kept.append(warning)
-        else:
-            warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
-
-
-@contextmanager
-def one_warning(what: str) -> Iterator[None]:
-    """Sum up the solvers that stopped short in the block as one ConvergenceWarning."""
-    with stopped_short() as caught:
-        yield
-    if caught:
-        warnings.warn(f"{what}: {len(caught)} solver runs stopped short of their tolerance",
-                      ConvergenceWarning, stacklevel=3)
-
-
-def learn_dictionary(spectra: np.ndarray, atoms: int, sparsity: float, iterations: int,
-                     seed: int, tolerance: float = 1e-8) -> DictionaryLearning:
-    """Fit ½‖x − Dγ‖² + λ‖γ‖₁, with codes that solve the lasso at the same λ (paper, section 2).
-
-    Parameters
-    ----------
-    spectra : ndarray, shape (n, features)
-    atoms : int
-        Columns of D.
-    sparsity : float
-        λ, of the fit and of the codes.
-    iterations : int
-        At most so many.
-    seed : int
-        Used only where an atom falls out of use and is drawn again: the start is the SVD.
-    tolerance : float
-        Stop when an iteration lowers the objective by less than this share of it.
-    """
-    return DictionaryLearning(
-        atoms, alpha=sparsity, max_iter=iterations, tol=tolerance, fit_algorithm="cd",
-        transform_algorithm="lasso_cd", transform_alpha=sparsity, random_state=seed,
-    ).fit(spectra)
-
-
-def learn_positive_dictionary(spectra: np.ndarray, atoms: int, sparsity: float, iterations: int,
-                              seed: int, tolerance: float = 1e-5) -> DictionaryLearning:
-    """Dictionary learning with no negative codes, started at the centres of k-means.
-
-    The set-up of the paper's reference 34 (Griffin, Gaponenko & Bassiri-Gharb, Adv. Mater. 2020,
-    32, 2002425), without the subtraction of the mean and the suppression of anomalies that the
-    paper left out too. Centres are scaled to unit norm, and the first codes solve the lasso.
-
-    Parameters
-    ----------
-    spectra, atoms, sparsity, iterations, seed, tolerance
-        As in `learn_dictionary`; the seed is that of k-means.
-    """
-    centres = normalize(KMeans(atoms, n_init=10, random_state=seed).fit(spectra).cluster_centers_)
-    codes = sparse_encode(spectra, centres, algorithm="lasso_cd", alpha=sparsity, positive=True)
-    return DictionaryLearning(
-        atoms, alpha=sparsity, max_iter=iterations, tol=tolerance, fit_algorithm="cd",
-        transform_algorithm="lasso_cd", transform_alpha=sparsity, positive_code=True,
-        dict_init=centres, code_init=codes, random_state=seed,
-    ).fit(spectra)
-
-
-def reference_34_errors(
-    training: np.ndarray, spectra: np.ndarray, components: Sequence[int] = range(2, 10),
-    alphas: Sequence[float] = (1.0, 6.0, 12.0), *, iterations: int = 100, seed: int = 0,
-) -> tuple[np.ndarray, np.ndarray]:
-    """RMS error against (n, α) of the set-up of reference 34.
+def pca_errors(training: np.ndarray, spectra: np.ndarray, largest: int = 16) -> np.ndarray:
+    """Mean squared error of PCA with 1 … `largest` components: no linear model is below it.
 
     Parameters
     ----------
     training, spectra : ndarray, shape (n, features)
-        Fitted on the first and taken on the second. One spectrum in five of the measured scan is
-        enough to fit on: the whole grid then takes seconds.
+        PCA is fitted on the first and its error taken on the second.
 
     Returns
     -------
-    rms : ndarray, shape (alphas, components)
-        Root of the mean squared error, in the units of the spectra.
-    converged : ndarray of bool, shape (alphas, components)
-        Whether the objective settled within the iterations.
+    ndarray, shape (largest,)
     """
-    rms = np.empty((len(alphas), len(components)))
-    converged = np.empty(rms.shape, bool)
-    with one_warning("dictionary learning from k-means"):
-        for i, alpha in enumerate(alphas):
-            for j, n in enumerate(components):
-                model = learn_positive_dictionary(training, n, alpha, iterations, seed)
-                rms[i, j] = np.sqrt(np.square(spectra - model.transform(spectra) @ model.components_).mean())
-                converged[i, j] = model.n_iter_ < iterations
-    return rms, converged
+    pca = PCA(largest).fit(training)
+    centred = spectra - pca.mean_
+    scores = centred @ pca.components_.T
+    return (np.square(centred).sum() - np.square(scores).sum(axis=0).cumsum()) / spectra.size
 
 
 def refit_on_support(spectra: np.ndarray, atoms: np.ndarray, codes: np.ndarray) -> np.ndarray:
@@ -151,19 +64,184 @@ def refit_on_support(spectra: np.ndarray, atoms: np.ndarray, codes: np.ndarray) 
     return refitted
 
 
-def pca_errors(training: np.ndarray, spectra: np.ndarray, largest: int = 16) -> np.ndarray:
-    """Mean squared error of PCA with 1 … `largest` components: no linear model is below it.
+@dataclass(frozen=True)
+class Baseline:
+    """One linear model, fitted and measured.
+
+    Attributes
+    ----------
+    name, note : str
+        Model, and what it is.
+    mse_training, mse : float
+        Mean squared error on the training spectra and on the others, in their units squared.
+    seconds : float
+        Of the fit alone.
+    iterations : int or None
+        None for a closed form.
+    converged : bool
+        Whether the fit stopped by its own tolerance; True for a closed form.
+    warnings : int
+        Of scikit-learn during the fit and the coding: solvers, inner ones included, that stopped short.
+    embeddings : ndarray, shape (n_spectra, n)
+        Codes of the other spectra.
+    """
+
+    name: str
+    note: str
+    mse_training: float
+    mse: float
+    seconds: float
+    iterations: int | None
+    converged: bool
+    warnings: int
+    embeddings: np.ndarray
+
+
+@dataclass(frozen=True)
+class _Fitted:
+    """A fitted model: `encode` leads to codes, `decode` back to spectra."""
+
+    encode: Callable[[np.ndarray], np.ndarray]
+    decode: Callable[[np.ndarray], np.ndarray]
+    iterations: int | None = None
+    limit: int | None = None
+
+
+def _fit_pca(training, n, seed, sparsity, iterations):
+    model = PCA(n, svd_solver="full").fit(training)
+    return _Fitted(model.transform, model.inverse_transform)
+
+
+def _fit_svd(training, n, seed, sparsity, iterations):
+    model = TruncatedSVD(n, algorithm="arpack", random_state=seed).fit(training)
+    return _Fitted(model.transform, model.inverse_transform)
+
+
+def _fit_minibatch(training, n, seed, sparsity, iterations):
+    model = MiniBatchDictionaryLearning(
+        n, alpha=sparsity, max_iter=iterations, fit_algorithm="cd",
+        transform_algorithm="lasso_cd", transform_alpha=sparsity, random_state=seed,
+    ).fit(training)
+    return _Fitted(model.transform, lambda codes: codes @ model.components_, model.n_iter_, iterations)
+
+
+def _fit_sparse_pca(training, n, seed, sparsity, iterations):
+    # The scores have unit norm over all spectra, so loadings grow as the root of their number.
+    alpha = 0.1 * np.sqrt(len(training))
+    model = SparsePCA(n, alpha=alpha, method="cd", max_iter=iterations, tol=TOLERANCE,
+                      random_state=seed).fit(training)
+    return _Fitted(model.transform, model.inverse_transform, model.n_iter_, iterations)
+
+
+def _fit_nmf(training, n, seed, sparsity, iterations):
+    shift, limit = training.min(axis=0), 30 * iterations
+    model = NMF(n, init="nndsvda", max_iter=limit, tol=TOLERANCE, random_state=seed).fit(training - shift)
+    return _Fitted(lambda spectra: model.transform(np.maximum(spectra - shift, 0)),
+                   lambda codes: model.inverse_transform(codes) + shift, model.n_iter_, limit)
+
+
+def _fit_ica(training, n, seed, sparsity, iterations):
+    limit = 10 * iterations
+    model = FastICA(n, whiten="unit-variance", max_iter=limit, random_state=seed).fit(training)
+    return _Fitted(model.transform, model.inverse_transform, model.n_iter_, limit)
+
+
+def _fit_kmeans(training, n, seed, sparsity, iterations):
+    limit = 10 * iterations
+    model = KMeans(n, n_init=5, max_iter=limit, random_state=seed).fit(training)
+    return _Fitted(lambda spectra: np.eye(n)[model.predict(spectra)],
+                   lambda codes: codes @ model.cluster_centers_, model.n_iter_, limit)
+
+
+_MODELS = (
+    ("PCA", _fit_pca, "best affine subspace of n dimensions: the bound on the training spectra"),
+    ("SVD, uncentred", _fit_svd, "best subspace of n dimensions through the origin"),
+    ("Mini-batch DL, lasso", _fit_minibatch, "atoms from mini-batches, lasso codes at λ = {sparsity:g}"),
+    ("Sparse PCA", _fit_sparse_pca, "PCA with sparse atoms, α = 0.1 √(number of spectra), ridge codes"),
+    ("NMF, shifted", _fit_nmf, "nothing negative; each step is shifted by its training minimum, below which it is cut"),
+    ("FastICA", _fit_ica, "the subspace of PCA with other axes: the error is the same by construction"),
+    ("k-means", _fit_kmeans, "each spectrum is replaced by its centre"),
+)
+
+
+def _error(spectra: np.ndarray, model: np.ndarray) -> float:
+    return float(np.square(spectra - model).mean())
+
+
+def _measured(name, note, fitted, fit_seconds, fit_warnings, training, spectra) -> Baseline:
+    with stopped_short() as caught:
+        errors = _error(training, fitted.decode(fitted.encode(training)))
+        embeddings = fitted.encode(spectra)
+    converged = fitted.limit is None or fitted.iterations < fitted.limit
+    return Baseline(name, note, errors, _error(spectra, fitted.decode(embeddings)), fit_seconds,
+                    fitted.iterations, bool(converged), fit_warnings + len(caught), embeddings)
+
+
+def _dictionary_codings(model, n: int, sparsity: float) -> Iterator[tuple[str, str, _Fitted]]:
+    """The three ways to code with the same atoms."""
+    atoms = model.components_
+
+    def omp(spectra):
+        return sparse_encode(spectra, atoms, algorithm="omp", n_nonzero_coefs=n)
+
+    def refit(spectra):
+        return refit_on_support(spectra, atoms, model.transform(spectra))
+
+    for name, note, encode in (
+        ("DL, lasso", f"dictionary learning, lasso codes at λ = {sparsity:g}: the paper's objective", model.transform),
+        ("DL, lasso refit", "same atoms, least squares on the atoms that the lasso chose", refit),
+        ("DL, OMP", "same atoms, orthogonal matching pursuit with all n of them allowed", omp),
+    ):
+        yield name, note, _Fitted(encode, lambda codes: codes @ atoms, model.n_iter_, model.max_iter)
+
+
+def compare(training: np.ndarray, spectra: np.ndarray, n: int, seed: int, *, sparsity: float = 1.0,
+            iterations: int = 60) -> list[Baseline]:
+    """Ten linear models of n components, fitted on the same spectra (paper, section 2 and Table 1).
+
+    Each error on the training spectra is at least that of PCA (Eckart & Young, Psychometrika 1936,
+    1, 211): every reconstruction lies in an affine subspace of at most n dimensions. On other
+    spectra nothing forbids a smaller error.
 
     Parameters
     ----------
-    training, spectra : ndarray, shape (n, features)
-        PCA is fitted on the first and its error taken on the second.
+    training, spectra : ndarray, shape (n_training, features) and (n_spectra, features)
+        Scaled spectra to fit on, and others (held out, or the colour gamut).
+    n : int
+        Components, atoms or centres.
+    seed : int
+    sparsity : float
+        λ of dictionary learning: the paper has 0.57 for the toy and 1 for BEPS.
+    iterations : int
+        At most so many of dictionary learning and sparse PCA, ten times as many of FastICA and
+        k-means, thirty times of NMF, which are cheaper. `Baseline.converged` tells where they were
+        not enough.
 
     Returns
     -------
-    ndarray, shape (largest,)
+    list of Baseline
+        PCA first.
+
+    Raises
+    ------
+    ValueError
+        If n is below 1 or not below the smaller side of the training spectra.
     """
-    pca = PCA(largest).fit(training)
-    centred = spectra - pca.mean_
-    scores = centred @ pca.components_.T
-    return (np.square(centred).sum() - np.square(scores).sum(axis=0).cumsum()) / spectra.size
+    if not 1 <= n < min(training.shape):
+        raise ValueError(f"n is {n}: expected 1 to {min(training.shape) - 1} components for training spectra "
+                         f"of shape {training.shape}; change n or give more spectra")
+    rows = []
+    for name, fit, note in _MODELS:
+        with stopped_short() as caught:
+            began = time.perf_counter()
+            fitted = fit(training, n, seed, sparsity, iterations)
+            seconds = time.perf_counter() - began
+        rows.append(_measured(name, note.format(sparsity=sparsity), fitted, seconds, len(caught),
+                              training, spectra))
+    with stopped_short() as caught:
+        began = time.perf_counter()
+        model = learn_dictionary(training, n, sparsity, iterations, seed, TOLERANCE)
+        seconds = time.perf_counter() - began
+    codings = [_measured(name, note, fitted, seconds, len(caught), training, spectra)
+               for name, note, fitted in _dictionary_codings(model, n, sparsity)]
+    return rows[:2] + codings + rows[2:]

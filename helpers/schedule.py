@@ -1,12 +1,7 @@
-"""β, λ and latent noise through a training (paper, section 2)."""
+"""β and λ as functions of the epoch (paper, section 2)."""
 
 from __future__ import annotations
 
-import keras
-import numpy as np
-
-from helpers.checkpoints import numbered, unnumbered
-from helpers.inference import embedding_size, l1_layers
 from helpers.profiles import Training
 
 
@@ -57,77 +52,3 @@ def _power_of_ten(exponent: float) -> float:
 def first_beta(mse: float, kl: float, share: float = 0.6) -> float:
     """β for which β·KL is `share` of MSE + β·KL (the paper's 60 % rule)."""
     return share / (1.0 - share) * mse / kl
-
-
-class ScheduledRegularisation(keras.callbacks.Callback):
-    """Set β, λ and the latent noise at the start of every epoch."""
-
-    def __init__(self, training: Training, seed: int):
-        super().__init__()
-        self.training, self.seed, self.first_beta = training, seed, 0.0
-        self.last = {"mse": 1.0, "kl": 1.0}
-
-    def on_epoch_begin(self, epoch, logs=None):
-        self.epoch = epoch
-        if epoch == self.training.priming:
-            share = self.training.first_share
-            self.first_beta = first_beta(self.last["mse"], self.last["kl"], share)
-        latents, size = self.model.get_layer("latents"), embedding_size(self.model)
-        self.beta = scheduled_beta(self.training, epoch, self.first_beta, size)
-        latents.beta.assign(self.beta)
-        latents.kl_sum.assign(np.zeros(2))
-        latents.noise.state.assign(np.array([self.seed, epoch], "uint32"))
-        for layer in l1_layers(self.model):
-            layer.weight.assign(scheduled_lambda(self.training, epoch, self.first_beta, size))
-
-    def on_train_batch_end(self, batch, logs=None):
-        if not np.isfinite(logs["loss"]):
-            raise FloatingPointError(
-                f"the loss became {logs['loss']} in epoch {self.epoch + 1}, batch {batch + 1}: "
-                "expected finite values; check the spectra for outliers or lower the learning "
-                "rate; the state after the epoch before is kept"
-            )
-
-    def on_epoch_end(self, epoch, logs=None):
-        total, batches = keras.ops.convert_to_numpy(self.model.get_layer("latents").kl_sum)
-        logs.update(kl=float(total / batches), beta=self.beta)
-        self.last = logs
-
-    def restore(self, first_beta: float, history: dict[str, list[float]]) -> None:
-        """Go on from where `history` ends."""
-        self.first_beta = first_beta
-        self.last = {name: values[-1] for name, values in history.items()}
-
-
-class RestartSteps(keras.callbacks.Callback):
-    """Begin every step with a new Adam, at the best weights of the step before (original code).
-
-    Best are those after the epoch with the lowest training loss; priming is the step before
-    the first. Comes before `ScheduledRegularisation`, which sets what depends on the epoch.
-    """
-
-    def __init__(self, training: Training):
-        super().__init__()
-        self.training, self.lowest = training, np.inf
-        self.best: list[np.ndarray] = []
-
-    def on_epoch_begin(self, epoch, logs=None):
-        if self.best and step_number(self.training, epoch) > step_number(self.training, epoch - 1):
-            self.model.set_weights(self.best)
-            for variable in self.model.optimizer.variables:
-                if variable.name != "learning_rate":
-                    variable.assign(keras.ops.zeros_like(variable))
-            self.lowest = np.inf
-
-    def on_epoch_end(self, epoch, logs=None):
-        if logs["loss"] < self.lowest:
-            self.lowest = logs["loss"]
-            self.best = self.model.get_weights()
-
-    def state(self) -> dict[str, np.ndarray]:
-        """All that is needed to go on."""
-        return {"lowest": np.array(self.lowest), **numbered("best", self.best)}
-
-    def restore(self, state: dict[str, np.ndarray]) -> None:
-        """Undo `state`."""
-        self.lowest, self.best = float(state["lowest"]), unnumbered("best", state)

@@ -1,26 +1,86 @@
-"""How well the channels of an embedding separate known factors.
+"""Errors, active channels, and how well the channels of an embedding separate known factors.
 
-Each score is 1 where every factor has one channel of its own, and near 0 where channels mix
-all factors or say nothing of them.
+Each score of `disentanglement` is 1 where every factor has one channel of its own, and near 0 where
+channels mix all factors or say nothing of them.
 """
 
 from __future__ import annotations
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
-from scipy.stats import entropy
+from scipy.stats import entropy, spearmanr
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.metrics import r2_score
 from sklearn.model_selection import train_test_split
 
-from helpers.metrics import matched_spearman
-
+# A channel is active where its mean KL exceeds this.
+ACTIVE_KL_NAT = 0.1
 BINS = 20  # classes per variable for mutual information, as in Locatello et al. (ICML 2019)
 TREES = 20
 LEAF = 10  # smallest leaf of a tree, in spectra
 
 
-def scores(embeddings: np.ndarray, truth: np.ndarray, seed: int = 0) -> dict[str, float]:
+def mean_squared_error_per_spectrum(spectra: np.ndarray, model: np.ndarray) -> np.ndarray:
+    """Mean squared error of each spectrum over steps and channels, in the units squared.
+
+    Shapes (n, steps[, channels]) in, (n,) out.
+    """
+    return np.square(spectra - model).reshape(len(spectra), -1).mean(axis=1)
+
+
+def matched_spearman(embeddings: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """|Spearman| of each true factor with the channel matched to it one to one.
+
+    The matching maximises the sum (Hungarian method). Factors left without a channel,
+    and pairs in which one is constant, count as 0.
+
+    Parameters
+    ----------
+    embeddings : ndarray, shape (n, channels)
+    truth : ndarray, shape (n, factors)
+
+    Returns
+    -------
+    ndarray, shape (factors,)
+    """
+    scores = np.zeros((truth.shape[1], embeddings.shape[1]))
+    for i, factor in enumerate(truth.T):
+        for j, channel in enumerate(embeddings.T):
+            if np.ptp(factor) > 0 and np.ptp(channel) > 0:
+                scores[i, j] = abs(spearmanr(factor, channel).statistic)
+    matched = np.zeros(truth.shape[1])
+    rows, columns = linear_sum_assignment(-scores)
+    matched[rows] = scores[rows, columns]
+    return matched
+
+
+def matched_correlation(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """|Pearson| of channels of two embeddings (n, channels) matched one to one (Hungarian method).
+
+    Returns the correlations of the pairs, as many as the smaller embedding has channels.
+    """
+    together = np.abs(np.corrcoef(first.T, second.T)[: first.shape[1], first.shape[1] :])
+    return together[linear_sum_assignment(-together)]
+
+
+def spatial_autocorrelation(values: np.ndarray, seed: int) -> tuple[float, float]:
+    """Moran's I of a map (rows, columns) over its four neighbours, and that of the map shuffled.
+
+    1 where neighbours are alike, about 0 where they are independent (Moran, Biometrika 1950). Pixels that are
+    NaN count neither alone nor as neighbours.
+    """
+    shuffled, there = values.copy(), np.isfinite(values)
+    shuffled[there] = np.random.default_rng(seed).permutation(values[there])
+    return _moran(values), _moran(shuffled)
+
+
+def _moran(values: np.ndarray) -> float:
+    centred = values - np.nanmean(values)
+    products = [centred[1:] * centred[:-1], centred[:, 1:] * centred[:, :-1]]
+    return float(np.nanmean(np.concatenate([p.ravel() for p in products])) / np.nanmean(np.square(centred)))
+
+
+def disentanglement(embeddings: np.ndarray, truth: np.ndarray, seed: int = 0) -> dict[str, float]:
     """Every score of an embedding against known factors.
 
     Parameters
@@ -91,7 +151,7 @@ def mutual_information_gap(embeddings: np.ndarray, truth: np.ndarray) -> float:
     """MIG (Chen et al., NeurIPS 2018): lead of the most informative channel.
 
     For each factor the mutual information of the best channel less that of the second best,
-    divided by the entropy of the factor; then the mean over factors. Shapes as in `scores`.
+    divided by the entropy of the factor; then the mean over factors. Shapes as in `disentanglement`.
     """
     counts = [np.bincount(factor) for factor in _classes(truth).T]
     best = _lead(mutual_information(embeddings, truth))
@@ -106,7 +166,7 @@ def separated_predictability(embeddings: np.ndarray, truth: np.ndarray) -> float
 def univariate_r2(embeddings: np.ndarray, truth: np.ndarray) -> np.ndarray:
     """R² of the linear regression of each factor on each channel, shape (channels, factors).
 
-    A constant channel, or factor, counts as 0. Shapes as in `scores`.
+    A constant channel, or factor, counts as 0. Shapes as in `disentanglement`.
     """
     codes, factors = embeddings - embeddings.mean(axis=0), truth - truth.mean(axis=0)
     norms = np.outer(np.linalg.norm(codes, axis=0), np.linalg.norm(factors, axis=0))
@@ -118,7 +178,7 @@ def matched_r2(embeddings: np.ndarray, truth: np.ndarray) -> np.ndarray:
     """R² of each factor with the channel matched to it one to one, shape (factors,).
 
     The matching maximises the sum (Hungarian method); a factor left over counts as 0.
-    Shapes as in `scores`.
+    Shapes as in `disentanglement`.
     """
     r2 = univariate_r2(embeddings, truth)
     matched = np.zeros(r2.shape[1])
@@ -132,7 +192,7 @@ def dci(embeddings: np.ndarray, truth: np.ndarray, seed: int) -> tuple[float, fl
 
     The regressor is a random forest of `TREES` trees with at least `LEAF` spectra a leaf, one
     for each factor, fitted to 70 % of the spectra. Its importances (decrease of the variance)
-    weigh the channels. Shapes as in `scores`.
+    weigh the channels. Shapes as in `disentanglement`.
 
     Returns
     -------

@@ -6,8 +6,8 @@ import keras
 import numpy as np
 from sklearn.decomposition import PCA
 
+from helpers.beta_vae import PREDICTION_BATCH, keep_open
 from helpers.coordinates import Coordinates, innovations
-from helpers.inference import PREDICTION_BATCH, keep_open
 from helpers.profiles import Training
 
 START_EPOCHS = 4

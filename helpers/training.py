@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import itertools
 import time
 from collections.abc import Iterator
@@ -13,14 +12,19 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from helpers.checkpoints import Checkpoints, configuration_hash
+from helpers.beta_vae import PREDICTION_BATCH, build_beta_vae, embedding_size, load_beta_vae, reconstruct
+from helpers.callbacks import (
+    KeepCheckpoint,
+    KeepSnapshots,
+    ProgressBar,
+    RestartSteps,
+    ScheduledRegularisation,
+    Snapshots,
+)
+from helpers.checkpoints import DAMAGED, WEIGHTS_FOLDER, Checkpoints, configuration_hash, mismatch
 from helpers.coordinates import elbow, find_coordinates
-from helpers.inference import PREDICTION_BATCH, embedding_size, reconstruct
-from helpers.beta_vae import build_beta_vae
-from helpers.profiles import Network, Training
-from helpers.schedule import RestartSteps, ScheduledRegularisation
+from helpers.profiles import WEIGHTS, Network, Training
 from helpers.start import start_from_isomap, start_from_pca
-from helpers.watching import KeepCheckpoint, KeepSnapshots, ProgressBar, Snapshots
 
 PROBE_SPECTRA = 2000
 
@@ -40,7 +44,7 @@ class Trained:
     snapshots: Snapshots
     coordinate_errors: np.ndarray
     first_beta: float
-    checkpoints: Checkpoints
+    checkpoints: Checkpoints | None
     start_mse: float = np.nan
     start_seconds: float = np.nan
 
@@ -67,7 +71,9 @@ class Trained:
         return float(self.history["seconds"][np.argmax(reached)]) if reached.any() else np.nan
 
     def restore_chosen(self) -> None:
-        """Give the model the weights of the chosen snapshot."""
+        """Give the model the weights of the chosen snapshot; one read from files has no others."""
+        if self.checkpoints is None:
+            return
         epoch = int(self.snapshots.epochs[self.chosen])
         self.model.set_weights(self.checkpoints.load_snapshot(epoch))
 
@@ -94,7 +100,7 @@ def shuffled_batches(inputs: np.ndarray, targets: np.ndarray, batch: int, seed: 
 
 def train(network: Network, training: Training, spectra: np.ndarray, drive: np.ndarray, *,
           watched: np.ndarray, validation: np.ndarray, seed: int, title: str, folder: Path,
-          stop_at_mse: float | None = None, tensorboard: Path | None = None) -> Trained:
+          stop_at_mse: float | None = None) -> Trained:
     """Train a β-VAE, or go on with a training that was interrupted.
 
     The state after every epoch lies in a folder named by a hash of all that decides how the
@@ -117,20 +123,15 @@ def train(network: Network, training: Training, spectra: np.ndarray, drive: np.n
         Holds the folder of checkpoints.
     stop_at_mse : float, optional
         End early, once the validation error is at most this.
-    tensorboard : Path, optional
-        Folder for TensorBoard's logs of this training: all that the history has, every epoch.
 
     Raises
     ------
     ValueError
         If there are fewer spectra than a batch, or they do not vary.
-    ModuleNotFoundError
-        If TensorBoard is asked for and not installed.
     FloatingPointError
         If the loss is no longer finite.
     """
     _check(spectra, training.batch, title)
-    logs = _tensorboard(tensorboard, title)
     strategy = mirrored_strategy()
     started = time.perf_counter()
     spectra, validation, watched = (x.astype("float32", copy=False) for x in (spectra, validation, watched))
@@ -159,11 +160,62 @@ def train(network: Network, training: Training, spectra: np.ndarray, drive: np.n
             _feed(strategy, spectra, spectra, training.batch, seed, done), steps_per_epoch=steps_per_epoch,
             validation_data=(validation, validation), validation_batch_size=PREDICTION_BATCH,
             initial_epoch=done, epochs=training.epochs, shuffle=False, verbose=0,
-            callbacks=[*restart, schedule, *_own_noise(model, strategy, seed), snapshots, keep, *logs,
+            callbacks=[*restart, schedule, *_own_noise(model, strategy, seed), snapshots, keep,
                        ProgressBar(training.epochs, title, done, snapshots), _stop_at(model, stop_at_mse)])
     history = {name: np.array(values) for name, values in keep.history.items()}
     return Trained(model, history, snapshots.kept, keep.coordinate_errors, schedule.first_beta, checkpoints,
                    keep.start_mse, keep.start_seconds)
+
+
+def train_or_load(weights: str, network: Network, training: Training, spectra: np.ndarray, drive: np.ndarray, *,
+                  watched: np.ndarray, seed: int, title: str, **options) -> Trained:
+    """`train`, or with ``weights="pretrained"`` the training kept in data/weights, where it fits.
+
+    It fits where network, training, seed, training spectra and watched spectra are the same; otherwise a
+    sentence says what is not, and the network is trained. Its seconds are those of the machine that trained it.
+
+    Raises
+    ------
+    ValueError
+        If `weights` is neither "train" nor "pretrained", or files are damaged.
+    """
+    if weights not in WEIGHTS:
+        raise ValueError(f"weights is {weights!r}: expected one of {', '.join(WEIGHTS)}; correct WEIGHTS=…")
+    if weights == "pretrained":
+        reason = mismatch(WEIGHTS_FOLDER / title.lower(), network, training, spectra, watched, seed)
+        if not reason:
+            print(f"{title}: weights trained in advance are used (data/weights/{title.lower()}.json says how); seconds are "
+                  "those of that training")
+            return read_back(WEIGHTS_FOLDER / title.lower(), network, drive, spectra.shape[-1])
+        print(f"{title}: {reason}, so the network is trained here")
+    return train(network, training, spectra, drive, watched=watched, seed=seed, title=title, **options)
+
+
+def read_back(path: Path, network: Network, drive: np.ndarray, channels: int) -> Trained:
+    """Read what `checkpoints.store` wrote.
+
+    Raises
+    ------
+    ValueError
+        If a file is missing, damaged, or of another network.
+    """
+    model = load_beta_vae(path.with_suffix(".weights.h5"), network, drive, channels)
+    try:
+        with np.load(path.with_suffix(".npz"), allow_pickle=False) as stored:
+            arrays = dict(stored)
+        few = arrays["snapshot_embeddings"]
+        arrays["snapshot_embeddings"] = np.zeros((*few.shape[:2], network.latents), "float32")
+        arrays["snapshot_embeddings"][..., arrays["open"]] = few
+        snapshots = Snapshots()
+        snapshots.restore(arrays)
+        history = {name.removeprefix("history_"): values for name, values in arrays.items()
+                   if name.startswith("history_")}
+        return Trained(model, history, snapshots, arrays["coordinate_errors"], float(arrays["first_beta"]),
+                       checkpoints=None, start_mse=float(arrays.get("start_mse", np.nan)),
+                       start_seconds=float(arrays.get("start_seconds", np.nan)))
+    except DAMAGED as error:
+        raise ValueError(f"{path.with_suffix('.npz')} is damaged ({error}): expected the course of a "
+                         "training; fetch it again, or use WEIGHTS=train") from error
 
 
 def mirrored_strategy():
@@ -208,15 +260,6 @@ def _own_noise(model: keras.Model, strategy, seed: int) -> list[keras.callbacks.
             state.assign(np.array([seed + replica * 2**20, epoch], "uint32"))
 
     return [keras.callbacks.LambdaCallback(on_epoch_begin=seed_replicas)]
-
-
-def _tensorboard(folder: Path | None, title: str) -> list[keras.callbacks.Callback]:
-    if folder is None:
-        return []
-    if importlib.util.find_spec("tensorboard") is None:
-        raise ModuleNotFoundError(f"{title}: logs in {folder} were asked for, but TensorBoard is not installed: "
-                                  "expected the package tensorboard; pip install tensorboard, or ask for none")
-    return [keras.callbacks.TensorBoard(folder, write_graph=False)]
 
 
 def _begin(model: keras.Model, training: Training, spectra: np.ndarray, seed: int, strategy) -> np.ndarray:

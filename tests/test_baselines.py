@@ -14,17 +14,17 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.preprocessing import StandardScaler, normalize
 
 from helpers import toy
-from helpers.baselines import beps_attempts, compare, errors_along_lambda, toy_attempts
-from helpers.scans.scan import simulated_scan
-from helpers.linear import (
+from helpers.dictionary import (
+    beps_attempts,
+    errors_along_lambda,
     learn_dictionary,
     learn_positive_dictionary,
     one_warning,
-    pca_errors,
     reference_34_errors,
-    refit_on_support,
     stopped_short,
 )
+from helpers.scans.scan import simulated_scan
+from helpers.linear import compare, pca_errors, refit_on_support
 
 NAMES = ["PCA", "SVD, uncentred", "DL, lasso", "DL, lasso refit", "DL, OMP", "Mini-batch DL, lasso", "Sparse PCA",
          "NMF, shifted", "FastICA", "k-means"]
@@ -193,18 +193,9 @@ def test_only_a_coding_at_1_has_its_minimum_inside_the_grid():
     assert own[2] == at_one[2]
 
 
-def test_toy_attempts_come_near_0_184_only_where_coding_is_not_at_the_own_lambda():
-    rows = toy_attempts(*toy_spectra(400), seed=0)
-    values = dict(rows)
-    assert len(values) == len(rows) and np.isfinite(list(values.values())).all()
-    assert values["DL fitted at 0.57, lasso at 0.57"] < 0.16
-    assert 0.18 < values["DL fitted at 0.57, lasso at 1"] < 0.21
-    assert values["DL fitted at 0.57, OMP, 3 of 3"] < values["DL fitted at 0.57, OMP, 1 of 3"]
-
-
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_beps_attempts_agree_with_each_other():
-    rows = beps_attempts(simulated_scan(0, (12, 12)), 0, atoms=2, iterations=8, every=2)
+    rows = beps_attempts(simulated_scan(0, (12, 12)).spectra, ("piezoresponse", "resonance_kHz"), 0, atoms=2, iterations=8, every=2)
     values = dict(rows)
     assert len(values) == len(rows) and np.isfinite(list(values.values())).all()
     model = "one z per channel; DL, lasso at 1: "
@@ -226,7 +217,7 @@ def test_beps_attempts_of_one_channel_leave_pixels_out_and_name_no_second():
         cube = scan.piezoresponse.copy()
         cube[0, 0] = size * np.random.default_rng(0).normal(size=cube.shape[-1])
         part = replace(scan, piezoresponse=cube, resonance_kHz=None, unusable=unusable)
-        tried.append(dict(beps_attempts(part, 0, atoms=2, iterations=3, every=2)))
+        tried.append(dict(beps_attempts(part.spectra[part.usable], list(part.channels), 0, atoms=2, iterations=3, every=2)))
     assert tried[0] == tried[1]
     assert not [name for name in tried[0] if "alone, one z" in name or "kHz" in name or "summed" in name]
 

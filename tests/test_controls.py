@@ -8,21 +8,15 @@ import pytest
 from scipy.stats import spearmanr
 from sklearn.decomposition import PCA
 
-from helpers import benchmarks, controls
-from helpers.benchmarks import (
-    Benchmark,
-    beps_benchmark,
-    step_permutation,
-    toy_benchmark,
-)
-from helpers.controls import CONTROLS, run_control
+from helpers import autoencoders, controls
+from helpers.controls import Benchmark, CONTROLS, beps_benchmark, run_control, step_permutation, toy_benchmark
 from helpers.coordinates import find_coordinates
 from helpers.scans.scan import heldout_blocks, simulated_scan
 from helpers.figures.sensitivity import figure_controls
-from helpers.inference import parameter_count
+from helpers.beta_vae import build_beta_vae, parameter_count
 from helpers.linear import pca_errors
-from helpers.beta_vae import build_beta_vae
 from helpers.profiles import Network, Training, get_profile
+from helpers.start import start_from_pca
 
 TRAINING = Training(epochs=2, batch=64, learning_rate=1e-2, priming=1)
 SMALL = replace(
@@ -44,6 +38,13 @@ def scan():
 @pytest.fixture(scope="module")
 def beps(scan):
     return beps_benchmark(SMALL, scan)
+
+
+def built(name: str, benchmark: Benchmark, seed: int = 0):
+    """The network of a control, as `controls` builds it."""
+    network = replace(benchmark.network, latents=benchmark.channels)
+    build = getattr(autoencoders, f"build_{name}")
+    return build(network, benchmark.drive, benchmark.spectra.shape[-1], seed)
 
 
 def score(metrics: dict[str, float], name: str) -> float:
@@ -102,7 +103,7 @@ def permuted(weights: list[np.ndarray], order: np.ndarray) -> list[np.ndarray]:
 
 
 def test_dense_control_is_equivariant_to_the_order_of_the_steps(toy):
-    model, other = (controls.build_dense(toy, seed=0) for _ in range(2))
+    model, other = (built("dense", toy) for _ in range(2))
     order = step_permutation(25)
     other.set_weights(permuted(model.get_weights(), order))
     np.testing.assert_allclose(other.predict(toy.heldout[:, order], verbose=0),
@@ -111,7 +112,7 @@ def test_dense_control_is_equivariant_to_the_order_of_the_steps(toy):
 
 def test_training_keeps_the_dense_control_equivariant(toy):
     """From permuted weights it learns the same from shuffled spectra: order is nothing to it."""
-    model, other = (controls.build_dense(toy, seed=0) for _ in range(2))
+    model, other = (built("dense", toy) for _ in range(2))
     order = step_permutation(25)
     other.set_weights(permuted(model.get_weights(), order))
     before = model.predict(toy.heldout, verbose=0)
@@ -125,7 +126,7 @@ def test_training_keeps_the_dense_control_equivariant(toy):
 def test_initial_weights_of_the_dense_control_know_no_order(toy):
     """Rows of the first kernel are drawn alike: a permuted start is as likely as any."""
     wide = replace(toy, network=Network(units=48, blocks=0))
-    first = controls.build_dense(wide, seed=0).get_weights()[0]
+    first = built("dense", wide).get_weights()[0]
     deviation = first.std(axis=1)
     assert first.shape[0] == 25
     assert deviation.max() / deviation.min() < 1.3
@@ -135,17 +136,17 @@ def similarity(build, benchmark: Benchmark, seeds: range) -> np.ndarray:
     """Likeness of held-out spectra to random networks: normalised Gram matrix, averaged over seeds."""
     grams = []
     for seed in seeds:
-        z = build(benchmark, seed).get_layer("encoder").predict(benchmark.heldout, verbose=0)
+        z = built(build, benchmark, seed).get_layer("encoder").predict(benchmark.heldout, verbose=0)
         gram = (z - z.mean(axis=0)) @ (z - z.mean(axis=0)).T
         grams.append(gram / np.linalg.norm(gram))
     return np.mean(grams, axis=0)
 
 
-@pytest.mark.parametrize(("build", "ordinal"), [(controls.build_dense, False), (controls.build_lstm, True)])
+@pytest.mark.parametrize(("build", "ordinal"), [("dense", False), ("lstm", True)])
 def test_shuffle_changes_what_random_recurrent_networks_see_but_not_dense_ones(
         toy, monkeypatch, build, ordinal):
     """Measured against the difference between two sets of random networks on the same spectra."""
-    monkeypatch.setitem(benchmarks.CHANNELS, "toy", 64)
+    monkeypatch.setitem(controls.CHANNELS, "toy", 64)
     wide = replace(toy, network=Network(units=16, blocks=0))
     kept, again = (similarity(build, wide, seeds) for seeds in (range(2), range(2, 4)))
     shuffled = similarity(build, wide.ordered("shuffled"), range(2, 4))
@@ -161,22 +162,24 @@ def test_controls_have_equal_latents_and_similar_parameters(name, size, request)
     channels = benchmark.spectra.shape[-1]
     network = replace(benchmark.network, latents=benchmark.channels)
     full = parameter_count(build_beta_vae(network, benchmark.drive, channels, seed=0))
-    for build in (controls.build_dense, controls.build_convolutional, controls.build_lstm):
-        model = build(benchmark, seed=0)
+    for build in ("dense", "convolutional", "lstm"):
+        model = built(build, benchmark)
         assert model.get_layer("encoder").output_shape == (None, benchmark.channels)
         assert model.output_shape == (None, *benchmark.spectra.shape[1:])
         assert parameter_count(model) == pytest.approx(full, rel=0.2)
 
 
 def test_lstm_control_has_neither_noise_nor_penalty(toy):
-    model = controls.build_lstm(toy, seed=0)
+    model = built("lstm", toy)
     x = toy.spectra[:20]
     np.testing.assert_array_equal(model(x, training=True), model(x, training=False))
     assert sum(map(float, model.losses)) == 0
 
 
 def test_linear_control_stays_affine_through_training_and_not_below_pca(beps):
-    fitted = controls._fit(controls.build_linear_vae(beps, seed=0), beps, seed=0)
+    model = built("linear_vae", beps)
+    start_from_pca(model, beps.spectra, np.arange(5))
+    fitted = controls._fit(model, beps, seed=0)
     x = beps.spectra
     one, two, middle, model = (fitted.decode(fitted.encode(part)) for part in
                                (x[:5], x[5:10], (x[:5] + x[5:10]) / 2, x))

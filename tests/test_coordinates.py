@@ -7,9 +7,8 @@ from sklearn.decomposition import PCA
 
 from helpers import toy
 from helpers.coordinates import elbow, eliminate, find_coordinates, innovations
-from helpers.inference import decode, encode, open_channels, reconstruct
-from helpers.metrics import matched_spearman
-from helpers.beta_vae import build_beta_vae
+from helpers.beta_vae import build_beta_vae, decode, encode, open_channels, reconstruct
+from helpers.scores import matched_spearman
 from helpers.profiles import Network, Training
 from helpers.start import start_from_isomap, start_from_pca
 from helpers.training import shuffled_batches

@@ -15,8 +15,7 @@ from helpers.scans.cleaning import Cleaning
 from workflow.cycles import COMPONENTS, errors_on_cycles, report
 from helpers.scans.formats import Choice, DataError
 from helpers.scans.scan import drive_waveform, heldout_blocks, save_scan, simulated_scan, standardised
-from helpers.inference import reconstruct
-from helpers.beta_vae import build_beta_vae
+from helpers.beta_vae import build_beta_vae, reconstruct
 from helpers.paths import ROOT
 from helpers.profiles import get_profile
 from helpers.record import save_arrays

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.decomposition import PCA
 
+from helpers.dictionary import stack_channels, unstack_channels
 from helpers.scans.cleaning import OFF
 from helpers.scans.formats import DataError
 from helpers.scans.reading import load_scan
@@ -21,10 +22,8 @@ from helpers.scans.scan import (
     in_physical_units,
     save_scan,
     simulated_scan,
-    stack_channels,
     standardised,
     training_pixels,
-    unstack_channels,
 )
 from helpers.linear import pca_errors
 from helpers.loops import loop_features

@@ -13,11 +13,11 @@ from sklearn.metrics import mutual_info_score
 from helpers.scores import (
     BINS,
     dci,
+    disentanglement,
     disentanglement_and_completeness,
     matched_r2,
     mutual_information,
     mutual_information_gap,
-    scores,
     separated_predictability,
     univariate_r2,
 )
@@ -51,7 +51,7 @@ def gaussian_information(correlation):
 
 
 def test_identity_has_every_score(truth):
-    found = scores(truth, truth)
+    found = disentanglement(truth, truth)
     assert found.keys() == NAMES
     assert all(type(value) is float for value in found.values())
     assert found["r2"] == pytest.approx(1) and found["spearman"] == pytest.approx(1)
@@ -61,12 +61,12 @@ def test_identity_has_every_score(truth):
 
 
 def test_channels_of_noise_beside_the_factors_change_nothing(truth):
-    found = scores(np.hstack([noise(5), truth]), truth)
+    found = disentanglement(np.hstack([noise(5), truth]), truth)
     assert min(found.values()) > 0.98
 
 
 def test_noise_has_no_score(truth):
-    found = scores(noise(6), truth)
+    found = disentanglement(noise(6), truth)
     assert found["mig"] == pytest.approx(0, abs=2 * BIAS)
     for name in NAMES - {"mig", "dci_informativeness"}:
         assert found[name] == pytest.approx(0, abs=0.05), name
@@ -75,8 +75,8 @@ def test_noise_has_no_score(truth):
 
 def test_order_sign_and_scale_do_not_count(truth):
     codes = truth @ np.array([[1, 0.3, 0], [0, 1, 0.2], [0.4, 0, 1]])
-    expected = scores(codes, truth)
-    found = scores(codes[:, [2, 0, 1]] * [-3, 0.1, -1] + 5, truth)
+    expected = disentanglement(codes, truth)
+    found = disentanglement(codes[:, [2, 0, 1]] * [-3, 0.1, -1] + 5, truth)
     for name in ("sap", "r2", "spearman"):
         assert found[name] == pytest.approx(expected[name], rel=1e-9), name
     assert found["mig"] == pytest.approx(expected["mig"], abs=1e-3)
@@ -85,7 +85,7 @@ def test_order_sign_and_scale_do_not_count(truth):
 
 
 def test_twice_the_same_channels_have_no_gap(truth):
-    found = scores(np.hstack([truth, -truth]), truth)
+    found = disentanglement(np.hstack([truth, -truth]), truth)
     assert found["sap"] == pytest.approx(0, abs=1e-12)
     assert found["mig"] == pytest.approx(0, abs=1e-3)
     assert found["r2"] == pytest.approx(1) and found["spearman"] == pytest.approx(1)
@@ -107,7 +107,7 @@ def test_turned_gaussian_factors_have_closed_forms(degrees):
 
 
 def test_codes_turned_by_45_degrees_are_informative_but_not_disentangled():
-    found = scores(*gaussian_pair(45))
+    found = disentanglement(*gaussian_pair(45))
     assert found["mig"] < 0.02 and found["sap"] < 1e-9
     assert found["dci"] < 0.02 and found["dci_completeness"] < 0.02
     assert found["r2"] == pytest.approx(0.5)
@@ -163,7 +163,7 @@ def test_linear_r2_is_that_of_the_regression(truth):
 
 def test_fewer_channels_than_factors(truth):
     np.testing.assert_allclose(matched_r2(truth[:, 1:2], truth), [0, 1, 0], atol=1e-12)
-    found = scores(truth[:, 1:2], truth)
+    found = disentanglement(truth[:, 1:2], truth)
     assert found["spearman"] == pytest.approx(1 / 3)
     assert found["sap"] == pytest.approx(1 / 3, abs=0.01)
     assert found["mig"] == pytest.approx(1 / 3, abs=0.02)
@@ -171,10 +171,10 @@ def test_fewer_channels_than_factors(truth):
 
 @pytest.mark.filterwarnings("error")
 def test_closed_channels_have_no_score(truth):
-    found = scores(np.ones((N, 2)), truth)
+    found = disentanglement(np.ones((N, 2)), truth)
     assert found.pop("dci_informativeness") == pytest.approx(0, abs=0.01)
     assert set(found.values()) == {0.0}
-    open_one = scores(np.hstack([np.zeros((N, 2)), truth]), truth)
+    open_one = disentanglement(np.hstack([np.zeros((N, 2)), truth]), truth)
     assert open_one["dci_completeness"] > 0.99 and open_one["sap"] > 0.99
 
 
@@ -219,8 +219,8 @@ def test_informativeness_agrees_with_scores_out_of_bag(truth):
 def test_a_seed_is_a_result(seed):
     truth = np.random.default_rng(seed).random((400, 2))
     codes = truth @ np.array([[1, 0.5], [-0.2, 1]])
-    assert scores(codes, truth, seed) == scores(codes, truth, seed)
-    assert scores(codes, truth, seed)["dci"] == pytest.approx(scores(codes, truth)["dci"], abs=0.2)
+    assert disentanglement(codes, truth, seed) == disentanglement(codes, truth, seed)
+    assert disentanglement(codes, truth, seed)["dci"] == pytest.approx(disentanglement(codes, truth)["dci"], abs=0.2)
 
 
 @pytest.mark.parametrize("codes, factors, message", [
@@ -232,4 +232,4 @@ def test_a_seed_is_a_result(seed):
 ])
 def test_bad_input_is_named(codes, factors, message):
     with pytest.raises(ValueError, match=message):
-        scores(codes, factors)
+        disentanglement(codes, factors)

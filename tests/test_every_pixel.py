@@ -13,18 +13,15 @@ import pytest
 from sklearn.decomposition import PCA
 import test_formats
 
-from helpers.scans import blocks
+from helpers.scans import blocks, formats
 from helpers.twin import measurement as twin
 from helpers.scans.blocks import Source, on_whole_grid
 from helpers.scans.formats import Choice, DataError
-from helpers.scans.reading import load_scan
-from helpers.scans.scan import drive_waveform, save_scan, simulated_scan, stack_channels, standardised
+from helpers.scans.reading import load_scan, read
+from helpers.scans.scan import drive_waveform, save_scan, simulated_scan, standardised
 from workflow.apply import describe, fit_linear
-from helpers.scans.reading import read
-from helpers.scans import formats
-from helpers.inference import reconstruct
-from helpers.linear import learn_dictionary
-from helpers.beta_vae import build_beta_vae
+from helpers.beta_vae import build_beta_vae, reconstruct
+from helpers.dictionary import learn_dictionary, stack_channels
 from helpers.paths import ROOT
 from helpers.profiles import get_profile
 from helpers.record import save_arrays

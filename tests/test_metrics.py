@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from helpers.metrics import matched_spearman, mean_squared_error_per_spectrum
+from helpers.scores import matched_spearman, mean_squared_error_per_spectrum
 
 
 def test_error_of_each_spectrum():

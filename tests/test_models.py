@@ -4,18 +4,20 @@ import keras
 import numpy as np
 import pytest
 
-from helpers.inference import (
+from helpers.beta_vae import (
     active_channels,
+    build_beta_vae,
     decode,
     encode,
     keep_open,
+    kl_divergence,
     l1_layers,
+    load_beta_vae,
     mean_kl,
     open_channels,
     parameter_count,
     reconstruct,
 )
-from helpers.beta_vae import build_beta_vae, kl_divergence, load_beta_vae
 from helpers.profiles import Network, get_profile
 
 SMALL = Network(units=4, blocks=1, latents=3)
@@ -41,11 +43,11 @@ def test_kl_of_the_prior_is_zero():
     np.testing.assert_allclose(kl_divergence(np.zeros((2, 3)), np.zeros((2, 3))), 0)
 
 
-@pytest.mark.parametrize(("benchmark", "steps", "channels", "total"), [
+@pytest.mark.parametrize(("of", "steps", "channels", "total"), [
     ("toy", 25, 1, 5_019_039), ("beps", 96, 2, 5_017_922),
 ])
-def test_paper_network_has_the_original_number_of_parameters(benchmark, steps, channels, total):
-    network = getattr(get_profile("paper"), f"{benchmark}_network")
+def test_paper_network_has_the_original_number_of_parameters(of, steps, channels, total):
+    network = getattr(get_profile("paper"), f"{of}_network")
     model = build_beta_vae(network, np.zeros((steps, 1)), channels, seed=0)
     moving = [w for w in model.non_trainable_weights if "moving" in w.path]
     assert parameter_count(model) + sum(int(np.prod(w.shape)) for w in moving) == total

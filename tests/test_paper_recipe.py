@@ -6,9 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from helpers.benchmarks import toy_benchmark
+from helpers.callbacks import Snapshots
+from helpers.controls import toy_benchmark
 from helpers.figures.training import figure_paper_recipe
-from helpers.paper_recipe import (
+from helpers.paper_vae import (
     by_part,
     ends,
     run_shortened,
@@ -18,7 +19,6 @@ from helpers.paper_recipe import (
 )
 from helpers.profiles import get_profile
 from helpers.schedule import scheduled_beta, scheduled_lambda, step_number
-from helpers.watching import Snapshots
 
 PAPER = get_profile("paper")
 

@@ -3,8 +3,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from helpers import pretrained, toy
-from helpers.inference import encode
+from helpers import checkpoints, toy, training
+from helpers.beta_vae import encode
 from helpers.profiles import Network, Training
 from helpers.training import train
 
@@ -21,14 +21,14 @@ def kept(tmp_path_factory):
     run = train(NETWORK, TRAINING, SPECTRA, DRIVE, watched=WATCHED, validation=WATCHED, seed=0, title="toy",
                 folder=folder / "checkpoints")
     run.restore_chosen()
-    pretrained.store(folder / "toy", run, NETWORK, TRAINING, SPECTRA, WATCHED, seed=0)
+    checkpoints.store(folder / "toy", run, NETWORK, TRAINING, SPECTRA, WATCHED, seed=0)
     return folder, run
 
 
-def get(folder, monkeypatch, tmp_path, weights="pretrained", network=NETWORK, training=TRAINING, spectra=SPECTRA,
+def get(folder, monkeypatch, tmp_path, weights="pretrained", network=NETWORK, settings=TRAINING, spectra=SPECTRA,
         seed=0):
-    monkeypatch.setattr(pretrained, "FOLDER", folder)
-    return pretrained.train_or_load(weights, network, training, spectra, DRIVE, watched=WATCHED, title="toy",
+    monkeypatch.setattr(training, "WEIGHTS_FOLDER", folder)
+    return training.train_or_load(weights, network, settings, spectra, DRIVE, watched=WATCHED, title="toy",
                                     validation=WATCHED, seed=seed, folder=tmp_path)
 
 
@@ -47,7 +47,7 @@ def test_a_kept_training_is_read_with_weights_history_and_snapshots(kept, monkey
 @pytest.mark.parametrize(("changed", "reason"), [
     ({"spectra": SPECTRA + 0.01}, "learned other spectra"),
     ({"network": replace(NETWORK, units=5)}, "a network with other units"),
-    ({"training": replace(TRAINING, first_share=0.5)}, "a training with other first_share"),
+    ({"settings": replace(TRAINING, first_share=0.5)}, "a training with other first_share"),
     ({"seed": 1}, "are of seed 0"),
 ])
 def test_where_it_does_not_fit_the_network_is_trained(kept, monkeypatch, tmp_path, capsys, changed, reason):
@@ -61,8 +61,8 @@ def test_without_weights_in_advance_the_network_is_trained(monkeypatch, tmp_path
 
 
 def test_rounding_makes_the_fingerprint_the_same_everywhere():
-    assert pretrained.fingerprint(SPECTRA) == pretrained.fingerprint(SPECTRA + 1e-13)
-    assert pretrained.fingerprint(SPECTRA) != pretrained.fingerprint(SPECTRA + 1e-2)
+    assert checkpoints.fingerprint(SPECTRA) == checkpoints.fingerprint(SPECTRA + 1e-13)
+    assert checkpoints.fingerprint(SPECTRA) != checkpoints.fingerprint(SPECTRA + 1e-2)
 
 
 @pytest.mark.parametrize("file", ["toy.json", "toy.npz", "toy.weights.h5"])

@@ -19,15 +19,9 @@ from bokeh.document import Document
 from browsing import until
 from sklearn.decomposition import PCA
 
+from helpers.dictionary import stack_channels, unstack_channels
 from helpers.scans.reading import load_scan
-from helpers.scans.scan import (
-    heldout_blocks,
-    in_physical_units,
-    stack_channels,
-    standardised,
-    training_pixels,
-    unstack_channels,
-)
+from helpers.scans.scan import heldout_blocks, in_physical_units, standardised, training_pixels
 from helpers.figures.inputs import SCAN, TURNED, channels_of, orientation_of
 from helpers.figures.maps import lay_out
 from helpers.figures.style import TWIN_LABEL

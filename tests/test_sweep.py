@@ -6,7 +6,7 @@ import pytest
 
 from helpers.scans.scan import simulated_scan
 from helpers.figures.sensitivity import figure_sensitivity
-from helpers.metrics import matched_correlation, spatial_autocorrelation
+from helpers.scores import matched_correlation, spatial_autocorrelation
 from helpers.paths import ROOT
 from helpers.profiles import get_profile
 from workflow.sweep import FRACTIONS, loop_height, run_cell, truth_scores

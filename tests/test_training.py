@@ -1,4 +1,3 @@
-import importlib.util
 import json
 import signal
 import subprocess
@@ -10,13 +9,13 @@ import numpy as np
 import pytest
 
 from helpers import toy
+from helpers.beta_vae import open_channels
+from helpers.callbacks import KeepSnapshots, Snapshots
 from helpers.checkpoints import CODE, Checkpoints, configuration_hash
-from helpers.inference import open_channels
 from helpers.paths import ROOT
 from helpers.profiles import Network, Training, get_profile
 from helpers.schedule import first_beta, linked_lambda, scheduled_beta, scheduled_lambda
 from helpers.training import shuffled_batches, train
-from helpers.watching import KeepSnapshots, Snapshots
 
 NETWORK = Network(units=4, blocks=0, latents=4)
 TRAINING = Training(epochs=6, batch=32, learning_rate=1e-2, priming=2, snapshots=6, start="isomap")
@@ -150,16 +149,16 @@ def test_another_seed_gives_another_network(finished, tmp_path):
 KILLED = """
 import os, signal, sys
 sys.path[:0] = [{root!r}, {tests!r}]
-from helpers import watching
+from helpers import callbacks
 import test_training
-save = watching.Checkpoints.save
+save = callbacks.Checkpoints.save
 def save_and_die(self, epoch, arrays):
     if epoch == {epoch} and {where!r} == "before":
         os.kill(os.getpid(), signal.SIGKILL)
     save(self, epoch, arrays)
     if epoch == {epoch}:
         os.kill(os.getpid(), signal.SIGKILL)
-watching.Checkpoints.save = save_and_die
+callbacks.Checkpoints.save = save_and_die
 from pathlib import Path
 test_training.run(Path({folder!r}), **test_training.{settings})
 """
@@ -206,7 +205,7 @@ def test_a_step_begins_at_the_best_epoch_of_the_step_before_with_a_new_adam(tmp_
         kept[epoch] = [self.model.get_weights()[0], logs["loss"]]
 
     monkeypatch.setattr(KeepSnapshots, "on_epoch_begin", look)
-    monkeypatch.setattr("helpers.watching.ProgressBar.on_epoch_end", keep)
+    monkeypatch.setattr("helpers.callbacks.ProgressBar.on_epoch_end", keep)
     run(tmp_path, training=replace(RESTARTED["training"], batch=24))
     assert [begun[epoch][1] for epoch in range(5)] == [0, 4, 0, 4, 0]
     for first in (2, 4):
@@ -259,25 +258,9 @@ def test_two_devices_train_as_one_does(tmp_path):
         assert two["states"][0] != two["states"][1]
 
 
-def test_tensorboard_has_the_history_or_is_asked_for_by_name(tmp_path, monkeypatch):
-    training = replace(TRAINING, start="random", epochs=2, priming=1)
-    with monkeypatch.context() as without:
-        without.setattr(importlib.util, "find_spec", lambda name: None)
-        with pytest.raises(ModuleNotFoundError, match="pip install tensorboard"):
-            run(tmp_path / "none", training=training, tensorboard=tmp_path / "logs")
-    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
-    history = run(tmp_path, training=training, tensorboard=tmp_path / "logs").history
-    import tensorflow as tf
-
-    written = accumulator.EventAccumulator(str(tmp_path / "logs/train")).Reload()
-    for name in ("mse", "kl", "beta"):
-        values = [float(tf.make_ndarray(event.tensor_proto)) for event in written.Tensors(f"epoch_{name}")]
-        assert values == pytest.approx(history[name].tolist())
-
-
 def test_the_bar_shows_the_active_channels(tmp_path, monkeypatch):
     shown = []
-    monkeypatch.setattr("helpers.watching.tqdm.set_postfix", lambda self, values, **_: shown.append(dict(values)))
+    monkeypatch.setattr("helpers.callbacks.tqdm.set_postfix", lambda self, values, **_: shown.append(dict(values)))
     result = run(tmp_path, training=replace(TRAINING, start="random"))
     assert [values["active"] for values in shown] == result.snapshots.active.tolist()
     assert set(shown[0]) == {"loss", "mse", "kl", "beta", "active"}
@@ -331,15 +314,15 @@ def test_learning_lowers_the_error(tmp_path):
     assert history["mse"][-1] < 0.6 * history["mse"][0]
 
 
-@pytest.mark.parametrize("benchmark", ["toy", "beps"])
-def test_the_papers_recipe_trains_at_a_small_size(tmp_path, benchmark):
+@pytest.mark.parametrize("of", ["toy", "beps"])
+def test_the_papers_recipe_trains_at_a_small_size(tmp_path, of):
     """The paper's layers, staircase and constant learning rate, with fewer units and epochs."""
     profile = get_profile("paper")
-    network = replace(getattr(profile, f"{benchmark}_network"), units=4, blocks=1)
-    training = replace(getattr(profile, f"{benchmark}_training"), epochs=5, batch=32, priming=2, step_epochs=2,
+    network = replace(getattr(profile, f"{of}_network"), units=4, blocks=1)
+    training = replace(getattr(profile, f"{of}_training"), epochs=5, batch=32, priming=2, step_epochs=2,
                        learning_rate=1e-3, snapshots=5)
-    x = np.repeat(toy_spectra(), 1 if benchmark == "toy" else 2, axis=2)
-    result = train(network, training, x, DRIVE, watched=x[:4], validation=x[:9], seed=0, title=benchmark,
+    x = np.repeat(toy_spectra(), 1 if of == "toy" else 2, axis=2)
+    result = train(network, training, x, DRIVE, watched=x[:4], validation=x[:9], seed=0, title=of,
                    folder=tmp_path)
     beta = result.history["beta"]
     assert beta[1] == 0 < beta[2] == beta[3] and beta[4] - beta[3] == pytest.approx(training.beta_step / 16, rel=1e-4)

@@ -253,7 +253,6 @@ def test_two_runs_at_once_and_a_killed_run(copy):
 READ = f"""for name in [name for name in sys.modules if name.partition('.')[0] == 'helpers']:
     del sys.modules[name]
 sys.path.insert(0, {str(ROOT)!r})
-from helpers.scans.scan import save_scan
 from helpers.scans.fetch import find_scan
 save_scan(find_scan(data, 0, (8, 10)), folder / 'results/scan.h5')"""
 EMBEDDED = """import numpy as np

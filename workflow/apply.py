@@ -25,21 +25,13 @@ from tqdm import tqdm
 from helpers.scans.blocks import Source, on_whole_grid, source_of
 from helpers.scans.formats import DataError
 from helpers.scans.reading import load_scan
-from helpers.scans.scan import (
-    drive_waveform,
-    heldout_blocks,
-    stack_channels,
-    standardised,
-    training_pixels,
-    unstack_channels,
-)
+from helpers.scans.scan import drive_waveform, heldout_blocks, standardised, training_pixels
 from helpers.figures.inputs import Look
 from helpers.figures.loops import figure_every_pixel
 from helpers.figures.style import save_figure
-from helpers.inference import active_channels, decode, encode, mean_kl
-from helpers.linear import one_warning
-from helpers.metrics import mean_squared_error_per_spectrum
-from helpers.beta_vae import load_beta_vae
+from helpers.beta_vae import active_channels, decode, encode, load_beta_vae, mean_kl
+from helpers.scores import mean_squared_error_per_spectrum
+from helpers.dictionary import one_warning, stack_channels, unstack_channels
 from helpers.paths import atomic, write_json
 from helpers.profiles import get_profile
 from helpers.record import load_arrays, require

@@ -17,19 +17,10 @@ from sklearn.decomposition import PCA
 
 from helpers.scans.blocks import read_as
 from helpers.scans.formats import DataError
-from helpers.scans.reading import load_scan
-from helpers.scans.scan import (
-    Scan,
-    drive_waveform,
-    heldout_blocks,
-    stack_channels,
-    standardised,
-    training_pixels,
-    unstack_channels,
-)
-from helpers.scans.reading import read
-from helpers.inference import reconstruct
-from helpers.beta_vae import load_beta_vae
+from helpers.scans.reading import load_scan, read
+from helpers.scans.scan import Scan, drive_waveform, heldout_blocks, standardised, training_pixels
+from helpers.beta_vae import load_beta_vae, reconstruct
+from helpers.dictionary import stack_channels, unstack_channels
 from helpers.profiles import Profile, get_profile
 from helpers.record import load_arrays, require
 

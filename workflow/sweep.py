@@ -19,13 +19,13 @@ from sklearn.ensemble import RandomForestRegressor
 from sklearn.metrics import mean_squared_error, r2_score, roc_auc_score
 from sklearn.model_selection import GroupKFold, cross_val_predict
 
-from helpers.benchmarks import Benchmark, beps_benchmark, toy_benchmark
-from helpers.controls import run_control
+from helpers.controls import Benchmark, beps_benchmark, run_control, toy_benchmark
 from helpers.scans.reading import load_scan
-from helpers.scans.scan import Scan, simulated_scan, stack_channels, standardised
-from helpers.inference import active_channels, decode, encode, mean_kl, reconstruct
-from helpers.linear import learn_dictionary, pca_errors
-from helpers.metrics import (
+from helpers.scans.scan import Scan, simulated_scan, standardised
+from helpers.beta_vae import active_channels, decode, encode, mean_kl, reconstruct
+from helpers.dictionary import learn_dictionary, stack_channels
+from helpers.linear import pca_errors
+from helpers.scores import (
     matched_spearman,
     spatial_autocorrelation,
 )

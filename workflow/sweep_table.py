@@ -19,7 +19,7 @@ import numpy as np
 from helpers.scans.reading import load_scan
 from helpers.figures.sensitivity import figure_sensitivity
 from helpers.figures.style import save_figure
-from helpers.metrics import matched_correlation
+from helpers.scores import matched_correlation
 from helpers.paths import atomic, write_json
 from helpers.profiles import Profile, get_profile
 from workflow.sweep import DICTIONARY

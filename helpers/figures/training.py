@@ -20,7 +20,7 @@ from helpers.figures.style import (
     panel_title,
     plain_log_ticks,
 )
-from helpers.metrics import ACTIVE_KL_NAT
+from helpers.scores import ACTIVE_KL_NAT
 
 TITLES = {"toy": "Toy", "beps": "BEPS, published film"}
 
@@ -122,7 +122,7 @@ def figure_paper_recipe(parts: Mapping[tuple[str, int], Sequence[Mapping]]) -> F
     Parameters
     ----------
     parts : mapping of (benchmark, part) to sequence of mapping
-        Runs of one part of the epochs, one for each seed, as `helpers.paper_recipe.by_part` gives them.
+        Runs of one part of the epochs, one for each seed, as `helpers.paper_vae.by_part` gives them.
     """
     figure = page_figure(2.9)
     axes = figure.subplots(2, len(parts), sharex="col", sharey="row", squeeze=False, height_ratios=(3, 2))

@@ -10,11 +10,9 @@ import numpy as np
 from sklearn.preprocessing import StandardScaler
 
 from helpers.scans.cleaning import Cleaning, NothingLeftError
-from helpers.scans.formats import Choice, DataError
-from helpers.scans.reading import load_scan
+from helpers.scans.formats import Choice, DataError, every_nth, sha256_of
+from helpers.scans.reading import load_scan, read
 from helpers.scans.scan import Scan, standardised
-from helpers.scans.formats import every_nth, sha256_of
-from helpers.scans.reading import read
 
 BLOCK_VALUES = 2**22  # of one channel read at once: 32 MiB
 

@@ -154,19 +154,6 @@ def in_physical_units(scaled: np.ndarray, scaler: StandardScaler) -> np.ndarray:
     return scaler.inverse_transform(scaled.reshape(-1, scaled.shape[-1])).reshape(scaled.shape)
 
 
-def stack_channels(spectra: np.ndarray) -> np.ndarray:
-    """(n, steps, channels) to (n, channels * steps), one channel after the other.
-
-    The "dimensional stacking" that gives dictionary learning both channels (paper, section 2).
-    """
-    return spectra.transpose(0, 2, 1).reshape(len(spectra), -1)
-
-
-def unstack_channels(stacked: np.ndarray, channels: int) -> np.ndarray:
-    """Undo `stack_channels`."""
-    return stacked.reshape(len(stacked), channels, -1).transpose(0, 2, 1)
-
-
 def drive_waveform(voltage_V: np.ndarray) -> np.ndarray:
     """The triangular drive and its quadrature, scaled to [-1, 1], shape (steps, 2).
 

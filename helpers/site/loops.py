@@ -9,8 +9,9 @@ import numpy as np
 from sklearn.decomposition import PCA
 from sklearn.preprocessing import StandardScaler
 
+from helpers.dictionary import stack_channels, unstack_channels
 from helpers.scans.reading import load_scan
-from helpers.scans.scan import Scan, heldout_blocks, stack_channels, standardised, training_pixels, unstack_channels
+from helpers.scans.scan import Scan, heldout_blocks, standardised, training_pixels
 from helpers.figures.inputs import Channel, channels_of
 from helpers.generate import generate_sweeps
 from helpers.profiles import get_profile

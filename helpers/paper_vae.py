@@ -1,6 +1,6 @@
-"""The paper's own network and schedule, run to their end at a fraction of their epochs.
+"""The paper's β-VAE, its own network and schedule, run to their end at a fraction of their epochs.
 
-``python -m helpers.paper_recipe toy 25 --seed 1``, or ``beps 125 --scan loops.h5``, on a GPU: minutes instead of hours.
+``python -m helpers.paper_vae toy 25 --seed 1``, or ``beps 125 --scan loops.h5``, on a GPU: minutes instead of hours.
 Writes ``build/paper_recipe/<benchmark>-<part>-seed<seed>.json``. A run that was killed goes on from its last checkpoint.
 ``data/reference/paper_recipe.json`` keeps such runs by these names. There "at_once" counts the trainings that shared
 the GPU; "last" of the toy at 1/25 was taken with weights kept in half precision, which moves the error by 0.1 %.
@@ -20,19 +20,13 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import keras
 import numpy as np
 
-from helpers import scores as disentanglement
-from helpers.benchmarks import Benchmark, beps_benchmark, toy_benchmark
-from helpers.scans.reading import load_scan
-from helpers.inference import (
-    active_channels,
-    encode,
-    mean_kl,
-    parameter_count,
-    reconstruct,
-)
+from helpers.beta_vae import active_channels, encode, mean_kl, parameter_count, reconstruct
+from helpers.controls import Benchmark, beps_benchmark, toy_benchmark
 from helpers.linear import pca_errors
 from helpers.paths import ROOT, hardware, peak_memory_GiB, write_json
 from helpers.profiles import Training, get_profile
+from helpers.scans.reading import load_scan
+from helpers.scores import disentanglement
 from helpers.training import Trained, train
 
 ENDS = ("mse", "active", "pca_mse", "spearman", "informativeness")
@@ -75,7 +69,7 @@ def run_shortened(benchmark: Benchmark, by: int, seed: int, folder: Path) -> dic
     -------
     dict
         Sizes, pace and the hours that all epochs would take, "shown" and "last" (the scores of the
-        snapshot that the rule of `helpers.watching` chooses, and of the last one), PCA's errors, and the
+        snapshot that the rule of `helpers.callbacks` chooses, and of the last one), PCA's errors, and the
         course of the training.
     """
     training = shortened(benchmark.training, by)
@@ -112,7 +106,7 @@ def scores(run: Trained, benchmark: Benchmark, snapshot: int) -> dict[str, float
     if benchmark.truth is not None:
         found |= {"spearman": 0.0, "informativeness": 0.0}
         if active:
-            of_truth = disentanglement.scores(encode(run.model, benchmark.heldout)[0][:, active], benchmark.truth)
+            of_truth = disentanglement(encode(run.model, benchmark.heldout)[0][:, active], benchmark.truth)
             found |= {"spearman": of_truth["spearman"], "informativeness": of_truth["dci_informativeness"]}
     return found
 
@@ -156,7 +150,7 @@ def _end(run: Mapping) -> dict[str, float]:
 
 def main() -> None:
     """Run one benchmark."""
-    parser = argparse.ArgumentParser(prog="python -m helpers.paper_recipe", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m helpers.paper_vae", description=__doc__)
     parser.add_argument("benchmark", choices=["toy", "beps"])
     parser.add_argument("by", type=int, help="part of the epochs: 10 for a tenth")
     parser.add_argument("--scan", type=Path, help="measured loops, for beps")

@@ -1,0 +1,97 @@
+"""Networks that the β-VAE is compared with: dense, convolutional, recurrent without noise, and linear."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import reduce
+from math import prod
+
+import keras
+import numpy as np
+from keras import layers
+
+from helpers.beta_vae import build_beta_vae, build_decoder, build_encoder, parameter_count
+from helpers.profiles import Network
+
+KERNEL = 5
+
+
+def _chain(name: str, shape: tuple[int, ...], *steps: layers.Layer) -> keras.Model:
+    start = keras.Input(shape)
+    return keras.Model(start, reduce(lambda x, layer: layer(x), steps, start), name=name)
+
+
+def _autoencoder(encoder: keras.Model, decoder: keras.Model) -> keras.Model:
+    return keras.Model(encoder.input, decoder(encoder(encoder.input)), name="autoencoder")
+
+
+def _as_large_as_the_full_model(build: Callable[[int], keras.Model], network: Network, drive: np.ndarray,
+                                channels: int, seed: int) -> keras.Model:
+    """`build` at the width whose number of parameters, quadratic in it, is nearest to that of the β-VAE."""
+    target = parameter_count(build_beta_vae(network, drive, channels, seed))
+    quadratic = np.polyfit([1, 2, 3], [parameter_count(build(width)) for width in (1, 2, 3)], 2)
+    width = max(np.roots(quadratic - [0, 0, target]).real)
+    keras.utils.set_random_seed(seed)
+    return build(max(1, round(width)))
+
+
+def build_dense(network: Network, drive: np.ndarray, channels: int, seed: int) -> keras.Model:
+    """Autoencoder of two hidden ReLU layers a side: nonlinear, but without any notion of order.
+
+    It is not given the drive, which would be one more bias.
+    """
+    shape = (len(drive), channels)
+
+    def build(width: int) -> keras.Model:
+        hidden = [layers.Dense(width, activation="relu") for _ in range(4)]
+        encoder = _chain("encoder", shape, layers.Flatten(), *hidden[:2], layers.Dense(network.latents))
+        decoder = _chain("decoder", (network.latents,), *hidden[2:], layers.Dense(prod(shape)),
+                         layers.Reshape(shape))
+        return _autoencoder(encoder, decoder)
+
+    return _as_large_as_the_full_model(build, network, drive, channels, seed)
+
+
+def build_convolutional(network: Network, drive: np.ndarray, channels: int, seed: int) -> keras.Model:
+    """Autoencoder of convolutions along the steps: neighbours matter, but there is no memory.
+
+    Three convolutions a side, two of them halving (doubling) the number of steps. The dense
+    layers around the latents know the position of each step, so it is not given the drive.
+    """
+    steps = len(drive)
+    fewest = -(-steps // 4)
+
+    def build(width: int) -> keras.Model:
+        options = {"filters": width, "kernel_size": KERNEL, "padding": "same", "activation": "relu"}
+        encoder = _chain(
+            "encoder", (steps, channels), layers.Conv1D(**options), layers.Conv1D(strides=2, **options),
+            layers.Conv1D(strides=2, **options), layers.Flatten(), layers.Dense(network.latents))
+        decoder = _chain(
+            "decoder", (network.latents,), layers.Dense(fewest * width, activation="relu"),
+            layers.Reshape((fewest, width)), layers.Conv1DTranspose(strides=2, **options),
+            layers.Conv1DTranspose(strides=2, **options), layers.Cropping1D((0, 4 * fewest - steps)),
+            layers.Conv1D(channels, KERNEL, padding="same"))
+        return _autoencoder(encoder, decoder)
+
+    return _as_large_as_the_full_model(build, network, drive, channels, seed)
+
+
+def build_lstm(network: Network, drive: np.ndarray, channels: int, seed: int) -> keras.Model:
+    """The full network as a plain autoencoder: no latent noise, β = 0."""
+    keras.utils.set_random_seed(seed)
+    both = build_encoder(network, drive, channels)
+    means_only = keras.Model(both.input, both.outputs[0], name="encoder")
+    return _autoencoder(means_only, build_decoder(network, drive, channels))
+
+
+def build_linear_vae(network: Network, drive: np.ndarray, channels: int, seed: int) -> keras.Model:
+    """The full network of which the linear path alone learns.
+
+    A linear β-VAE, whose optimum is PCA (Lucas et al., NeurIPS 2019). The variances are still
+    read off the recurrent layers, which stay as drawn.
+    """
+    model = build_beta_vae(network, drive, channels, seed)
+    for part in ("encoder", "decoder"):
+        for layer in model.get_layer(part).layers:
+            layer.trainable = layer.name in ("linear_path", "log_variance")
+    return model

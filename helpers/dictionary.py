@@ -1,0 +1,256 @@
+"""Dictionary learning as in the paper and in its reference 34, and what may lie behind the paper's 0.36.
+
+scikit-learn 1.9 takes `dict_init` of `DictionaryLearning` into account only together with
+`code_init`; a start given without codes is replaced by the singular vectors, without a word.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+from sklearn.cluster import KMeans
+from sklearn.decomposition import DictionaryLearning, sparse_encode
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.preprocessing import StandardScaler, normalize
+
+# Objective settled when an iteration changes it by less than this share.
+TOLERANCE = 1e-5
+
+
+@contextmanager
+def stopped_short() -> Iterator[list]:
+    """Collect warnings of solvers that stopped short, and let every other warning through.
+
+    Coordinate descent inside dictionary learning warns spectrum by spectrum: hundreds of lines
+    that say less than their number.
+
+    Yields
+    ------
+    list of warnings.WarningMessage
+        Filled when the block ends.
+    """
+    kept = []
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield kept
+    for warning in caught:
+        if issubclass(warning.category, ConvergenceWarning) or "matching pursuit ended" in str(warning.message):
+            kept.append(warning)
+        else:
+            warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
+
+
+@contextmanager
+def one_warning(what: str) -> Iterator[None]:
+    """Sum up the solvers that stopped short in the block as one ConvergenceWarning."""
+    with stopped_short() as caught:
+        yield
+    if caught:
+        warnings.warn(f"{what}: {len(caught)} solver runs stopped short of their tolerance",
+                      ConvergenceWarning, stacklevel=3)
+
+
+def learn_dictionary(spectra: np.ndarray, atoms: int, sparsity: float, iterations: int,
+                     seed: int, tolerance: float = 1e-8) -> DictionaryLearning:
+    """Fit ½‖x − Dγ‖² + λ‖γ‖₁, with codes that solve the lasso at the same λ (paper, section 2).
+
+    Parameters
+    ----------
+    spectra : ndarray, shape (n, features)
+    atoms : int
+        Columns of D.
+    sparsity : float
+        λ, of the fit and of the codes.
+    iterations : int
+        At most so many.
+    seed : int
+        Used only where an atom falls out of use and is drawn again: the start is the SVD.
+    tolerance : float
+        Stop when an iteration lowers the objective by less than this share of it.
+    """
+    return DictionaryLearning(
+        atoms, alpha=sparsity, max_iter=iterations, tol=tolerance, fit_algorithm="cd",
+        transform_algorithm="lasso_cd", transform_alpha=sparsity, random_state=seed,
+    ).fit(spectra)
+
+
+def learn_positive_dictionary(spectra: np.ndarray, atoms: int, sparsity: float, iterations: int,
+                              seed: int, tolerance: float = 1e-5) -> DictionaryLearning:
+    """Dictionary learning with no negative codes, started at the centres of k-means.
+
+    The set-up of the paper's reference 34 (Griffin, Gaponenko & Bassiri-Gharb, Adv. Mater. 2020,
+    32, 2002425), without the subtraction of the mean and the suppression of anomalies that the
+    paper left out too. Centres are scaled to unit norm, and the first codes solve the lasso.
+
+    Parameters
+    ----------
+    spectra, atoms, sparsity, iterations, seed, tolerance
+        As in `learn_dictionary`; the seed is that of k-means.
+    """
+    centres = normalize(KMeans(atoms, n_init=10, random_state=seed).fit(spectra).cluster_centers_)
+    codes = sparse_encode(spectra, centres, algorithm="lasso_cd", alpha=sparsity, positive=True)
+    return DictionaryLearning(
+        atoms, alpha=sparsity, max_iter=iterations, tol=tolerance, fit_algorithm="cd",
+        transform_algorithm="lasso_cd", transform_alpha=sparsity, positive_code=True,
+        dict_init=centres, code_init=codes, random_state=seed,
+    ).fit(spectra)
+
+
+def reference_34_errors(
+    training: np.ndarray, spectra: np.ndarray, components: Sequence[int] = range(2, 10),
+    alphas: Sequence[float] = (1.0, 6.0, 12.0), *, iterations: int = 100, seed: int = 0,
+) -> tuple[np.ndarray, np.ndarray]:
+    """RMS error against (n, α) of the set-up of reference 34.
+
+    Parameters
+    ----------
+    training, spectra : ndarray, shape (n, features)
+        Fitted on the first and taken on the second. One spectrum in five of the measured scan is
+        enough to fit on: the whole grid then takes seconds.
+
+    Returns
+    -------
+    rms : ndarray, shape (alphas, components)
+        Root of the mean squared error, in the units of the spectra.
+    converged : ndarray of bool, shape (alphas, components)
+        Whether the objective settled within the iterations.
+    """
+    rms = np.empty((len(alphas), len(components)))
+    converged = np.empty(rms.shape, bool)
+    with one_warning("dictionary learning from k-means"):
+        for i, alpha in enumerate(alphas):
+            for j, n in enumerate(components):
+                model = learn_positive_dictionary(training, n, alpha, iterations, seed)
+                rms[i, j] = np.sqrt(np.square(spectra - model.transform(spectra) @ model.components_).mean())
+                converged[i, j] = model.n_iter_ < iterations
+    return rms, converged
+
+
+def errors_along_lambda(training: np.ndarray, spectra: np.ndarray, atoms: int, grid: Sequence[float],
+                        seed: int, iterations: int = 40) -> dict[str, np.ndarray]:
+    """Error against the λ of the fit, coded at the same λ, and coded at 1 whatever λ was.
+
+    scikit-learn before 1.2 coded at 1 unless told otherwise (`transform_alpha`). Coded at its own
+    λ, the error only grows with λ; coded at 1, it has a minimum inside, as in the paper's Figure S3.
+
+    Parameters
+    ----------
+    training, spectra : ndarray, shape (n, features)
+    grid : sequence of float
+
+    Returns
+    -------
+    dict of str to ndarray, shape (grid,)
+        "coded at its own λ" and "coded at λ = 1".
+    """
+    errors = {"coded at its own λ": [], "coded at λ = 1": []}
+    with one_warning("dictionary learning along λ"):
+        for sparsity in grid:
+            found = learn_dictionary(training, atoms, sparsity, iterations, seed, TOLERANCE).components_
+            for name, alpha in zip(errors, (sparsity, 1.0), strict=True):
+                codes = sparse_encode(spectra, found, algorithm="lasso_cd", alpha=alpha)
+                errors[name].append(np.square(spectra - codes @ found).mean())
+    return {name: np.array(values) for name, values in errors.items()}
+
+
+def stack_channels(spectra: np.ndarray) -> np.ndarray:
+    """(n, steps, channels) to (n, channels * steps), one channel after the other.
+
+    The "dimensional stacking" that gives dictionary learning both channels (paper, section 2).
+    """
+    return spectra.transpose(0, 2, 1).reshape(len(spectra), -1)
+
+
+def unstack_channels(stacked: np.ndarray, channels: int) -> np.ndarray:
+    """Undo `stack_channels`."""
+    return stacked.reshape(len(stacked), channels, -1).transpose(0, 2, 1)
+
+
+def _codings(atoms: int) -> dict[str, dict]:
+    """Options of `sparse_encode` that a dictionary of so many atoms may have been coded with."""
+    lasso = {f"lasso at {alpha:g}": {"algorithm": "lasso_cd", "alpha": alpha} for alpha in (1.0, 6.0, 12.0)}
+    omp = {f"OMP, {k} of {atoms}": {"algorithm": "omp", "n_nonzero_coefs": k} for k in range(1, atoms + 1)}
+    return lasso | omp | {
+        "positive lasso at 1": {"algorithm": "lasso_cd", "alpha": 1.0, "positive": True},
+        "soft threshold at 1": {"algorithm": "threshold", "alpha": 1.0},
+    }
+
+
+def _scalings(physical: np.ndarray, channels: Sequence[str]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Stacked spectra under each scaling, and its unit in physical units."""
+    together = (0, 1)
+    least, extent = physical.min(together), np.ptp(physical, axis=together)
+    mean, deviation = physical.mean(axis=1, keepdims=True), physical.std(axis=1, keepdims=True)
+    per_step = StandardScaler().fit(stack_channels(physical))
+    scaler = StandardScaler().fit(physical.reshape(-1, len(channels)))
+    global_z = scaler.transform(physical.reshape(-1, len(channels))).reshape(physical.shape)
+
+    def stacked(spectra, unit):
+        return stack_channels(spectra), stack_channels(np.broadcast_to(unit, physical.shape))
+
+    both = {
+        "one z per channel": stacked(global_z, scaler.scale_),
+        "one z per channel, mean spectrum subtracted": stacked(global_z - global_z.mean(0), scaler.scale_),
+        "z per step": (per_step.transform(stack_channels(physical)), per_step.scale_),
+        "z of each spectrum": stacked((physical - mean) / deviation, deviation),
+        "0 to 1 per channel": stacked((physical - least) / extent, extent),
+        "not scaled": stacked(physical, 1.0),
+    }
+    alone = {f"{name} alone, one z": (global_z[..., i], scaler.scale_[i])
+             for i, name in enumerate(channels)} if len(channels) > 1 else {}
+    return both | alone
+
+
+def beps_attempts(physical: np.ndarray, channels: Sequence[str], seed: int, *, atoms: int = 5, sparsity: float = 1.0,
+                  iterations: int = 40, every: int = 5) -> list[tuple[str, float]]:
+    """Every way tried to come to the paper's 0.36 (BEPS, dictionary learning, n = 5, λ = 1).
+
+    All scalings with all codings, each as a mean squared error, its root, its sum over the
+    channels, and for the resonance in kHz². With so many values some lie near any number: one
+    that does is a lead, no explanation.
+
+    Parameters
+    ----------
+    physical : ndarray, shape (n, steps, channels)
+        Spectra of the usable pixels, in physical units.
+    channels : sequence of str
+        Their names.
+    every : int
+        Dictionaries are fitted on one spectrum in so many, and their error taken on all.
+
+    Returns
+    -------
+    list of (str, float)
+        What was done, and the value.
+    """
+    rows, steps = [], physical.shape[1]
+    with one_warning("BEPS, dictionary learning"):
+        for scaling, (spectra, unit) in _scalings(physical, channels).items():
+            unit = np.broadcast_to(unit, spectra.shape)
+            for model, made in _beps_models(spectra, spectra[::every], atoms, sparsity, iterations, seed):
+                rows += _measures(f"{scaling}; {model}", spectra - made, unit, steps)
+    return rows
+
+
+def _beps_models(spectra, part, atoms, sparsity, iterations, seed) -> Iterator[tuple[str, np.ndarray]]:
+    """Reconstructions of the spectra by dictionaries fitted on a part of them."""
+    yield "mean spectrum alone", spectra.mean(axis=0)
+    plain = learn_dictionary(part, atoms, sparsity, iterations, seed, TOLERANCE).components_
+    for coding, options in _codings(atoms).items():
+        yield f"DL, {coding}", sparse_encode(spectra, plain, **options) @ plain
+    positive = learn_positive_dictionary(part, atoms, sparsity, iterations, seed)
+    yield "DL from k-means, positive lasso", positive.transform(spectra) @ positive.components_
+
+
+def _measures(name: str, residual: np.ndarray, unit: np.ndarray, steps: int) -> list[tuple[str, float]]:
+    """The measures of error that a reader may have meant."""
+    mse = float(np.square(residual).mean())
+    rows = [(f"{name}: MSE", mse), (f"{name}: RMS", mse**0.5)]
+    if residual.shape[1] > steps:
+        resonance = np.square(residual[:, steps:] * unit[:, steps:]).mean()
+        rows += [(f"{name}: MSE summed over channels", mse * residual.shape[1] / steps),
+                 (f"{name}: MSE of the resonance (kHz²)", float(resonance))]
+    return rows
