@@ -20,7 +20,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from workflow.dependencies import parameters_used
+from helpers.notebooks import needed
 from helpers.paths import ROOT, Build
 
 # Of the workflow, the site and the tests; Colab's own kernel stays as it is.
@@ -29,17 +29,6 @@ LEFT_OUT = {"jupyter", "ipykernel", "nbconvert", "snakemake", "latex2mathml", "p
 # Built by Colab for its hardware.
 KEPT = {"tensorflow", "keras", "numpy"}
 DRIVE = Path("/content/drive")
-# Notebooks whose results a notebook reads, in the order in which they run (see the Snakefile).
-NEEDS = {
-    "0_measured_data": [],
-    "1_toy_rgb_benchmark": [],
-    "2_dictionary_learning": ["0_measured_data", "1_toy_rgb_benchmark"],
-    "3_beta_vae_training": ["0_measured_data", "1_toy_rgb_benchmark"],
-    "4_embedding_movies": ["0_measured_data", "1_toy_rgb_benchmark", "2_dictionary_learning",
-                           "3_beta_vae_training"],
-    "5_paper_and_reproduction": ["0_measured_data", "1_toy_rgb_benchmark", "2_dictionary_learning",
-                                 "3_beta_vae_training", "4_embedding_movies"],
-}
 
 
 def installed() -> dict[str, str]:
@@ -149,11 +138,11 @@ def prepare(notebook: str, *, profile: str, seed: int, build: str, data: str = "
     folders = Build(ROOT / build, profile, seed)
     given = {"profile": profile, "seed": seed, "build": str(folders.root), "data": data,
              "weights": "pretrained"}
-    for name in NEEDS[notebook]:
+    for name in needed(notebook):
         others = name == "0_measured_data" and data not in ("auto", _data_of(folders.results))
         if others or not _is_done(name, folders.results):
             _run(name, folders.folder, given)
-    if NEEDS[notebook] and data != _data_of(folders.results):
+    if needed(notebook) and data != _data_of(folders.results):
         print(f"The loops are those of data = {_data_of(folders.results)!r}, with which notebook 0 was run; name others "
               "in `data`")
 
@@ -165,22 +154,24 @@ def _data_of(results: Path) -> str:
 
 
 def _is_done(notebook: str, results: Path) -> bool:
-    records = [results / f"{name}.json" for name in (notebook, *NEEDS[notebook])]
+    records = [results / f"{name}.json" for name in (notebook, *needed(notebook))]
     return records[0].is_file() and all(records[0].stat().st_mtime >= record.stat().st_mtime
                                         for record in records[1:] if record.is_file())
 
 
 def _run(notebook: str, folder: Path, given: dict[str, object]) -> None:
     """Execute a notebook into ``notebooks/`` of `folder`, or leave it in ``logs/`` where it fails."""
+    from papermill import inspect_notebook  # not there before `install`
+
     source = ROOT / f"notebooks/{notebook}.ipynb"
     kept, executed = (folder / place / source.name for place in ("logs", "notebooks"))
     for path in (kept, executed):
         path.parent.mkdir(parents=True, exist_ok=True)
-    parameters = [word for name in sorted(parameters_used(source) & given.keys())
-                  for word in ("-p" if name == "seed" else "-r", name, str(given[name]))]
+    known = inspect_notebook(str(source)).keys()
+    parameters = json.dumps({name: value for name, value in given.items() if name in known})
     print(f"Notebook {notebook} has to run first …", end=" ", flush=True)
     began = time.perf_counter()
-    done = _python("-m", "papermill", str(source), str(kept), *parameters,
+    done = _python("-m", "papermill", str(source), str(kept), "--parameters_yaml", parameters,
                    "--kernel", "python3", "--cwd", str(ROOT), "--no-progress-bar")
     if done.returncode:
         raise RuntimeError(f"{notebook} failed: {_last_line(done.stderr)}; the notebook as far as it came "

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 # Where a training comes from: made here, or kept in data/weights.
 WEIGHTS = ("train", "pretrained")
+DICTIONARY = {"atoms": 5, "sparsity": 1.0}  # of the measured loops: paper, section 2
 
 # How λ follows β (see `Training`).
 LAMBDAS = ("linked", "added", "added_n", "set")

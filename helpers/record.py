@@ -18,14 +18,11 @@ import numpy as np
 from IPython.display import HTML, Markdown, display
 
 from helpers.figures.style import PageFigure, panel_letters, save_figure
+from helpers.notebooks import NOTEBOOKS
 from helpers.paper import PLACES, as_markdown, caption_of, full_name
 from helpers.paths import ROOT, Build, atomic, hardware, peak_memory_GiB, write_json
 from helpers.profiles import Profile, get_profile
 
-NOTEBOOKS = (
-    "0_measured_data", "1_toy_rgb_benchmark", "2_dictionary_learning",
-    "3_beta_vae_training", "4_embedding_movies", "5_paper_and_reproduction",
-)
 PACKAGES = ("tensorflow", "keras", "numpy", "scipy", "scikit-learn", "h5py", "matplotlib",
             "papermill", "snakemake")
 

@@ -15,12 +15,13 @@ from pathlib import Path
 
 import packaging
 import pytest
-from conftest import listed_notebooks, write_notebook
+from conftest import write_notebook
 
 from helpers import colab
+from helpers.notebooks import NOTEBOOKS, needed
 
 ROOT = Path(__file__).resolve().parent.parent
-NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
+PATHS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
 TAG = f"v{tomllib.loads((ROOT / 'pyproject.toml').read_text(encoding='utf-8'))['project']['version']}"
 # What the notebooks use of Colab's own packages (its runtime of Python 3.13), one of them out of range.
 COLAB = """tensorflow==2.20.* keras==3.13.* numpy==2.1.* scipy==1.16.* scikit-learn==1.7.* h5py==3.15.*
@@ -47,7 +48,7 @@ def addressed(notebook: dict, address: str, tag: str = TAG) -> dict:
     return notebook
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
 def test_notebooks_begin_with_the_cell_that_fetches_the_version_cited_and_prepare_after_their_parameters(path):
     code = [cell for cell in read(path)["cells"] if cell["cell_type"] == "code"]
     assert f'repository, tag = "", "{TAG}"' in source(code[0])
@@ -75,7 +76,7 @@ def repository(tmp_path_factory) -> str:
 
 def run_first_cell(folder: Path, address: str, tag: str = TAG, there=True) -> subprocess.CompletedProcess:
     """Run the first code cell of notebook 3 in `folder`, on Colab or elsewhere."""
-    cell = source(addressed(read(NOTEBOOKS[3]), address, tag)["cells"][1])
+    cell = source(addressed(read(PATHS[3]), address, tag)["cells"][1])
     stand_in = "import sys, types; sys.modules['google.colab'] = types.ModuleType('colab')\n" if there else ""
     after = ("\nimport os; print(os.getcwd(), on_colab)\n"
              "if on_colab: from helpers import paths; print(paths.ROOT)")
@@ -197,14 +198,10 @@ def test_numpy_out_of_range_is_named_and_left(machine):
 # Earlier notebooks
 
 
-def test_each_notebook_names_those_it_needs():
-    files = listed_notebooks()
-    makers = {file: name for name, entry in files.items()
-              for file in [*entry["writes"], f"results/{name}.json"]}
-    for name, entry in files.items():
-        direct = {makers[file] for file in entry["reads"]}
-        every = direct.union(*(colab.NEEDS[maker] for maker in direct))
-        assert colab.NEEDS[name] == [other for other in files if other in every]
+def test_what_a_notebook_needs_includes_what_that_needs():
+    assert needed("1_toy_rgb_benchmark") == []
+    assert needed("3_beta_vae_training") == ["0_measured_data", "1_toy_rgb_benchmark"]
+    assert needed("5_paper_and_reproduction") == list(NOTEBOOKS)[:-1]
 
 
 STUB = """from pathlib import Path
@@ -224,7 +221,7 @@ def stub(root: Path, name: str, last: str = "") -> None:
 @pytest.fixture
 def project(tmp_path, monkeypatch) -> Path:
     monkeypatch.setattr(colab, "ROOT", tmp_path)
-    for name in colab.NEEDS["4_embedding_movies"]:
+    for name in needed("4_embedding_movies"):
         stub(tmp_path, name)
     return tmp_path
 
@@ -341,7 +338,7 @@ def open_and_run(path: Path, python: Path, base: Path, repository: str, content:
     cell = next(cell for cell in notebook["cells"] if "parameters" in cell["metadata"].get("tags", []))
     for name, value in given.items():
         cell["source"], count = re.subn(rf'(?m)^{name} = "\w+"', f'{name} = "{value}"', source(cell))
-        assert count == 1
+        assert count == 1 or (name, path.stem[0]) == ("data", "1")  # the toy takes none
     content.mkdir()
     (content / path.name).write_text(json.dumps(notebook))
     environment = os.environ | {"JUPYTER_PATH": str(base / "share/jupyter"), "TF_CPP_MIN_LOG_LEVEL": "2"}
@@ -353,13 +350,13 @@ def open_and_run(path: Path, python: Path, base: Path, repository: str, content:
                    if out["output_type"] == "stream")
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
 def test_every_notebook_runs_alone_and_leaves_packages_as_they_are(path, base, fresh, repository, tmp_path):
     before = packages(fresh)
     printed = open_and_run(path, fresh, base, repository, tmp_path / "content", profile="smoke", data="twin")
     results = tmp_path / "content/companion/build/smoke/seed0/results"
-    assert {file.stem for file in results.glob("[0-9]*.json")} == {*colab.NEEDS[path.stem], path.stem}
-    assert printed.count("has to run first") == len(colab.NEEDS[path.stem])
+    assert {file.stem for file in results.glob("[0-9]*.json")} == {*needed(path.stem), path.stem}
+    assert printed.count("has to run first") == len(needed(path.stem))
     for executed in results.parent.glob("notebooks/*.ipynb"):
         assert "Adding" not in executed.read_text()
     after = packages(fresh)
@@ -373,6 +370,6 @@ def test_notebook_3_takes_the_weights_trained_in_advance(base, fresh, repository
     loops = Path(os.environ.get("BEPS_DATA", ROOT.parent / "shared/data/beps_pzt_loops.h5"))
     if not loops.is_file():
         pytest.skip("the measured loops (BEPS_DATA) are not on this machine")
-    printed = open_and_run(NOTEBOOKS[3], fresh, base, repository, tmp_path / "content",
+    printed = open_and_run(PATHS[3], fresh, base, repository, tmp_path / "content",
                            data=str(loops.resolve()))
     assert printed.count("weights trained in advance are used") == 2

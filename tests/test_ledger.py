@@ -315,7 +315,7 @@ def test_names_are_those_of_the_contract():
 
 def test_controls_are_those_that_are_trained():
     """The sweep that comes with the project trains every control that a claim rests on."""
-    from workflow.settings import sweep_cells
+    from workflow.sweep import sweep_cells
 
     trained = {cell for cell, _ in sweep_cells(ROOT / "workflow/sweep.yml")}
     for name in NEEDED:

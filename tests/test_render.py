@@ -6,7 +6,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 from test_inventory import MOVIES
 
-from workflow.dependencies import cells_digest
+from workflow.settings import cells_digest
 from helpers.paths import ROOT
 from workflow.render import DIGEST, is_current, render
 

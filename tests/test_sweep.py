@@ -9,9 +9,8 @@ from helpers.figures.sensitivity import figure_sensitivity
 from helpers.scores import matched_correlation, spatial_autocorrelation
 from helpers.paths import ROOT
 from helpers.profiles import get_profile
-from workflow.sweep import FRACTIONS, loop_height, run_cell, truth_scores
-from workflow.sweep_table import collect, missing, tabulate
-from workflow.settings import sweep_cells, sweep_folder, sweep_scans
+from workflow.cell import FRACTIONS, loop_height, run_cell, truth_scores
+from workflow.sweep import collect, missing, sweep_cells, sweep_folder, sweep_scans, tabulate
 
 
 def test_the_sweep_has_three_seeds_controls_and_settings():
@@ -49,10 +48,10 @@ def test_settings_are_varied_at_every_seed_asked_for_and_scans_are_listed_or_a_f
 
 
 def test_another_file_has_a_folder_of_its_own():
-    assert sweep_folder({"sweep": "sweep.yml", "profile": "laptop"}) == "build/laptop/sweep"
-    assert sweep_folder({"sweep": "/x/small.yml", "profile": "smoke"}) == "build/smoke/small"
+    assert sweep_folder("sweep.yml", "laptop") == "build/laptop/sweep"
+    assert sweep_folder("/x/small.yml", "smoke") == "build/smoke/small"
     with pytest.raises(ValueError, match="seed0 is the name of a folder of results"):
-        sweep_folder({"sweep": "seed0.yml", "profile": "smoke"})
+        sweep_folder("seed0.yml", "smoke")
 
 
 def test_an_unknown_cell_is_refused(tmp_path):

@@ -33,9 +33,8 @@ from helpers.beta_vae import active_channels, decode, encode, load_beta_vae, mea
 from helpers.scores import mean_squared_error_per_spectrum
 from helpers.dictionary import one_warning, stack_channels, unstack_channels
 from helpers.paths import atomic, write_json
-from helpers.profiles import get_profile
+from helpers.profiles import DICTIONARY, get_profile
 from helpers.record import load_arrays, require
-from workflow.sweep import DICTIONARY
 from helpers.paper import as_markdown, number
 
 # Spectra between two updates of the atoms, and updates for each block. Codes that solve the lasso cost

@@ -1,4 +1,7 @@
-"""One page that compares many scans, drawn from what each has left in its build folder."""
+"""One page that compares many scans, drawn from what each has left in its build folder.
+
+``python -m workflow.compare PAGE FOLDER_OF_SCANS build/<profile>/seed<seed>``
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import base64
 import html
 import json
 import os
+import sys
 from collections.abc import Mapping
 from io import BytesIO
 from pathlib import Path
@@ -18,7 +22,7 @@ from helpers.scans.reading import load_scan
 from helpers.loops import loop_features
 from helpers.paths import atomic
 from helpers.record import load_arrays
-from workflow.settings import reason
+from workflow.settings import reason, scan_folders
 
 # Heading of a column and the number of metrics.json in it.
 METRICS = {
@@ -98,3 +102,7 @@ def _strip(maps: np.ndarray) -> str:
     Image.fromarray(painted).convert("RGB").save(buffer, "PNG")
     coded = base64.b64encode(buffer.getvalue()).decode()
     return f'<img height={MAP_PIXELS} alt="{len(maps)} maps" src="data:image/png;base64,{coded}">'
+
+
+if __name__ == "__main__":
+    write_page(Path(sys.argv[1]), scan_folders(*sys.argv[2:]))

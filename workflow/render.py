@@ -22,7 +22,7 @@ from helpers.ledger import ledger_rows
 from helpers.paper import CAPTIONS, PAPER, PLACES, as_markdown, caption_of, full_name, number, reproduction_rows
 from helpers.paper_vae import by_part, stored_runs
 from helpers.paths import ROOT, atomic
-from workflow.dependencies import cells_digest
+from workflow.settings import cells_digest
 
 LARGEST_MIB = 2
 REFERENCE = ROOT / "data/reference"

@@ -1,103 +1,109 @@
-"""Settings, locking and failures of the workflow (see the Snakefile)."""
+"""What the Snakefile asks: settings, folders, what a notebook depends on, why it failed."""
 
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
+import os
 import re
-from collections.abc import Iterable
-from dataclasses import fields
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from modulefinder import ModuleFinder
 from pathlib import Path
+from types import CodeType
 from typing import IO
 
 import jsonschema
-import yaml
+from IPython.core.inputtransformer2 import TransformerManager
+from papermill import inspect_notebook
 
-from workflow.dependencies import cells
 from helpers.paths import OWN_SCANS, ROOT, own_scans
-from helpers.profiles import WEIGHTS, Network, Training
+from helpers.profiles import PROFILES, WEIGHTS
 
-KEYWORDS = ("auto", "twin", "zenodo")
 DATA = "auto, twin, zenodo, drive:<id>, the path of a file or of a folder of scans"
+SETTINGS = {
+    "profile": {"default": "laptop", "enum": list(PROFILES), "description": f"one of {', '.join(PROFILES)}"},
+    "data": {"default": "auto", "type": "string", "minLength": 1, "description": DATA},
+    "seed": {"default": 0, "type": "integer", "minimum": 0, "maximum": 2**32 - 1,
+             "description": "a whole number from 0 to 4294967295"},
+    "painting": {"default": "", "type": "string", "description": "the path of an image"},
+    "weights": {"default": "train", "enum": list(WEIGHTS), "description": f"one of {', '.join(WEIGHTS)}"},
+    "cycle": {"default": 0, "anyOf": [{"type": "integer", "minimum": 0}, {"const": "mean"}],
+              "description": "a whole number, 0 for the last one, or mean"},
+    "sweep": {"default": str(ROOT / "workflow/sweep.yml"), "type": "string",
+              "description": "the path of a file such as sweep.yml"},
+}
 ANSI_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
-def check_settings(config: dict, profiles: Iterable[str]) -> dict:
+def check_settings(config: dict) -> dict:
     """Settings of a run, checked, with defaults filled in and paths made absolute.
 
     Parameters
     ----------
     config : dict
         Snakemake's configuration; a list of one value counts as that value.
-    profiles : iterable of str
-        Names of the profiles there are.
 
     Returns
     -------
     dict
-        ``profile``, ``data``, ``seed``, ``painting``, ``weights``, ``cycle`` and ``sweep``.
+        A value for each name of `SETTINGS`.
 
     Raises
     ------
     ValueError
         If a name or a value is not among those allowed, or a file is missing.
     """
-    profiles = list(profiles)
-    properties = {
-        "profile": {"enum": profiles, "description": f"one of {', '.join(profiles)}"},
-        "data": {"type": "string", "minLength": 1, "description": DATA},
-        "seed": {"type": "integer", "minimum": 0, "maximum": 2**32 - 1,
-                 "description": "a whole number from 0 to 4294967295"},
-        "painting": {"type": "string", "description": "the path of an image"},
-        "weights": {"enum": list(WEIGHTS), "description": f"one of {', '.join(WEIGHTS)}"},
-        "cycle": {"anyOf": [{"type": "integer", "minimum": 0}, {"const": "mean"}],
-                  "description": "a whole number, 0 for the last one, or mean"},
-        "sweep": {"type": "string", "description": "the path of a file such as sweep.yml"},
-    }
-    schema = {"properties": properties, "additionalProperties": False}
-    settings = {"profile": "laptop", "data": "auto", "seed": 0, "painting": "", "weights": "train",
-                "cycle": 0, "sweep": str(ROOT / "workflow/sweep.yml")}
+    settings = {name: about["default"] for name, about in SETTINGS.items()}
     settings |= {name: value[0] if isinstance(value, list) and len(value) == 1 else value for name, value in config.items()}
-    for error in jsonschema.Draft202012Validator(schema).iter_errors(settings):
-        if not error.path:
-            unknown = ", ".join(sorted(set(settings) - set(properties)))
-            raise ValueError(f"Unknown setting {unknown}: expected {', '.join(properties)}; "
-                             "correct the name.")
+    if unknown := settings.keys() - SETTINGS.keys():
+        raise ValueError(f"Unknown setting {', '.join(sorted(unknown))}: expected {', '.join(SETTINGS)}; correct the name.")
+    for error in jsonschema.Draft202012Validator({"properties": SETTINGS}).iter_errors(settings):
         name = error.path[0]
-        raise ValueError(f"{name.upper()}={'' if error.instance is None else error.instance} is "
-                         f"not a {name}: expected {properties[name]['description']}; "
-                         "choose one of these.")
-    settings["data"] = _absolute("data", settings["data"], DATA, KEYWORDS)
-    settings["painting"] = _absolute("painting", settings["painting"], "an image file", ("",))
-    settings["sweep"] = _absolute("sweep", settings["sweep"], properties["sweep"]["description"], ())
+        raise ValueError(f"{name.upper()}={'' if error.instance is None else error.instance} is not a {name}: "
+                         f"expected {SETTINGS[name]['description']}; choose one of these.")
+    for name, keywords in (("data", "auto|twin|zenodo|drive:[\\w-]+"), ("painting", ""), ("sweep", "(?!)")):
+        if not re.fullmatch(keywords, settings[name]):
+            settings[name] = _absolute(name, settings[name])
     return settings
 
 
-def _absolute(name: str, value: str, expected: str, keywords: tuple[str, ...]) -> str:
-    if value in keywords or (name == "data" and re.fullmatch(r"drive:[\w-]+", value)):
-        return value
+def _absolute(name: str, value: str) -> str:
     path = Path(value).expanduser().resolve()
     if name == "data" and path.is_dir():
         if not own_scans(path):
             raise ValueError(f"{name.upper()}={value}: the folder {path} holds no scan: expected files ending in "
                              f"{', '.join(OWN_SCANS)}; check the path.")
     elif not path.is_file():
-        raise ValueError(f"{name.upper()}={value}: there is no file {path}; "
-                         f"expected {expected}; check the path.")
+        raise ValueError(f"{name.upper()}={value}: there is no file {path}; expected {SETTINGS[name]['description']}; "
+                         "check the path.")
     for part in [path, *(own_scans(path) if path.is_dir() else [])]:
-        if set("{}") & set(str(part)):
-            raise ValueError(f"{name.upper()}={value}: the path {part} holds braces, which Snakemake reads as "
-                             "wildcards; expected one without; rename the file or its folder.")
+        if os.fsencode(part) != str(part).encode(errors="replace"):
+            raise ValueError(f"{name.upper()}={str(part)!a}: the name is not UTF-8: expected one that is; rename the file "
+                             "or its folder.")
     return str(path)
 
 
-def scan_folders(settings: dict, folder: str) -> dict[str, str]:
+# folders and files
+
+
+def plain(name: str) -> str:
+    """`name`, or where Snakemake would read signs into it, what is plain in it and a digest that tells it apart."""
+    if re.fullmatch(r"\w[\w .()+=-]*", name) and name == name.strip():
+        return name
+    kept = re.sub(r"[^\w.()+=-]+", "_", name).strip("_.")
+    return f"{kept}-{hashlib.sha256(os.fsencode(name)).hexdigest()[:8]}"
+
+
+def scan_folders(data: str, folder: str) -> dict[str, str]:
     """The build folder of every scan with its data: `folder` alone, or one for each scan of a folder.
 
     Parameters
     ----------
-    settings : dict
-        As `check_settings` returns them.
+    data : str
+        As `check_settings` returns it.
     folder : str
         ``build/<profile>/seed<seed>``, that of a single scan.
 
@@ -106,155 +112,135 @@ def scan_folders(settings: dict, folder: str) -> dict[str, str]:
     dict of str to str
         For a folder of scans ``build/scans/<folder>/<scan>/<profile>/seed<seed>`` and the file.
     """
-    data = Path(settings["data"])
-    if not (data.is_absolute() and data.is_dir()):
-        return {folder: settings["data"]}
-    scans = own_scans(data)
+    path = Path(data)
+    if not (path.is_absolute() and path.is_dir()):
+        return {folder: data}
+    scans = own_scans(path)
     stems = [scan.stem for scan in scans]
     names = [scan.stem if stems.count(scan.stem) == 1 else scan.name for scan in scans]
     below = Path(folder).relative_to("build")
-    return {f"build/scans/{data.name}/{name}/{below}": str(scan) for name, scan in zip(names, scans, strict=True)}
+    return {f"build/scans/{plain(path.name)}/{plain(name)}/{below}": str(scan)
+            for name, scan in zip(names, scans, strict=True)}
 
 
-def data_files(data: str, folder: Path = ROOT / "data") -> list[str]:
-    """Files whose change makes the loops out of date (for ``auto``, the file in `folder`)."""
-    if data == "auto":
-        return [str(path) for path in own_scans(folder)[:1]]
-    return [data] if Path(data).is_absolute() else []
+def state(path: str, data: Path = ROOT / "data") -> str:
+    """What changes with the file of a setting (of ``auto``, with the file in `data`), and nothing where there is none.
 
-
-def sweep_folder(settings: dict) -> str:
-    """Where the cells of a sweep go: ``build/<profile>/<name of its file>``.
-
-    Raises
-    ------
-    ValueError
-        If the file is called like the folder of a seed.
+    A parameter rather than an input, so that Snakemake never reads signs into the name.
     """
-    name = Path(settings["sweep"]).stem
-    if re.fullmatch(r"seed\d+", name):
-        raise ValueError(f"SWEEP={settings['sweep']}: {name} is the name of a folder of results: expected another; "
-                         "rename the file.")
-    return f"build/{settings['profile']}/{name}"
+    if path == "auto":
+        path = str(next(iter(own_scans(data)), ""))
+    if not Path(path).is_absolute():
+        return ""
+    about = Path(path).stat()
+    return f"{path} {about.st_mtime_ns} {about.st_size}"
 
 
-def sweep_cells(path: Path) -> list[tuple[str, int]]:
-    """Every (cell, seed) that a file such as sweep.yml asks for.
-
-    Raises
-    ------
-    ValueError
-        If the file is not as expected, or varies what cannot be varied.
-    """
-    names = {"vae": {field.name for part in (Network, Training) for field in fields(part)},
-             "dl": {"atoms", "sparsity"}}
-    try:
-        sweep = yaml.safe_load(path.read_text(encoding="utf-8"))
-        seeds = [int(seed) for seed in sweep["seeds"]]
-        jobs = [("headline", seed) for seed in seeds]
-        jobs += [("twin", int(seed)) for seed in sweep.get("twin", [])]
-        jobs += [(f"control.{benchmark}.{model}.{order}", 0)
-                 for benchmark, orders in sweep.get("controls", {}).items()
-                 for order, models in orders.items() for model in models]
-        vary = dict(sweep.get("vary", {}))
-        varied_seeds = [int(seed) for seed in vary.pop("seeds", [0])]
-        varied = [(model, name, value) for model, grid in vary.items()
-                  for name, values in grid.items() for value in values]
-    except (yaml.YAMLError, OSError, AttributeError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path} cannot be read ({error!r}): expected seeds, controls and vary as in the "
-                         "one that came with the project; correct it.") from None
-    for model, name, value in varied:
-        if name not in names.get(model, ()):
-            raise ValueError(f"{path} varies {model}.{name}: expected {' or '.join(names)}, and a name from "
-                             "helpers/profiles.py, or atoms or sparsity; correct the name.")
-        if type(value) not in (int, float):
-            raise ValueError(f"{path} sets {model}.{name} to {value!r}: expected numbers; correct the value.")
-    jobs += [(cell, seed) for cell in sweep_scans(path) for seed in seeds]
-    return jobs + [(f"vary.{model}.{name}={value}", seed) for model, name, value in varied for seed in varied_seeds]
-
-
-def sweep_scans(path: Path) -> dict[str, str]:
-    """Cells ``scan.<name>`` of a file such as sweep.yml, and the file of each.
-
-    Paths are relative to the folder of `path`; a folder stands for every scan in it.
-
-    Raises
-    ------
-    ValueError
-        If a file is missing, or two have the same name.
-    """
-    listed = (yaml.safe_load(path.read_text(encoding="utf-8")) or {}).get("scans", [])
-    given = [path.parent / Path(name).expanduser() for name in listed]
-    files = [file for one in given for file in (own_scans(one) if one.is_dir() else [one])]
-    for file in files:
-        if not file.is_file():
-            raise ValueError(f"{path} lists the scan {file}: there is no such file: expected one, or a folder; "
-                             "check the path.")
-    cells = {f"scan.{file.stem}": str(file) for file in files}
-    if len(cells) < len(files):
-        raise ValueError(f"{path} lists two scans of the same name: expected each name once; rename one.")
-    return cells
-
-
-def set_aside_other_loops(folder: Path, data: str, cycle: int | str) -> None:
+def ask_for_loops(folder: Path, data: str, cycle: int | str) -> None:
     """Have notebook 0 run again where somebody ran it by hand, into the same folder, on other loops.
 
-    Snakemake knows the settings of its own runs alone, and would go on with the loops that are there.
+    Snakemake knows the settings of its own runs alone, and would go on with the loops that are there; a newer
+    ``logs/loops``, which notebook 0 counts among its inputs, tells it.
+
+    Raises
+    ------
+    ValueError
+        If the folder cannot be written.
     """
-    scan, record = (folder / "results" / name for name in ("scan.h5", "0_measured_data.json"))
+    asked = folder / "logs/loops"
     try:
-        made_with = json.loads(record.read_text(encoding="utf-8"))["parameters"]
+        asked.parent.mkdir(parents=True, exist_ok=True)
+        asked.open("a").close()
+    except OSError as error:
+        raise ValueError(f"{folder} cannot be written ({error.strerror}): expected a folder for the results; correct its "
+                         "permissions, or move what stands there out of the way.") from None
+    try:
+        made_with = json.loads((folder / "results/0_measured_data.json").read_text(encoding="utf-8"))["parameters"]
     except (OSError, ValueError, KeyError, TypeError):
         return
     if (made_with.get("data"), made_with.get("cycle")) != (data, cycle):
-        print(f"{scan} holds the loops of data={made_with.get('data')}, cycle={made_with.get('cycle')}; those of "
-              f"data={data}, cycle={cycle} are read instead")
-        scan.unlink(missing_ok=True)
+        print(f"{folder}/results/scan.h5 holds the loops of data={made_with.get('data')}, cycle={made_with.get('cycle')}; "
+              f"those of data={data}, cycle={cycle} are read instead")
+        asked.touch()
 
 
-def claim(path: Path) -> IO:
-    """Claim a build folder until this process and its notebooks have ended.
+def free_lock(folder: Path = Path(".snakemake")) -> IO:
+    """Join those who work in the project; where nobody else does, drop the lock that a killed Snakemake left.
 
-    The claim is shared, so that the notebooks can join it; the system drops it when the last
-    holder dies, so nothing is left to unlock after a crash.
+    Snakemake's lock is a file; the claim on the file returned ends with its last holder. Jobs, which outlive a killed
+    Snakemake, hold it as well.
+    """
+    folder.mkdir(exist_ok=True)
+    claim = (folder / "running").open("a")
+    with suppress(OSError):  # somebody works here, or the file system has no such claims
+        fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        shutil.rmtree(folder / "locks", ignore_errors=True)
+    with suppress(OSError):
+        fcntl.flock(claim, fcntl.LOCK_SH)
+    return claim
+
+
+# notebooks
+
+
+def cells(notebook: Path) -> list[dict]:
+    """Cells of a notebook file."""
+    return json.loads(Path(notebook).read_text(encoding="utf-8"))["cells"]
+
+
+def cells_digest(every: list[dict]) -> str:
+    """Hash of the text and code of cells, without their outputs."""
+    sources = [[cell["cell_type"], "".join(cell["source"])] for cell in every]
+    return hashlib.sha256(json.dumps(sources).encode()).hexdigest()
+
+
+def parameters_of(notebook: Path) -> set[str]:
+    """Names in the cell tagged ``parameters``.
 
     Raises
     ------
     ValueError
-        If another run holds the folder, or it cannot be written.
+        If there is no such cell: injected values would then be overwritten.
     """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("a")
-    except OSError as error:
-        raise ValueError(f"{path.parent} cannot be written ({error.strerror}): expected a folder "
-                         "for the results; correct its permissions, or move what stands there "
-                         "out of the way.") from None
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise ValueError(f"{path.parent} is in use by another run: expected one run for each "
-                         "profile and seed; wait until it ends or stop it.") from None
-    except OSError:
-        pass  # some network file systems have no locks; Snakemake's own lock remains
-    return file
+    if not any("parameters" in cell["metadata"].get("tags", []) for cell in cells(notebook)):
+        raise ValueError(f"{notebook} has no cell tagged `parameters`: expected one that assigns "
+                         "profile and seed; tag it in JupyterLab.")
+    return set(inspect_notebook(str(notebook)))
 
 
-def failures(folders: Iterable[str], since: float, told: Iterable[str] = ()) -> list[str]:
-    """One sentence for each notebook left in ``<folder>/logs`` after the time `since` (s, epoch).
+def depends_on(source: Path, root: Path = ROOT) -> list[str]:
+    """Files of the project that a notebook or module depends on, relative to `root` and sorted.
 
-    Those whose log is named in `told` are left out: there is no more to say of them.
+    They are the modules that it imports, directly or through one another, and the tables and style sheets that
+    these name: a change in any other file changes none of its results.
     """
+    text = (root / source).read_text(encoding="utf-8") if source.suffix == ".py" else TransformerManager().transform_cell(
+        "\n".join("".join(cell["source"]) for cell in cells(root / source) if cell["cell_type"] == "code"))
+    # What Colab lacks has no part in results; the table of notebooks is the graph itself.
+    finder = ModuleFinder([str(root)], excludes=["helpers.colab", "helpers.notebooks"])
+    finder.scan_code(compile(text, str(source), "exec"), finder.add_module("__main__"))
+    modules = {Path(module.__file__): module.__code__ for module in finder.modules.values() if module.__file__}
+    named = {folder / name for path, code in modules.items() for name in _file_names(code) for folder in (path.parent, root)}
+    return sorted(str(path.relative_to(root)) for path in {*modules, *filter(Path.is_file, named)})
+
+
+def _file_names(code: CodeType) -> Iterator[str]:
+    """Strings in a module that may be names of files other than modules."""
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _file_names(constant)
+        elif isinstance(constant, str) and re.fullmatch(r"\w[\w/-]*\.(?!py$)\w+", constant):
+            yield constant
+
+
+# failures
+
+
+def failures(folders: Iterable[str], since: float) -> list[str]:
+    """One sentence for each notebook left in ``<folder>/logs`` after the time `since` (s, epoch)."""
     left = [path for folder in folders for path in sorted(Path(folder, "logs").glob("*.ipynb"))
-            if path.stat().st_mtime >= since and str(path.with_suffix(".log")) not in "\n".join(told)]
+            if path.stat().st_mtime >= since]
     return [f"{path.stem} failed: {reason(path)}\nThe notebook as far as it came: {path}" for path in left]
-
-
-def raised(notebook: Path) -> str:
-    """The error that a cell of an executed notebook raised, or nothing."""
-    outputs = [out for cell in cells(notebook, "code") for out in cell["outputs"]]
-    return next((f"{error['ename']}: {error['evalue']}" for error in outputs if error["output_type"] == "error"), "")
 
 
 def reason(notebook: Path) -> str:
@@ -263,6 +249,8 @@ def reason(notebook: Path) -> str:
     if "nbclient.exceptions.DeadKernelError" in log:
         return "its kernel was killed, most often for want of memory; free some and run again."
     if "nbclient.exceptions.CellTimeoutError" in log:
-        return "a cell ran longer than its profile allows; raise CELL_TIMEOUT_S in the Snakefile."
+        return "a cell ran longer than its profile allows; raise CELL_TIMEOUT_S in workflow/Snakefile."
+    outputs = [out for cell in cells(notebook) for out in cell.get("outputs", [])]
+    raised = [f"{out['ename']}: {out['evalue']}" for out in outputs if out["output_type"] == "error"]
     lines = ANSI_COLOUR.sub("", log).strip().splitlines()
-    return raised(notebook) or (lines[-1] if lines else "it ended without a message.")
+    return (raised or lines[-1:] or ["it ended without a message."])[0]

@@ -1,215 +1,187 @@
-"""Many trainings side by side: seeds, controls and one value changed at a time.
+"""The cells of a sweep: which a file such as sweep.yml asks for, and the finished ones as one table and one figure.
 
-``make sweep`` lets Snakemake run every cell of sweep.yml as a job of its own, by
-``python -m workflow.sweep run CELL …``; workflow/sweep_table.py collects what they leave.
+``python -m workflow.sweep sweep.yml --profile NAME`` collects what the cells (workflow/cell.py) have left.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
-from dataclasses import fields, replace
+import csv
+import json
+import re
+import sys
+from collections.abc import Iterable
+from dataclasses import asdict, fields
+from itertools import combinations
 from pathlib import Path
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-
 import numpy as np
-from sklearn.decomposition import PCA
-from sklearn.ensemble import RandomForestRegressor
-from sklearn.metrics import mean_squared_error, r2_score, roc_auc_score
-from sklearn.model_selection import GroupKFold, cross_val_predict
+import yaml
 
-from helpers.controls import Benchmark, beps_benchmark, run_control, toy_benchmark
-from helpers.scans.reading import load_scan
-from helpers.scans.scan import Scan, simulated_scan, standardised
-from helpers.beta_vae import active_channels, decode, encode, mean_kl, reconstruct
-from helpers.dictionary import learn_dictionary, stack_channels
-from helpers.linear import pca_errors
-from helpers.scores import (
-    matched_spearman,
-    spatial_autocorrelation,
-)
-from helpers.paper import PAPER
-from helpers.paths import atomic, write_json
-from helpers.profiles import Network, Profile, get_profile
-from helpers.training import Trained, train
-
-DICTIONARY = {"atoms": int(PAPER["beps.dl.atoms"]), "sparsity": 1.0}  # paper, section 2
-
-FRACTIONS = ("c", "a", "charged_wall", "three_state")
+from helpers.paths import atomic, own_scans, write_json
+from helpers.profiles import DICTIONARY, Network, Profile, Training, get_profile
+from workflow.settings import plain
 
 
-def run_cell(cell: str, profile: Profile, scan: Scan, seed: int, folder: Path) -> dict[str, float]:
-    """Metrics of one cell; `folder` keeps checkpoints, so that a killed job goes on.
+def sweep_folder(sweep: str, profile: str) -> str:
+    """Where the cells of a sweep go: ``build/<profile>/<name of its file>``.
 
     Raises
     ------
     ValueError
-        If the cell is none of sweep.yml's kinds.
+        If the file is called like the folder of a seed.
     """
-    kind, _, rest = cell.partition(".")
-    if kind == "headline":
-        return toy_headline(profile, seed, folder) | beps_headline(profile, scan, seed, folder)
-    if kind == "scan":
-        return {f"{cell}.{name}": value for name, value in beps_headline(profile, scan, seed, folder).items()}
-    if kind == "twin":
-        return twin_truth(profile, seed, folder)
-    if kind == "control":
-        name, model, order = rest.split(".")
-        benchmark = toy_benchmark(profile, seed) if name == "toy" else beps_benchmark(profile, scan)
-        return run_control(benchmark, model, order, seed=seed, folder=folder)
-    if kind == "vary" and "=" in rest:
-        name, value = rest.split("=")
-        model, _, name = name.partition(".")
-        vary = vary_vae if model == "vae" else vary_dictionary
-        return {f"sensitivity.{rest}": vary(profile, scan, seed, folder, name, float(value))}
-    raise ValueError(f"cell {cell!r} is unknown: expected headline, twin, scan.…, control.… or vary.…; see sweep.yml")
+    name = plain(Path(sweep).stem)
+    if re.fullmatch(r"seed\d+", name):
+        raise ValueError(f"SWEEP={sweep}: {name} is the name of a folder of results: expected another; rename the file.")
+    return f"build/{profile}/{name}"
 
 
-def toy_headline(profile: Profile, seed: int, folder: Path) -> dict[str, float]:
-    """The toy numbers of metrics.json that depend on the seed."""
-    benchmark = toy_benchmark(profile, seed)
-    run = _trained(benchmark, seed, folder)
-    x, gamut = benchmark.spectra, benchmark.heldout
-    means = encode(run.model, gamut)[0]
-    active = active_channels(mean_kl(run.model, gamut))
-    atoms = learn_dictionary(x[..., 0], 3, PAPER["toy.dl.best_lambda"], profile.dictionary_iterations, seed)
-    return {
-        "toy.pca3.mse_gamut": pca_errors(x[..., 0], gamut[..., 0])[2],
-        "toy.dl.mse_gamut": mean_squared_error(gamut[..., 0], atoms.transform(gamut[..., 0]) @ atoms.components_),
-        "toy.vae.mse_gamut": mean_squared_error(gamut.ravel(), decode(run.model, means).ravel()),
-        "toy.vae.found": run.found, "toy.vae.active": len(active),
-        "toy.vae.spearman": matched_spearman(means[:, active], benchmark.truth).mean(),
-        "toy.vae.seconds": run.seconds,
-        "toy.vae.seconds_to_paper_mse": run.seconds_to(PAPER["toy.vae.mse_gamut"]),
-    }
+def sweep_cells(path: Path) -> list[tuple[str, int]]:
+    """Every (cell, seed) that a file such as sweep.yml asks for.
 
-
-def beps_headline(profile: Profile, scan: Scan, seed: int, folder: Path) -> dict[str, float]:
-    """The BEPS numbers of metrics.json that depend on the seed; the embedding is kept beside them."""
-    benchmark = beps_benchmark(profile, scan)
-    run = _trained(benchmark, seed, folder)
-    x, heldout = benchmark.spectra, benchmark.heldout
-    every = standardised(scan)[0].astype("float32")
-    active = active_channels(mean_kl(run.model, every[scan.usable]))
-    embedding = encode(run.model, every)[0][:, active]
-    with atomic(folder / "embedding.npz") as temporary:
-        np.savez_compressed(temporary, embedding=embedding[scan.usable])
-    flat, flat_heldout = stack_channels(x), stack_channels(heldout)
-    atoms = learn_dictionary(flat, DICTIONARY["atoms"], DICTIONARY["sparsity"], profile.dictionary_iterations, seed)
-    pca = pca_errors(flat, flat_heldout)[4]
-    error = mean_squared_error(flat_heldout, stack_channels(reconstruct(run.model, heldout)))
-    neighbours = [spatial_autocorrelation(channel, seed) for channel in scan.maps(embedding)]
-    return {
-        "beps.pca5.mse_heldout": pca, "beps.vae.mse_heldout": error, "beps.vae.heldout_over_pca5": error / pca,
-        "beps.vae.mse": mean_squared_error(
-            stack_channels(every[scan.usable]), stack_channels(reconstruct(run.model, every[scan.usable]))),
-        "beps.dl.mse_heldout": mean_squared_error(flat_heldout, atoms.transform(flat_heldout) @ atoms.components_),
-        "beps.vae.found": run.found, "beps.vae.active": len(active), "beps.vae.seconds": run.seconds,
-        "beps.vae.moran": np.mean([moran for moran, _ in neighbours]),
-        "beps.vae.moran_shuffled": np.mean([null for _, null in neighbours]),
-    }
-
-
-def twin_truth(profile: Profile, seed: int, folder: Path) -> dict[str, float]:
-    """How well embeddings of a simulated twin predict what every pixel was made of.
-
-    The scores of `truth_scores` as ``twin.{model}.…``. "height", the mean |piezoresponse| of a pixel, is no
-    model: what it predicts as well, an embedding need not have found in the shape of the loops.
+    Raises
+    ------
+    ValueError
+        If the file is not as expected, or varies what cannot be varied.
     """
-    scan = simulated_scan(seed, profile.twin_shape)
-    benchmark = beps_benchmark(profile, scan)
-    run = _trained(benchmark, seed, folder)
-    every = standardised(scan)[0].astype("float32")
-    flat, training = stack_channels(every), stack_channels(benchmark.spectra)
-    atoms = learn_dictionary(training, DICTIONARY["atoms"], DICTIONARY["sparsity"], profile.dictionary_iterations, seed)
-    embeddings = {
-        "height": loop_height(scan),
-        "pca5": PCA(5, random_state=0).fit(training).transform(flat), "dl": atoms.transform(flat),
-        "vae": encode(run.model, every)[0][:, active_channels(mean_kl(run.model, every))]}
-    return {f"twin.{model}.{score}": value for model, embedding in embeddings.items()
-            for score, value in truth_scores(scan, embedding, seed).items()}
+    names = {"vae": {field.name for part in (Network, Training) for field in fields(part)},
+             "dl": {"atoms", "sparsity"}}
+    try:
+        sweep = yaml.safe_load(path.read_text(encoding="utf-8"))
+        seeds = [int(seed) for seed in sweep["seeds"]]
+        jobs = [("headline", seed) for seed in seeds]
+        jobs += [("twin", int(seed)) for seed in sweep.get("twin", [])]
+        jobs += [(f"control.{benchmark}.{model}.{order}", 0)
+                 for benchmark, orders in sweep.get("controls", {}).items()
+                 for order, models in orders.items() for model in models]
+        vary = dict(sweep.get("vary", {}))
+        varied_seeds = [int(seed) for seed in vary.pop("seeds", [0])]
+        varied = [(model, name, value) for model, grid in vary.items()
+                  for name, values in grid.items() for value in values]
+    except (yaml.YAMLError, OSError, AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path} cannot be read ({error!r}): expected seeds, controls and vary as in the "
+                         "one that came with the project; correct it.") from None
+    for model, name, value in varied:
+        if name not in names.get(model, ()):
+            raise ValueError(f"{path} varies {model}.{name}: expected {' or '.join(names)}, and a name from "
+                             "helpers/profiles.py, or atoms or sparsity; correct the name.")
+        if type(value) not in (int, float):
+            raise ValueError(f"{path} sets {model}.{name} to {value!r}: expected numbers; correct the value.")
+    jobs += [(cell, seed) for cell in sweep_scans(path) for seed in seeds]
+    return jobs + [(f"vary.{model}.{name}={value}", seed) for model, name, value in varied for seed in varied_seeds]
 
 
-def loop_height(scan: Scan) -> np.ndarray:
-    """Mean |piezoresponse| of every pixel (arb. u.), as an embedding of shape (pixels, 1)."""
-    return np.abs(scan.piezoresponse).mean(axis=-1).reshape(-1, 1)
+def sweep_scans(path: Path) -> dict[str, str]:
+    """Cells ``scan.<name>`` of a file such as sweep.yml, and the file of each.
 
+    Paths are relative to the folder of `path`; a folder stands for every scan in it.
 
-def truth_scores(scan: Scan, embedding: np.ndarray, seed: int) -> dict[str, float]:
-    """What a random forest, cross-validated over blocks of pixels, tells of a twin from an embedding.
-
-    Every split of a tree may use every channel, so that embeddings with few and with many are treated alike.
-
-    Parameters
-    ----------
-    scan : Scan
-        A twin, with its truth.
-    embedding : ndarray, shape (pixels, channels)
-    seed : int
-        Of the forest.
-
-    Returns
-    -------
-    dict of str to float
-        ``r2.{fraction}`` of every mechanism, and ``auc.three_state``, the area under the ROC curve for
-        pixels that are mostly of the three-state kind (NaN where all or none are).
+    Raises
+    ------
+    ValueError
+        If a file is missing, or two have the same name.
     """
-    truth = np.stack([scan.truth[name].ravel() for name in FRACTIONS], axis=1)
-    block = max(1, scan.shape[0] // 10)
-    row, column = (index.ravel() // block for index in np.indices(scan.shape))
-    forest = RandomForestRegressor(100, min_samples_leaf=5, n_jobs=-1, random_state=seed)
-    predicted = cross_val_predict(forest, embedding, truth, groups=row * 1000 + column, cv=GroupKFold(5))
-    scores = {f"r2.{name}": r2_score(truth[:, k], predicted[:, k]) for k, name in enumerate(FRACTIONS)}
-    three_state = FRACTIONS.index("three_state")
-    mostly = truth[:, three_state] > 0.5
-    return scores | {"auc.three_state":
-                     roc_auc_score(mostly, predicted[:, three_state]) if 0 < mostly.mean() < 1 else np.nan}
+    listed = (yaml.safe_load(path.read_text(encoding="utf-8")) or {}).get("scans", [])
+    given = [path.parent / Path(name).expanduser() for name in listed]
+    files = [file for one in given for file in (own_scans(one) if one.is_dir() else [one])]
+    for file in files:
+        if not file.is_file():
+            raise ValueError(f"{path} lists the scan {file}: there is no such file: expected one, or a folder; "
+                             "check the path.")
+    cells = {f"scan.{plain(file.stem)}": str(file) for file in files}
+    if len(cells) < len(files):
+        raise ValueError(f"{path} lists two scans of the same name: expected each name once; rename one.")
+    return cells
 
 
-def _trained(benchmark: Benchmark, seed: int, folder: Path) -> Trained:
-    run = train(benchmark.network, benchmark.training, benchmark.spectra, benchmark.drive,
-                watched=benchmark.heldout[:10], validation=benchmark.heldout[:2000], seed=seed,
-                title=benchmark.name, folder=folder)
-    run.restore_chosen()
-    return run
+def finished(folder: Path) -> dict[str, dict[int, float]]:
+    """Every number of the finished cells of a folder as {name: {seed: value}}."""
+    values: dict[str, dict[int, float]] = {}
+    for path in folder.glob("*/seed*/metrics.json"):
+        for name, value in json.loads(path.read_text(encoding="utf-8")).items():
+            if value is not None:
+                values.setdefault(name, {})[int(path.parent.name.removeprefix("seed"))] = value
+    return {name: dict(sorted(of_seeds.items())) for name, of_seeds in sorted(values.items())}
 
 
-def vary_vae(profile: Profile, scan: Scan, seed: int, folder: Path, name: str, value: float) -> float:
-    """Held-out error on the scan with one value of network or training changed."""
-    benchmark = beps_benchmark(profile, scan)
-    part = "network" if name in {field.name for field in fields(Network)} else "training"
-    settings = getattr(benchmark, part)
-    value = type(getattr(settings, name))(value)
-    benchmark = replace(benchmark, **{part: replace(settings, **{name: value})})
-    run = _trained(benchmark, seed, folder)
-    return mean_squared_error(benchmark.heldout.ravel(), reconstruct(run.model, benchmark.heldout).ravel())
+def collect(folder: Path) -> dict[str, dict[str, float]]:
+    """All finished cells of a folder as {name: {median, min, max, n}} over seeds.
+
+    The sensitivity of a model is the largest over the smallest held-out error of its grid, the
+    profile's own values among them, each the median of the seeds of the grid. The stability of
+    the maps is the mean |correlation| of the channels of two seeds, matched one to one.
+    """
+    found = finished(folder)
+    values = {name: list(of_seeds.values()) for name, of_seeds in found.items()}
+    for model in ("vae", "dl"):
+        grid = [of_seeds for name, of_seeds in found.items() if name.startswith(f"sensitivity.{model}.")]
+        seeds = {seed for of_seeds in grid for seed in of_seeds}
+        own = [value for seed, value in found.get(f"beps.{model}.mse_heldout", {}).items() if seed in seeds]
+        if grid and own:
+            medians = [float(np.median(errors)) for errors in (*(list(cell.values()) for cell in grid), own)]
+            values[f"sensitivity.{model}.spread"] = [max(medians) / min(medians)]
+    embeddings = []
+    for path in sorted(folder.glob("headline/seed*/embedding.npz")):
+        with np.load(path, allow_pickle=False) as stored:
+            embeddings.append(stored["embedding"])
+    if len(embeddings) > 1:
+        from helpers.scores import matched_correlation
+
+        values["beps.vae.stability"] = [matched_correlation(a, b).mean() for a, b in combinations(embeddings, 2)]
+    return {name: {"median": float(np.median(got)), "min": float(min(got)), "max": float(max(got)), "n": len(got)}
+            for name, got in sorted(values.items())}
 
 
-def vary_dictionary(profile: Profile, scan: Scan, seed: int, folder: Path, name: str, value: float) -> float:
-    """Held-out error on the scan with n or λ of the dictionary changed."""
-    benchmark = beps_benchmark(profile, scan)
-    flat, heldout = stack_channels(benchmark.spectra), stack_channels(benchmark.heldout)
-    settings = DICTIONARY | {name: type(DICTIONARY[name])(value)}
-    atoms = learn_dictionary(flat, settings["atoms"], settings["sparsity"], profile.dictionary_iterations, seed)
-    return mean_squared_error(heldout, atoms.transform(heldout) @ atoms.components_)
+def missing(folder: Path, jobs: Iterable[tuple[str, int]]) -> list[str]:
+    """One line for each job that has left no result, with the end of its log."""
+    lines = []
+    for cell, seed in jobs:
+        log = folder / cell / f"seed{seed}" / "log.txt"
+        if not log.with_name("metrics.json").is_file():
+            text = log.read_text(encoding="utf-8", errors="replace") if log.is_file() else ""
+            end = text.strip().splitlines()[-1:] if "Traceback" in text else []
+            lines.append(f"{cell}, seed {seed}: {' '.join(end) or 'failed or not run'}; see {log}")
+    return lines
+
+
+def tabulate(folder: Path, profile: Profile) -> None:
+    """Write what is finished: sweep.json, the same as sweep.csv, and the sensitivity figure where there is one."""
+    table = collect(folder)
+    write_json(folder / "sweep.json", table)
+    with atomic(folder / "sweep.csv") as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        rows = csv.DictWriter(file, ["number", "median", "min", "max", "n"])
+        rows.writeheader()
+        rows.writerows({"number": name} | spread for name, spread in table.items())
+    found = finished(folder)
+    if any(name.startswith("sensitivity.") for name in found):
+        # The Snakefile, which asks for the cells alone, need not wait for these.
+        from helpers.figures.sensitivity import figure_sensitivity
+        from helpers.figures.style import save_figure
+        from helpers.scans.reading import load_scan
+
+        own = DICTIONARY | asdict(profile.beps_training) | asdict(profile.beps_network)
+        sources = {load_scan(path).source for path in folder.parent.glob("seed*/results/scan.h5")}
+        figure = figure_sensitivity(found, own, source="measured" if sources == {"measured"} else "twin")
+        save_figure(figure, folder / "sensitivity",
+                    provenance={"profile": profile.name, "cells": folder.name})
 
 
 def main() -> None:
-    """Run one cell."""
+    """Collect the cells of one sweep file."""
     parser = argparse.ArgumentParser(prog="python -m workflow.sweep", description=__doc__)
-    parser.add_argument("command", choices=["run"])
-    parser.add_argument("cell")
+    parser.add_argument("sweep", type=Path)
     parser.add_argument("--profile", required=True)
-    parser.add_argument("--seed", type=int, required=True)
-    parser.add_argument("--scan", type=Path, required=True)
-    parser.add_argument("--folder", type=Path, required=True)
     given = parser.parse_args()
-    given.folder.mkdir(parents=True, exist_ok=True)
-    profile, scan = get_profile(given.profile), load_scan(given.scan)
-    metrics = run_cell(given.cell, profile, scan, given.seed, given.folder)
-    write_json(given.folder / "metrics.json",
-               {name: float(v) if np.isfinite(v) else None for name, v in metrics.items()})
+    jobs = sweep_cells(given.sweep)
+    folder = Path(sweep_folder(str(given.sweep), given.profile))
+    if not any(folder.glob("*/seed*/metrics.json")):
+        sys.exit(f"{folder} has no finished cell: expected those of {given.sweep}; see what failed above")
+    tabulate(folder, get_profile(given.profile))
+    left = missing(folder, jobs)
+    print(f"{len(jobs) - len(left)} of {len(jobs)} cells are done; {folder / 'sweep.csv'} has the numbers")
+    print(*left, sep="\n", end="\n" if left else "", file=sys.stderr)
+    sys.exit(bool(left))
 
 
 if __name__ == "__main__":

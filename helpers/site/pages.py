@@ -22,7 +22,8 @@ from helpers.ledger import LEGEND, ledger_rows, sweep_numbers, verdict_counts
 from helpers.paper import CAPTIONS, PLACES, full_name, inconsistency_rows, number, reproduction_rows
 from helpers.paths import Build
 from helpers.figures.movies import poster
-from helpers.record import NOTEBOOKS, load_arrays, require
+from helpers.notebooks import NOTEBOOKS
+from helpers.record import load_arrays, require
 from helpers.site.drawing import embedded, library
 from helpers.site.explorer import explorer
 from helpers.site.loops import explored

@@ -1,0 +1,210 @@
+"""One cell of a sweep: the numbers of one seed, control or changed value.
+
+``make sweep`` lets Snakemake run every cell of sweep.yml as a job of its own, by ``python -m workflow.cell CELL …``;
+workflow/sweep.py collects what they leave.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from dataclasses import fields, replace
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import numpy as np
+from sklearn.decomposition import PCA
+from sklearn.ensemble import RandomForestRegressor
+from sklearn.metrics import mean_squared_error, r2_score, roc_auc_score
+from sklearn.model_selection import GroupKFold, cross_val_predict
+
+from helpers.beta_vae import active_channels, decode, encode, mean_kl, reconstruct
+from helpers.controls import Benchmark, beps_benchmark, run_control, toy_benchmark
+from helpers.dictionary import learn_dictionary, stack_channels
+from helpers.linear import pca_errors
+from helpers.paper import PAPER
+from helpers.paths import atomic, write_json
+from helpers.profiles import DICTIONARY, Network, Profile, get_profile
+from helpers.scans.reading import load_scan
+from helpers.scans.scan import Scan, simulated_scan, standardised
+from helpers.scores import matched_spearman, spatial_autocorrelation
+from helpers.training import Trained, train
+
+FRACTIONS = ("c", "a", "charged_wall", "three_state")
+
+
+def run_cell(cell: str, profile: Profile, scan: Scan, seed: int, folder: Path) -> dict[str, float]:
+    """Metrics of one cell; `folder` keeps checkpoints, so that a killed job goes on.
+
+    Raises
+    ------
+    ValueError
+        If the cell is none of sweep.yml's kinds.
+    """
+    kind, _, rest = cell.partition(".")
+    if kind == "headline":
+        return toy_headline(profile, seed, folder) | beps_headline(profile, scan, seed, folder)
+    if kind == "scan":
+        return {f"{cell}.{name}": value for name, value in beps_headline(profile, scan, seed, folder).items()}
+    if kind == "twin":
+        return twin_truth(profile, seed, folder)
+    if kind == "control":
+        name, model, order = rest.split(".")
+        benchmark = toy_benchmark(profile, seed) if name == "toy" else beps_benchmark(profile, scan)
+        return run_control(benchmark, model, order, seed=seed, folder=folder)
+    if kind == "vary" and "=" in rest:
+        name, value = rest.split("=")
+        model, _, name = name.partition(".")
+        vary = vary_vae if model == "vae" else vary_dictionary
+        return {f"sensitivity.{rest}": vary(profile, scan, seed, folder, name, float(value))}
+    raise ValueError(f"cell {cell!r} is unknown: expected headline, twin, scan.…, control.… or vary.…; see sweep.yml")
+
+
+def toy_headline(profile: Profile, seed: int, folder: Path) -> dict[str, float]:
+    """The toy numbers of metrics.json that depend on the seed."""
+    benchmark = toy_benchmark(profile, seed)
+    run = _trained(benchmark, seed, folder)
+    x, gamut = benchmark.spectra, benchmark.heldout
+    means = encode(run.model, gamut)[0]
+    active = active_channels(mean_kl(run.model, gamut))
+    atoms = learn_dictionary(x[..., 0], 3, PAPER["toy.dl.best_lambda"], profile.dictionary_iterations, seed)
+    return {
+        "toy.pca3.mse_gamut": pca_errors(x[..., 0], gamut[..., 0])[2],
+        "toy.dl.mse_gamut": mean_squared_error(gamut[..., 0], atoms.transform(gamut[..., 0]) @ atoms.components_),
+        "toy.vae.mse_gamut": mean_squared_error(gamut.ravel(), decode(run.model, means).ravel()),
+        "toy.vae.found": run.found, "toy.vae.active": len(active),
+        "toy.vae.spearman": matched_spearman(means[:, active], benchmark.truth).mean(),
+        "toy.vae.seconds": run.seconds,
+        "toy.vae.seconds_to_paper_mse": run.seconds_to(PAPER["toy.vae.mse_gamut"]),
+    }
+
+
+def beps_headline(profile: Profile, scan: Scan, seed: int, folder: Path) -> dict[str, float]:
+    """The BEPS numbers of metrics.json that depend on the seed; the embedding is kept beside them."""
+    benchmark = beps_benchmark(profile, scan)
+    run = _trained(benchmark, seed, folder)
+    x, heldout = benchmark.spectra, benchmark.heldout
+    every = standardised(scan)[0].astype("float32")
+    active = active_channels(mean_kl(run.model, every[scan.usable]))
+    embedding = encode(run.model, every)[0][:, active]
+    with atomic(folder / "embedding.npz") as temporary:
+        np.savez_compressed(temporary, embedding=embedding[scan.usable])
+    flat, flat_heldout = stack_channels(x), stack_channels(heldout)
+    atoms = learn_dictionary(flat, DICTIONARY["atoms"], DICTIONARY["sparsity"], profile.dictionary_iterations, seed)
+    pca = pca_errors(flat, flat_heldout)[4]
+    error = mean_squared_error(flat_heldout, stack_channels(reconstruct(run.model, heldout)))
+    neighbours = [spatial_autocorrelation(channel, seed) for channel in scan.maps(embedding)]
+    return {
+        "beps.pca5.mse_heldout": pca, "beps.vae.mse_heldout": error, "beps.vae.heldout_over_pca5": error / pca,
+        "beps.vae.mse": mean_squared_error(
+            stack_channels(every[scan.usable]), stack_channels(reconstruct(run.model, every[scan.usable]))),
+        "beps.dl.mse_heldout": mean_squared_error(flat_heldout, atoms.transform(flat_heldout) @ atoms.components_),
+        "beps.vae.found": run.found, "beps.vae.active": len(active), "beps.vae.seconds": run.seconds,
+        "beps.vae.moran": np.mean([moran for moran, _ in neighbours]),
+        "beps.vae.moran_shuffled": np.mean([null for _, null in neighbours]),
+    }
+
+
+def twin_truth(profile: Profile, seed: int, folder: Path) -> dict[str, float]:
+    """How well embeddings of a simulated twin predict what every pixel was made of.
+
+    The scores of `truth_scores` as ``twin.{model}.…``. "height", the mean |piezoresponse| of a pixel, is no
+    model: what it predicts as well, an embedding need not have found in the shape of the loops.
+    """
+    scan = simulated_scan(seed, profile.twin_shape)
+    benchmark = beps_benchmark(profile, scan)
+    run = _trained(benchmark, seed, folder)
+    every = standardised(scan)[0].astype("float32")
+    flat, training = stack_channels(every), stack_channels(benchmark.spectra)
+    atoms = learn_dictionary(training, DICTIONARY["atoms"], DICTIONARY["sparsity"], profile.dictionary_iterations, seed)
+    embeddings = {
+        "height": loop_height(scan),
+        "pca5": PCA(5, random_state=0).fit(training).transform(flat), "dl": atoms.transform(flat),
+        "vae": encode(run.model, every)[0][:, active_channels(mean_kl(run.model, every))]}
+    return {f"twin.{model}.{score}": value for model, embedding in embeddings.items()
+            for score, value in truth_scores(scan, embedding, seed).items()}
+
+
+def loop_height(scan: Scan) -> np.ndarray:
+    """Mean |piezoresponse| of every pixel (arb. u.), as an embedding of shape (pixels, 1)."""
+    return np.abs(scan.piezoresponse).mean(axis=-1).reshape(-1, 1)
+
+
+def truth_scores(scan: Scan, embedding: np.ndarray, seed: int) -> dict[str, float]:
+    """What a random forest, cross-validated over blocks of pixels, tells of a twin from an embedding.
+
+    Every split of a tree may use every channel, so that embeddings with few and with many are treated alike.
+
+    Parameters
+    ----------
+    scan : Scan
+        A twin, with its truth.
+    embedding : ndarray, shape (pixels, channels)
+    seed : int
+        Of the forest.
+
+    Returns
+    -------
+    dict of str to float
+        ``r2.{fraction}`` of every mechanism, and ``auc.three_state``, the area under the ROC curve for
+        pixels that are mostly of the three-state kind (NaN where all or none are).
+    """
+    truth = np.stack([scan.truth[name].ravel() for name in FRACTIONS], axis=1)
+    block = max(1, scan.shape[0] // 10)
+    row, column = (index.ravel() // block for index in np.indices(scan.shape))
+    forest = RandomForestRegressor(100, min_samples_leaf=5, n_jobs=-1, random_state=seed)
+    predicted = cross_val_predict(forest, embedding, truth, groups=row * 1000 + column, cv=GroupKFold(5))
+    scores = {f"r2.{name}": r2_score(truth[:, k], predicted[:, k]) for k, name in enumerate(FRACTIONS)}
+    three_state = FRACTIONS.index("three_state")
+    mostly = truth[:, three_state] > 0.5
+    return scores | {"auc.three_state":
+                     roc_auc_score(mostly, predicted[:, three_state]) if 0 < mostly.mean() < 1 else np.nan}
+
+
+def _trained(benchmark: Benchmark, seed: int, folder: Path) -> Trained:
+    run = train(benchmark.network, benchmark.training, benchmark.spectra, benchmark.drive,
+                watched=benchmark.heldout[:10], validation=benchmark.heldout[:2000], seed=seed,
+                title=benchmark.name, folder=folder)
+    run.restore_chosen()
+    return run
+
+
+def vary_vae(profile: Profile, scan: Scan, seed: int, folder: Path, name: str, value: float) -> float:
+    """Held-out error on the scan with one value of network or training changed."""
+    benchmark = beps_benchmark(profile, scan)
+    part = "network" if name in {field.name for field in fields(Network)} else "training"
+    settings = getattr(benchmark, part)
+    value = type(getattr(settings, name))(value)
+    benchmark = replace(benchmark, **{part: replace(settings, **{name: value})})
+    run = _trained(benchmark, seed, folder)
+    return mean_squared_error(benchmark.heldout.ravel(), reconstruct(run.model, benchmark.heldout).ravel())
+
+
+def vary_dictionary(profile: Profile, scan: Scan, seed: int, folder: Path, name: str, value: float) -> float:
+    """Held-out error on the scan with n or λ of the dictionary changed."""
+    benchmark = beps_benchmark(profile, scan)
+    flat, heldout = stack_channels(benchmark.spectra), stack_channels(benchmark.heldout)
+    settings = DICTIONARY | {name: type(DICTIONARY[name])(value)}
+    atoms = learn_dictionary(flat, settings["atoms"], settings["sparsity"], profile.dictionary_iterations, seed)
+    return mean_squared_error(heldout, atoms.transform(heldout) @ atoms.components_)
+
+
+def main() -> None:
+    """Run one cell."""
+    parser = argparse.ArgumentParser(prog="python -m workflow.cell", description=__doc__)
+    parser.add_argument("cell")
+    parser.add_argument("--profile", required=True)
+    parser.add_argument("--seed", type=int, required=True)
+    parser.add_argument("--scan", type=Path, required=True)
+    parser.add_argument("--folder", type=Path, required=True)
+    given = parser.parse_args()
+    given.folder.mkdir(parents=True, exist_ok=True)
+    profile, scan = get_profile(given.profile), load_scan(given.scan)
+    metrics = run_cell(given.cell, profile, scan, given.seed, given.folder)
+    write_json(given.folder / "metrics.json",
+               {name: float(v) if np.isfinite(v) else None for name, v in metrics.items()})
+
+
+if __name__ == "__main__":
+    main()
