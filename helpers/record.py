@@ -41,49 +41,37 @@ class Record:
 
     def metric(self, name: str, value: float | str) -> None:
         """Record and print one number of ``metrics.json``."""
-        if isinstance(value, (np.floating, np.integer)):
-            value = value.item()
-        value = _finite(value)
-        self.metrics[name] = value
+        self.metrics[name] = value = _finite(value.item() if isinstance(value, np.generic) else value)
         print(f"{name} = {value:.4g}" if isinstance(value, float) else f"{name} = {value}")
 
     def figure(self, drawn: PageFigure, identifier: str, source: str) -> None:
         """Save a figure as ``figures/<identifier>.png`` and ``.pdf`` and show it above its caption."""
-        provenance = {**self.parameters, "notebook": self.notebook, "source": source}
-        provenance = {name: str(value) for name, value in provenance.items()}
-        png, _ = save_figure(drawn, self.build.figures / identifier, provenance=provenance)
+        origin = {**self.parameters, "notebook": self.notebook, "source": source}
+        png, _ = save_figure(drawn, self.build.figures / identifier,
+                             provenance={name: str(value) for name, value in origin.items()})
         drawn.alt = caption_of(identifier).alt
         display(drawn)
-        self.made(identifier, "figure", png, panel_letters(drawn), source)
+        self._made(identifier, "figure", png, panel_letters(drawn), source)
 
     def movie(self, identifier: str, path: Path, frame: bytes, channels: Sequence[str], source: str) -> None:
         """Show a frame of a movie (JPEG), linked to its file, above the caption; `channels` are those it shows."""
         # Executed notebooks lie in the folder beside that of the movies.
         display(HTML(f'<a href="../movies/{path.name}"><img alt="{escape(caption_of(identifier).alt)}" '
                      f'src="data:image/jpeg;base64,{b64encode(frame).decode()}"></a>'))
-        self.made(identifier, "movie", path, channels, source)
+        self._made(identifier, "movie", path, channels, source)
 
     def table(self, identifier: str, rows: list[dict[str, str]], source: str) -> None:
         """Save a table as ``results/<identifier>.json`` and show it above its caption."""
         path = self.build.results / f"{identifier}.json"
         write_json(path, rows)
         display(Markdown(as_markdown(rows)))
-        self.made(identifier, "table", path, [next(iter(row.values())) for row in rows], source)
+        self._made(identifier, "table", path, [next(iter(row.values())) for row in rows], source)
 
-    def made(self, identifier: str, kind: str, file: Path, panels: Sequence[str], source: str) -> None:
-        """List a figure, table or movie of the paper in ``manifest.json`` and show its caption.
+    def _made(self, identifier: str, kind: str, file: Path, panels: Sequence[str], source: str) -> None:
+        """List what was made in ``manifest.json`` and show its caption.
 
-        Parameters
-        ----------
-        identifier : str
-            Such as "fig4", "figS4", "table1" or "movieS4"; has texts in ``paper.yml``.
-        kind : {"figure", "table", "movie"}
-        file : path
-            In the build folder.
-        panels : sequence of str
-            Letters of a figure, rows of a table, channels that a movie shows.
-        source : {"toy", "measured", "twin", "schematic"}
-            Origin of what is shown.
+        `identifier` (such as "fig4", "figS4", "table1" or "movieS4") has texts in ``paper.yml``; `panels` are letters
+        of a figure, rows of a table or channels of a movie; `source` is a key of ``places`` in ``paper.yml``.
         """
         texts = caption_of(identifier)
         self.manifest.append({
@@ -91,8 +79,7 @@ class Record:
             "notebook": self.notebook, "panels": list(panels), "source": source,
             "caption": texts.caption, "alt": texts.alt,
         })
-        name = f"{full_name(identifier)} ({PLACES[source]})."
-        display(Markdown(f'<a id="{identifier}"></a>**{name}** {texts.caption}'))
+        display(Markdown(f'<a id="{identifier}"></a>**{full_name(identifier)} ({PLACES[source]}).** {texts.caption}'))
 
     def finish(self) -> None:
         """Write the record; call it in the last cell."""
@@ -114,20 +101,12 @@ def _finite(value: object) -> object:
 def start(notebook: str, *, profile: str, seed: int, build: str, **parameters) -> Record:
     """Open the record of a notebook and make its build folders.
 
-    Parameters
-    ----------
-    notebook : str
-        Its name without suffix.
-    profile, seed, build
-        Of the same name in the notebook. A relative `build` counts from the top level.
-    **parameters
-        Further parameters to keep in the record.
+    `parameters` are further ones to keep; a relative `build` counts from the top level of the project.
     """
     if not isinstance(seed, int) or seed < 0:
         raise ValueError(f"seed is {seed!r}: expected a whole number from 0; correct SEED=…")
     folders = Build(ROOT / build, profile, seed)
-    record = Record(notebook, get_profile(profile), folders,
-                    {"profile": profile, "seed": seed, **parameters})
+    record = Record(notebook, get_profile(profile), folders, {"profile": profile, "seed": seed, **parameters})
     folders.make_folders()
     return record
 
@@ -139,25 +118,16 @@ def save_arrays(path: Path, **arrays: np.ndarray) -> None:
 
 
 def load_arrays(path: Path) -> dict[str, np.ndarray]:
-    """Arrays that an earlier notebook saved; nothing is unpickled.
-
-    Raises
-    ------
-    FileNotFoundError
-        If the earlier notebook has not run for this profile and seed.
-    """
-    require(path)
-    with np.load(path, allow_pickle=False) as stored:
+    """Arrays that an earlier notebook saved; nothing is unpickled."""
+    with np.load(require(path), allow_pickle=False) as stored:
         return dict(stored)
 
 
 def require(path: Path) -> Path:
     """`path`, if an earlier notebook has written it."""
     if not path.is_file():
-        raise FileNotFoundError(
-            f"{path} is not there: expected the result of an earlier notebook with the same "
-            "profile and seed; run the notebooks in order, or `make figures`"
-        )
+        raise FileNotFoundError(f"{path} is not there: expected the result of an earlier notebook with the same "
+                                "profile and seed; run the notebooks in order, or `make figures`")
     return path
 
 
@@ -188,7 +158,7 @@ def collect(record: Record, scan) -> dict[str, object]:
     write_json(folder / "run.json", {
         "parameters": parts[0]["parameters"],
         "settings": asdict(record.profile),
-        "versions": _versions(),
+        "versions": {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
         "git_commit": _git_commit(),
         "data": {"source": scan.source, "file": Path(scan.path).name, "sha256": scan.sha256},
         "seconds": seconds,
@@ -196,10 +166,6 @@ def collect(record: Record, scan) -> dict[str, object]:
         "hardware": hardware(),
     })
     return metrics
-
-
-def _versions() -> dict[str, str]:
-    return {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}}
 
 
 def _version(package: str) -> str:

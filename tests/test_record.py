@@ -83,7 +83,7 @@ def test_a_table_is_stored_and_shown(tmp_path, shown):
 
 def test_what_has_no_caption_is_refused(tmp_path):
     with pytest.raises(ValueError, match="figS11 has no caption"):
-        opened(tmp_path).made("figS11", "figure", tmp_path / "figS11.png", "a", "toy")
+        opened(tmp_path).table("figS11", [{"a": "b"}], "toy")
 
 
 @pytest.mark.parametrize(("changes", "message"), [
