@@ -52,12 +52,11 @@ def shown(monkeypatch):
 
 
 def test_a_figure_is_shown_above_its_caption_with_its_source(tmp_path, shown):
-    record = opened(tmp_path)
-    record.figure(panels("ab"), "figS4", "twin")
+    opened(tmp_path).figure(panels("ab"), "figS4", "twin")
     figure, caption = shown
-    assert figure.alt == CAPTIONS["figS4"].alt
-    assert '<a id="figS4"></a>**Figure S4 (simulated loops (twin), not a measurement).**' in caption.data
-    assert CAPTIONS["figS4"].caption in caption.data
+    texts = CAPTIONS["figS4"]
+    assert figure.alt == texts.alt and caption.data == (
+        f'<a id="figS4"></a>**Figure S4 (simulated loops (twin), not a measurement).** {texts.caption}')
 
 
 def test_a_movie_is_a_picture_that_links_to_its_file(tmp_path, shown):
