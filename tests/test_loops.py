@@ -75,17 +75,6 @@ def test_closed_forms_of_tanh_loops(low, high, width_V, amplitude, shift):
     assert found["concavity_positive"] == pytest.approx(0, abs=1e-9)
 
 
-def test_area_of_tanh_loops_is_the_integral():
-    low, high, width, amplitude = -5.0, 7.0, 1.5, 2.0
-    # The branch of step voltage s has the integral w log[cosh((16 - s)/w) / cosh((16 + s)/w)].
-    falling, rising = (width * np.log(np.cosh((TIP_V - step) / width)
-                                      / np.cosh((TIP_V + step) / width)) for step in (low, high))
-    integral = amplitude * (falling - rising)
-    for steps, error in ((96, 2e-3), (960, 2e-5)):
-        loops = tanh_loops(low, high, width, amplitude, 0.3, steps)
-        assert loop_area(loops, sweep_V(steps)) == pytest.approx(integral, rel=error)
-
-
 @given(arrays(float, (3, 12), elements=st.floats(-1, 1)))
 def test_area_is_the_difference_of_the_branches_by_the_trapezium_rule(loops):
     voltage_V = sweep_V(12)

@@ -79,23 +79,16 @@ def test_errors_reach_the_cramer_rao_bound(snr):
     assert (ratio < 1.5).all() and (ratio > 0.9).all(), ratio
 
 
-def test_uncertainties_are_those_of_the_errors():
-    truth = draw(4000, 5)
-    spectra, _ = noisy(truth, 20, seed=2)
-    fit = fit_sho(spectra, FREQUENCY_kHz)
-    stated = np.array([getattr(fit, f"{name}_sd") for name in NAMES])
-    np.testing.assert_allclose(np.std(errors(fit, truth) / stated, axis=1), 1, atol=0.06)
-
-
-@pytest.mark.parametrize(("snr", "largest", "share"), [(2, 1.4, 0.3), (3, 1.25, 0.9), (5, 1.1, 1)])
-def test_uncertainties_of_faint_resonances_hold_or_are_not_given(snr, largest, share):
-    """The error of the frequency, the first to leave what the curvature says."""
+@pytest.mark.parametrize(("snr", "least", "largest", "share"), [
+    (2, 0.5, 1.4, 0.3), (3, 0.5, 1.25, 0.9), (5, 0.9, 1.1, 1), (20, 0.94, 1.06, 1)])
+def test_uncertainties_are_those_of_the_errors_or_are_not_given(snr, least, largest, share):
     truth = draw(4000, 6)
     fit = fit_sho(noisy(truth, snr, seed=4)[0], FREQUENCY_kHz)
     given = np.isfinite(fit.frequency_sd)
-    stated = np.array([getattr(fit, f"{name}_sd")[given] for name in NAMES])
     assert given.mean() >= share
-    assert (np.std(errors(fit, truth)[:, given] / stated, axis=1) < largest).all()
+    stated = np.array([getattr(fit, f"{name}_sd")[given] for name in NAMES])
+    ratio = np.std(errors(fit, truth)[:, given] / stated, axis=1)
+    assert (ratio > least).all() and (ratio < largest).all(), ratio
 
 
 @settings(deadline=None, max_examples=40)
