@@ -13,10 +13,8 @@ from helpers.scans.cleaning import (
     Cleaning,
     clean,
     interpolated,
-    outlier_excess,
-    pixel_noise,
-    remaining_outliers,
 )
+from helpers.scans.outliers import outlier_excess, pixel_noise, remaining_outliers
 from helpers.twin.measurement import simulate
 
 
@@ -55,7 +53,7 @@ def test_missing_points_are_bridged_counted_and_mapped(twin):
     before = damaged["piezoresponse"].copy()
     cleaned, report = clean(damaged, twin.voltage_V)
     np.testing.assert_array_equal(damaged["piezoresponse"], before)
-    assert report.counts()["piezoresponse"] == {"missing": 3, "out of range": 0, "outliers": 0}
+    assert report.counts()["piezoresponse"] == {"missing": 3, "out of range": 0, "outliers": 0, "poorly fitted": 0}
     assert report.map[1, 2] == 2 and report.map[7, 3] == 1 and report.map.sum() == 3
     loop, whole = cleaned["piezoresponse"][1, 2], twin.piezoresponse[1, 2]
     np.testing.assert_allclose(loop[40:42], whole[39] + (whole[42] - whole[39]) * np.array([1, 2]) / 3)

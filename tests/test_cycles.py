@@ -13,7 +13,8 @@ from sklearn.decomposition import PCA
 from workflow import cycles
 from helpers.scans.cleaning import Cleaning
 from workflow.cycles import COMPONENTS, errors_on_cycles, report
-from helpers.scans.formats import Choice, DataError
+from helpers.scans.choice import Choice
+from helpers.scans.formats import DataError
 from helpers.scans.scan import drive_waveform, heldout_blocks, save_scan, simulated_scan, standardised
 from helpers.beta_vae import build_beta_vae, reconstruct
 from helpers.paths import ROOT

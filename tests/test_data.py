@@ -46,7 +46,8 @@ def scan():
 
 @pytest.fixture
 def stored(scan, tmp_path):
-    path = tmp_path / "scan.h5"
+    path = tmp_path / "results/scan.h5"
+    path.parent.mkdir()
     save_scan(scan, path)
     return path
 
@@ -76,13 +77,15 @@ def nan_in(values):
     ("voltage", nan_in, "`voltage` holds 1 NaN or infinite values"),
     ("resonance", np.ones_like, "`resonance` is constant at 1.0"),
     ("piezoresponse", lambda x: x[:, :, :-1], "do not fit together"),
-    ("piezoresponse", lambda x: x[0], "do not fit together"),
+    ("piezoresponse", lambda x: x[0], "holds 10 pixels, not 3 × 3"),
     ("resonance", lambda x: x[0, 0], "do not fit together"),
-    ("voltage", lambda x: x[None], "do not fit together"),
+    ("voltage", lambda x: np.stack([x, x]), "do not fit together"),
     ("voltage", lambda x: np.where(x == x[5], x[4], x), "not one triangular sweep"),
     ("voltage", lambda x: np.random.default_rng(0).permutation(x), "not one triangular sweep"),
     ("voltage", lambda x: np.linspace(-5, 5, 96), "not one triangular sweep"),
-    ("voltage", lambda x: np.concatenate([x[::2], x[::2]]), "not one triangular sweep"),
+    ("voltage", lambda x: np.concatenate([x[::2], x[::-2]]), "not one triangular sweep"),
+    ("voltage", lambda x: np.linspace(0, 8, 96), "not one triangular sweep: it ends at"),
+    ("voltage", lambda x: np.where(np.arange(96) % 2, x, 0), "the offset while the field is off"),
     ("piezoresponse", lambda x: x.astype("S5"), "is not an array of real numbers"),
 ])
 def test_what_cannot_be_loops_is_refused_by_name(stored, name, change, message):

@@ -16,7 +16,8 @@ import test_formats
 from helpers.scans import blocks, formats
 from helpers.twin import measurement as twin
 from helpers.scans.blocks import Source, on_whole_grid
-from helpers.scans.formats import Choice, DataError
+from helpers.scans.choice import Choice
+from helpers.scans.formats import DataError
 from helpers.scans.reading import load_scan, read
 from helpers.scans.scan import drive_waveform, save_scan, simulated_scan, standardised
 from workflow.apply import describe, fit_linear

@@ -36,7 +36,8 @@ from hypothesis import strategies as st
 
 from helpers.scans import archives, fetch
 from helpers.scans.cleaning import Cleaning
-from helpers.scans.formats import Choice, DataError
+from helpers.scans.choice import Choice
+from helpers.scans.formats import DataError
 from helpers.scans.scan import save_scan, simulated_scan
 
 SHAPE = (20, 20)

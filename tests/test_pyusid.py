@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import write_pyusid
 
-from helpers.scans.formats import Choice
+from helpers.scans.choice import Choice
 from helpers.scans.reading import load_scan
 
 FITTED = "Measurement_000/Channel_000/Raw_Data-SHO_Fit_000"

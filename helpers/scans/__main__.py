@@ -1,46 +1,105 @@
-"""``python -m helpers.scans inspect FILE`` says what a file holds and what of it would be used."""
+"""``python -m helpers.scans inspect FILE [--json]``: what a file holds, what of it would be used, and why."""
 
 from __future__ import annotations
 
+import argparse
+import json
+import re
 import sys
 from pathlib import Path
 
+import numpy as np
+
+from helpers.scans.choice import choose
+from helpers.scans.cleaning import rules_of
 from helpers.scans.formats import DataError
-from helpers.scans.reading import listing, load_scan, refuse_if_it_crashes
+from helpers.scans.outliers import variance_in_extremes
+from helpers.scans.reading import listing, load_scan, recognise, refuse_if_it_crashes
+from helpers.scans.scan import FEWEST_PIXELS, Scan
+
+UNITS = {"piezoresponse": "arb. u.", "resonance_kHz": "kHz"}
 
 
-def inspect(path: Path | str) -> str:
-    """What a file holds, what of it `load_scan` would use, and what is missing.
+def inspect(path: Path, select: str = "", clean: str = "") -> dict[str, object]:
+    """What `load_scan` makes of a file.
 
     Parameters
     ----------
-    path : Path or str
+    path : Path
+    select, clean : str
+        As SELECT= and CLEAN= of make.
 
     Returns
     -------
-    str
-        Several lines; the last begins with "Not usable" where `load_scan` would refuse.
+    dict
+        As ``--json`` prints it; ``refused``, a sentence, where `load_scan` refuses.
     """
-    path = Path(path)
-    lines = [f"{path}"]
     try:
+        choice = choose(select)
         if path.is_file():
             refuse_if_it_crashes(path)
-            lines += ["Holds", *(f"  {line}" for line in listing(path))]
-        scan = load_scan(path)
+        scan = load_scan(path, choice, rules_of(clean))
+        numbers = [found[1] for note in scan.notes if (found := re.search(r"\bcycle (\d+) of", note))]
+        cycle = choice.cycle if choice.cycle == "mean" or not numbers else int(numbers[-1])
+        return {"format": recognise(path.expanduser()), "field": choice.field, "cycle": cycle or 1, **described(scan)}
     except (DataError, OSError, ValueError) as error:
-        return "\n".join([*lines, f"Not usable: {error}"])
-    rows, columns = scan.shape
-    values = scan.channels | {"voltage_V": scan.voltage_V}
-    lines += ["Used", f"  {rows} × {columns} pixels, {len(scan.voltage_V)} steps"]
-    lines += [f"  {name}: {part.min():.4g} … {part.max():.4g}" for name, part in values.items()]
-    lines += [f"  {note}" for note in scan.notes]
-    return "\n".join(lines)
+        return {"refused": str(error)}
+
+
+def described(scan: Scan) -> dict[str, object]:
+    """Shape, size, drive, channels, unusable pixels and notes of a scan, as JSON holds them."""
+    rows, columns, steps = scan.piezoresponse.shape
+    usable = scan.usable.reshape(rows, columns)
+    measured = {name: cube[usable] for name, cube in scan.channels.items()}
+    return {
+        "shape": [rows, columns, steps],
+        "size_um": float(scan.size_um) if np.isfinite(scan.size_um) else None,
+        "voltage_V": [float(scan.voltage_V.min()), float(scan.voltage_V.max())],
+        "channels": {name: {"unit": UNITS[name], "min": float(values.min()), "max": float(values.max())}
+                     for name, values in measured.items()},
+        "unusable": int((~usable).sum()),
+        "variance_in_extremes": max(map(variance_in_extremes, measured.values())),
+        "notes": list(scan.notes),
+    }
+
+
+def lines_of(path: Path, found: dict[str, object]) -> list[str]:
+    """The same to read."""
+    lines = [f"{path}"]
+    try:
+        lines += ["Holds", *(f"  {line}" for line in listing(path))]
+    except Exception:  # noqa: BLE001 - why it cannot be read stands in `refused`
+        pass
+    if "refused" in found:
+        return [*lines, f"Not usable: {found['refused']}"]
+    rows, columns, steps = found["shape"]
+    size = "unknown size" if found["size_um"] is None else f"{found['size_um']:g} µm wide"
+    lines += ["Used", f"  {found['format']}: {rows} × {columns} pixels, {steps} steps, {size}",
+              f"  field {found['field']}, cycle {found['cycle']}",
+              "  voltage_V: {:.4g} … {:.4g} V".format(*found["voltage_V"])]
+    lines += [f"  {name}: {part['min']:.4g} … {part['max']:.4g} {part['unit']}"
+              for name, part in found["channels"].items()]
+    enough = ("large enough" if rows * columns - found["unusable"] >= FEWEST_PIXELS else
+              f"too small: expected {FEWEST_PIXELS} usable pixels or more")
+    lines += [f"  {found['unusable']} unusable pixels; {enough}",
+              f"  the extreme thousandth of the points holds {found['variance_in_extremes']:.1%} of the variance"]
+    return lines + [f"  {note}" for note in found["notes"]]
+
+
+def main(arguments: list[str]) -> int:
+    """Print what a file holds; 1 where it is refused."""
+    parser = argparse.ArgumentParser(prog="python -m helpers.scans", description=__doc__)
+    parser.add_argument("command", choices=["inspect"])
+    parser.add_argument("file", type=Path)
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--select", default="", help="as SELECT= of make, such as field=on,cycle=2")
+    parser.add_argument("--clean", default="", help="as CLEAN= of make, such as outliers=10")
+    asked = parser.parse_args(arguments)
+    sys.stdout.reconfigure(errors="replace")  # a console without UTF-8
+    found = inspect(asked.file, asked.select, asked.clean)
+    print(json.dumps(found, ensure_ascii=False) if asked.json else "\n".join(lines_of(asked.file, found)))
+    return int("refused" in found)
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 3 or sys.argv[1] != "inspect":
-        sys.exit("usage: python -m helpers.scans inspect FILE")
-    report = inspect(sys.argv[2])
-    print(report)
-    sys.exit("Not usable: " in report.rpartition("\n")[2])
+    sys.exit(main(sys.argv[1:]))

@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 from sklearn.preprocessing import StandardScaler
 
-from helpers.scans.cleaning import Cleaning, NothingLeftError
-from helpers.scans.formats import Choice, DataError, every_nth, sha256_of
+from helpers.scans.choice import Choice, choose
+from helpers.scans.cleaning import Cleaning, NothingLeftError, rules_of
+from helpers.scans.formats import DataError, every_nth, sha256_of
 from helpers.scans.reading import load_scan, read
 from helpers.scans.scan import Scan, standardised
 
@@ -62,8 +63,9 @@ class Source:
 
 def read_as(parameters: dict) -> tuple[Choice, Cleaning]:
     """What a run chose of its file and how it cleaned that, by the parameters of notebook 0."""
-    return (Choice(cycle=parameters.get("cycle") or None, field=parameters.get("field", "off")),
-            Cleaning(valid_range=parameters.get("valid_range", {}), outlier_sd=parameters.get("outlier_sd", 0.0)))
+    asked = {name: parameters[name] for name in ("select", "cycle", "field") if name in parameters}
+    rules = {name: parameters[name] for name in ("clean", "outlier_sd", "valid_range") if name in parameters}
+    return choose(**asked), rules_of(**rules)
 
 
 def source_of(scan: Scan, parameters: dict) -> Source:

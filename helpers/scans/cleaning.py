@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import ast
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
-KEPT, MISSING, OUT_OF_RANGE, OUTLIER = range(4)
-SUSPECT_SD = 20  # standard deviations of the noise
-RULES = {MISSING: "missing", OUT_OF_RANGE: "out of range", OUTLIER: "outliers"}
+from helpers.scans.outliers import closes, distance, outlier_excess, pixel_noise
+
+KEPT, MISSING, OUT_OF_RANGE, OUTLIER, POOR_FIT = range(5)
+RULES = {MISSING: "missing", OUT_OF_RANGE: "out of range", OUTLIER: "outliers", POOR_FIT: "poorly fitted"}
+
 
 
 @dataclass(frozen=True)
@@ -25,8 +29,11 @@ class Cleaning:
         a channel that is not named is not filtered.
     outlier_sd : float
         A point this many standard deviations of the noise of its pixel away from what its two
-        neighbours on either side span is an outlier; 0 looks for none. Between 8 and 20 leaves
-        sharp switching alone.
+        neighbours on either side span is an outlier, and so is one as many robust standard deviations
+        of all pixels away from their median at that step, which finds runs of bad points;
+        0 looks for none. Between 8 and 20 leaves sharp switching alone.
+    least_r2 : float
+        Points of fits with a smaller R² are poor; a fit no better than a constant always is.
     longest_gap, largest_share : int, float
         Steps in a row, and share of a loop, up to which flagged points are interpolated; a
         pixel with more is beyond repair.
@@ -35,6 +42,7 @@ class Cleaning:
     missing: bool = True
     valid_range: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     outlier_sd: float = 0.0
+    least_r2: float = 0.0
     longest_gap: int = 6
     largest_share: float = 0.25
 
@@ -53,7 +61,7 @@ class Report:
     Attributes
     ----------
     flags : dict of str to ndarray of uint8, shape (rows, columns, steps)
-        By channel: 0 for a value kept as it was, else MISSING, OUT_OF_RANGE or OUTLIER.
+        By channel: 0 for a value kept as it was, else MISSING, OUT_OF_RANGE, OUTLIER or POOR_FIT.
     unusable : ndarray of bool, shape (rows, columns)
         Pixels beyond repair. Their loops are placeholders, the median loop of the others.
     """
@@ -82,8 +90,8 @@ class Report:
                 f"the drive, {lost or 'no'} pixel{'s' * (lost != 1)} beyond repair and masked.")
 
 
-def clean(channels: Mapping[str, np.ndarray], voltage_V: np.ndarray, rules: Cleaning | None = None
-          ) -> tuple[dict[str, np.ndarray], Report]:
+def clean(channels: Mapping[str, np.ndarray], voltage_V: np.ndarray, rules: Cleaning | None = None,
+          r2: np.ndarray | None = None) -> tuple[dict[str, np.ndarray], Report]:
     """Flag, interpolate and mask; the arrays given stay as they are.
 
     A channel without a flagged point is returned equal. An unmeasurable pixel of one channel is
@@ -95,6 +103,8 @@ def clean(channels: Mapping[str, np.ndarray], voltage_V: np.ndarray, rules: Clea
     voltage_V : ndarray, shape (steps,)
         Tells whether the last step meets the first, so that neighbours reach across the end.
     rules : Cleaning, optional
+    r2 : ndarray, shape (rows, columns, steps), optional
+        R² of the fit behind each point; one that is the same everywhere says nothing.
 
     Returns
     -------
@@ -110,8 +120,10 @@ def clean(channels: Mapping[str, np.ndarray], voltage_V: np.ndarray, rules: Clea
     """
     rules = rules or Cleaning()
     _check_rules(rules, channels)
-    closed = _closes(voltage_V)
-    flags = {name: _flags(name, cube, rules, closed) for name, cube in channels.items()}
+    closed = closes(voltage_V)
+    poor = None if r2 is None or not rules.missing or np.nanmin(r2) == np.nanmax(r2) else (
+        (r2 < rules.least_r2) | (r2 <= 0))
+    flags = {name: _flags(name, cube, rules, closed, poor) for name, cube in channels.items()}
     unusable = np.any([_beyond_repair(flag != KEPT, rules, closed) for flag in flags.values()], axis=0)
     if unusable.all():
         raise NothingLeftError("every pixel is beyond repair by the rules of cleaning: expected most points to be "
@@ -119,6 +131,57 @@ def clean(channels: Mapping[str, np.ndarray], voltage_V: np.ndarray, rules: Clea
     cleaned = {name: _repaired(cube, flags[name] != KEPT, unusable, closed)
                for name, cube in channels.items()}
     return cleaned, Report(flags, unusable)
+
+
+def rules_of(clean: str = "", outlier_sd: object = 0, valid_range: object = None) -> Cleaning:
+    """The rules that parameters name, whatever type YAML or a command line gave them.
+
+    Parameters
+    ----------
+    clean : str
+        Such as ``"outliers=10,resonance=1300:1340,r2=0.5"``.
+    outlier_sd : float or str
+    valid_range : mapping, or text of one, of channel to (lowest, highest)
+
+    Raises
+    ------
+    ValueError
+        If a name or a value is none.
+    """
+    sd, ranges, r2 = _number("outlier_sd", outlier_sd or 0), dict(_ranges(valid_range or {})), 0.0
+    for part in filter(None, re.split(r"[,;]\s*", str(clean or ""))):
+        name, _, value = (text.strip() for text in part.partition("="))
+        if name.lower() in ("outliers", "outlier_sd"):
+            sd = _number(name, value)
+        elif name.lower() in ("r2", "least_r2"):
+            r2 = _number(name, value)
+        elif ":" in value and name:
+            ranges[name] = tuple(_number(name, end) for end in value.split(":", 1))
+        else:
+            raise ValueError(f"CLEAN={clean}: {part!r} is no rule: expected outliers=10, r2=0.5 or a channel's range "
+                             "such as resonance=1300:1340, with commas between; correct it")
+    full = {"resonance": "resonance_kHz"}
+    return Cleaning(valid_range={full.get(name, name): tuple(ends) for name, ends in ranges.items()}, outlier_sd=sd,
+                    least_r2=r2)
+
+
+def _ranges(given: object) -> Mapping:
+    try:
+        given = ast.literal_eval(given) if isinstance(given, str) else given
+        return {str(name): (_number(name, low), _number(name, high)) for name, (low, high) in dict(given).items()}
+    except (ValueError, TypeError, SyntaxError, AttributeError) as error:
+        raise ValueError(f"valid_range={given} is no range: expected a lowest and a highest value of a channel, as "
+                         f"{{'resonance_kHz': (1300, 1340)}}; correct it") from error
+
+
+def _number(name: str, value: object) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = np.nan
+    if isinstance(value, bool) or not np.isfinite(number):
+        raise ValueError(f"{name}={value} is not a number: expected one such as 10; correct it")
+    return number
 
 
 def _check_rules(rules: Cleaning, channels: Mapping[str, np.ndarray]) -> None:
@@ -131,16 +194,12 @@ def _check_rules(rules: Cleaning, channels: Mapping[str, np.ndarray]) -> None:
                              "exchange or correct them")
 
 
-def _closes(voltage_V: np.ndarray) -> bool:
-    """Whether the drive ends where it began, to within a step and a half."""
-    steps = np.abs(np.diff(voltage_V))
-    return bool(np.abs(voltage_V[-1] - voltage_V[0]) <= 1.5 * np.median(steps))
-
-
-def _flags(name: str, cube: np.ndarray, rules: Cleaning, closed: bool) -> np.ndarray:
+def _flags(name: str, cube: np.ndarray, rules: Cleaning, closed: bool, poor: np.ndarray | None) -> np.ndarray:
     flags = np.zeros(cube.shape, "uint8")
     if rules.missing:
         flags[~np.isfinite(cube)] = MISSING
+    if poor is not None:
+        flags[(flags == KEPT) & poor] = POOR_FIT
     if name in rules.valid_range:
         low, high = rules.valid_range[name]
         flags[np.isfinite(cube) & ((cube < low) | (cube > high))] = OUT_OF_RANGE
@@ -148,65 +207,9 @@ def _flags(name: str, cube: np.ndarray, rules: Cleaning, closed: bool) -> np.nda
         # Bridged first, so that a missing point does not hide what is wrong beside it.
         bridged = interpolated(cube, (flags != KEPT) | ~np.isfinite(cube), closed)
         excess, noise = outlier_excess(bridged, closed), pixel_noise(bridged)
-        flags[(flags == KEPT) & (excess > rules.outlier_sd * noise[..., None])] = OUTLIER
+        wrong = (excess > rules.outlier_sd * noise[..., None]) | (distance(cube) > rules.outlier_sd)
+        flags[(flags == KEPT) & wrong] = OUTLIER
     return flags
-
-
-def outlier_excess(cube: np.ndarray, closed: bool) -> np.ndarray:
-    """How far each point lies outside what its neighbours along the drive span.
-
-    Of the four neighbours within two steps the outer two values are dropped, so that neither one
-    wrong neighbour nor a single sharp step of a switching loop counts.
-
-    Parameters
-    ----------
-    cube : ndarray, shape (..., steps)
-        Finite values.
-    closed : bool
-        Whether the first step follows the last.
-
-    Returns
-    -------
-    ndarray, shape (..., steps)
-        0 within the span, else the distance from it, in the unit of `cube`.
-    """
-    ends = [(0, 0)] * (cube.ndim - 1) + [(2, 2)]
-    padded = np.pad(cube, ends, mode="wrap" if closed else "reflect")
-    steps = cube.shape[-1]
-    before, after = ([padded[..., k:k + steps] for k in pair] for pair in ((0, 1), (3, 4)))
-    inner = np.maximum(np.minimum(*before), np.minimum(*after)), np.minimum(np.maximum(*before), np.maximum(*after))
-    return np.maximum(np.maximum(np.minimum(*inner) - cube, cube - np.maximum(*inner)), 0)
-
-
-def pixel_noise(cube: np.ndarray) -> np.ndarray:
-    """Standard deviation of the white noise of each loop, from its second differences.
-
-    Robust (median), and not below its median over pixels: a loop of collinear points is not
-    taken for one free of noise.
-
-    Returns
-    -------
-    ndarray, shape (...)
-        In the unit of `cube` of shape (..., steps).
-    """
-    noise = np.median(np.abs(np.diff(cube, 2, axis=-1)), axis=-1) / 0.6745 / np.sqrt(6)
-    return np.maximum(noise, np.median(noise))
-
-
-def remaining_outliers(channels: Mapping[str, np.ndarray], voltage_V: np.ndarray) -> list[str]:
-    """A sentence for each channel with points more than SUSPECT_SD standard deviations of the noise off.
-
-    Parameters
-    ----------
-    channels : mapping of str to ndarray, shape (rows, columns, steps)
-        Finite values.
-    voltage_V : ndarray, shape (steps,)
-    """
-    closed = _closes(voltage_V)
-    counts = {name: int((outlier_excess(cube, closed) > SUSPECT_SD * pixel_noise(cube)[..., None]).sum())
-              for name, cube in channels.items()}
-    return [f"points of {name} more than {SUSPECT_SD} standard deviations of the noise off their neighbours: {count}, "
-            "left as they are (`outlier_sd` repairs them)" for name, count in counts.items() if count]
 
 
 def _beyond_repair(bad: np.ndarray, rules: Cleaning, closed: bool) -> np.ndarray:

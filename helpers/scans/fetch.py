@@ -23,7 +23,8 @@ from urllib3.util import Retry
 from helpers.paths import ROOT, atomic, own_scans
 from helpers.scans.archives import plain_name, unpacked
 from helpers.scans.cleaning import Cleaning
-from helpers.scans.formats import EXPECTED, Choice, DataError
+from helpers.scans.choice import Choice
+from helpers.scans.formats import EXPECTED, DataError
 from helpers.scans.reading import load_scan, refuse_if_it_crashes
 from helpers.scans.scan import Scan, simulated_scan
 

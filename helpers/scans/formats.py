@@ -1,4 +1,4 @@
-"""What every reader of a format shares: the choice made, the loops found, and checks of size."""
+"""What every reader of a format shares: the loops found, checks of size, and a process of its own."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import math
 import multiprocessing
 import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
@@ -19,11 +19,16 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from helpers.scans.units import factor
+from helpers.sho import optimum_rotation, piezoresponse
+
 EXPECTED = (
     "an HDF5 file with `piezoresponse` and `resonance` (rows, columns, steps) "
     "and `voltage` (steps,), or another format that data/README.md lists"
 )
 MOST_BYTES = 8 * 2**30  # of one array in memory
+MOST_DECLARED = 10**8  # pixels that a file may claim to hold
+PATIENCE_S = 60  # for a file read in a process of its own
 MOST_PIXELS = 2**16  # of a scan; of a larger one, every n-th row and column is used
 
 
@@ -32,54 +37,27 @@ class DataError(ValueError):
 
 
 @dataclass(frozen=True)
-class Choice:
-    """Which part of a file is read, where it holds more than one scan of loops.
-
-    Attributes
-    ----------
-    cycle : int or "mean", optional
-        Counted from 1, or the mean of all; the last where left out.
-    field : str
-        "off" (read after the pulse, as in the paper) or "on".
-    others : mapping of str to float
-        Value of any further axis, such as ``{"FORC": 0}``; its first value where left out.
-    grid : (int, int), optional
-        Rows and columns of a list of pixels, which otherwise has to be square.
-    voltage_V : ndarray, shape (steps,), optional
-        Voltage of a file without one.
-    """
-
-    cycle: int | str | None = None
-    field: str = "off"
-    others: Mapping[str, float] = made_by(default_factory=dict)
-    grid: tuple[int, int] | None = None
-    voltage_V: np.ndarray | None = None
-    rows: tuple[int, int] | None = None
-    theta_rad: float | None = None
-
-
-@dataclass(frozen=True)
 class Loops:
-    """Loops as a file has them: turned, aligned and in kHz, but neither checked nor cleaned.
+    """Loops as a file has them, neither checked nor cleaned.
 
     Attributes
     ----------
     piezoresponse : ndarray, shape (rows, columns, steps)
     voltage_V : ndarray, shape (steps,)
     resonance_kHz : ndarray, shape (rows, columns, steps), optional
-    notes : tuple of str
-        What was read, chosen, and taken for granted.
-    missing : tuple of str
-        What the file could have had and has not.
+    notes, missing : tuple of str
+        What was read, chosen and taken for granted; what the file could have had and has not.
     size_um : float
         Width of the scan; NaN where the file does not tell.
     topography : ndarray, shape (any, any), optional
         In the file's unit, on a grid of its own.
     origin : dict of str to str
-        ``source``, ``path`` and ``sha256`` where the file itself states them.
+        ``kind``, ``path`` and ``sha256`` where results of this project state them.
     truth : dict of str to ndarray (rows, columns)
     unusable : ndarray of bool, shape (rows, columns), optional
         Pixels that an earlier cleaning gave up.
+    r2 : ndarray, shape (rows, columns, steps), optional
+        R² of the fit behind each point.
     turned : bool
         Whether maps are to be turned as those of the published scan.
     cycles : tuple of int
@@ -100,23 +78,34 @@ class Loops:
     origin: dict[str, str] = made_by(default_factory=dict)
     truth: dict[str, np.ndarray] = made_by(default_factory=dict)
     unusable: np.ndarray | None = None
+    r2: np.ndarray | None = None
     turned: bool = False
     cycles: tuple[int, ...] = (1,)
     grid: tuple[int, int] | None = None
     theta_rad: float | None = None
 
 
-def numbers(path: Path, name: str, array: h5py.Dataset | np.ndarray, part: tuple[slice, ...] = ()) -> np.ndarray:
-    """A real array, or a part of it, as float64 that fits into memory."""
-    if not isinstance(array, h5py.Dataset | np.ndarray) or array.dtype.kind not in "fiu":
+def numbers(path: Path, name: str, array: h5py.Dataset | np.ndarray, part: tuple[slice, ...] = (),
+            kinds: str = "fiu") -> np.ndarray:
+    """A real array (of NumPy's `kinds`), or a part of it, as float64 that fits into memory."""
+    if not isinstance(array, h5py.Dataset | np.ndarray) or array.dtype.kind not in kinds:
         raise DataError(f"{path}: `{name}` is not an array of real numbers: expected {EXPECTED}; "
                         "store it as floats")
     check_size(path, name, array, np.broadcast_to(0, array.shape)[part].size)
     return np.asarray(array[part], "float64")
 
 
+def text(value: object) -> str:
+    """An attribute that should be text, which comes as bytes, text or an array of one."""
+    value = np.ravel(value)[0] if np.size(value) else ""
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+
+
 def check_size(path: Path, name: str, array: h5py.Dataset | np.ndarray, values: int | None = None) -> None:
     """Refuse an array of which too many values, all unless given, would be read."""
+    if math.prod(array.shape[:max(1, min(2, len(array.shape) - 1))]) > MOST_DECLARED:
+        raise DataError(f"{path}: `{name}` has shape {array.shape}, more than {MOST_DECLARED} pixels: expected fewer; "
+                        "store a part of the scan")
     if (array.size if values is None else values) * max(8, array.dtype.itemsize) > MOST_BYTES:
         raise DataError(f"{path}: `{name}` has shape {array.shape}, more than {MOST_BYTES >> 30} GiB: "
                         "expected loops that fit into memory; store a part of the scan")
@@ -160,26 +149,31 @@ def thinned(loops: Loops) -> Loops:
         notes=(*loops.notes, *thinning(every, loops.piezoresponse.shape)), grid=loops.piezoresponse.shape[:2])
 
 
-def in_kHz(resonance: np.ndarray) -> tuple[np.ndarray, str]:
-    """Contact resonances lie between 10 kHz and 10 MHz, so the size tells the unit."""
-    finite = resonance[np.isfinite(resonance)]
-    typical = np.median(finite) if finite.size else np.nan
-    if typical > 1e4:
-        return resonance / 1e3, "resonance converted from Hz to kHz"
-    if np.abs(typical) < 3:
-        return resonance, "resonance taken to be in standard deviations, not in kHz"
-    return resonance, "resonance taken to be in kHz"
+def from_oscillators(amplitude: np.ndarray, phase: np.ndarray, unit: str, voltage_V: np.ndarray,
+                     theta_rad: float | np.ndarray | None = None) -> tuple[np.ndarray, float, str]:
+    """P = A cos(φ + θ), θ (rad) and a note on it.
 
-
-def only_one_scan(path: Path, choice: Choice) -> None:
-    """Refuse a choice among scans where the format holds one."""
-    if choice.cycle not in (None, 1) or choice.field == "on" or choice.others:
-        raise DataError(f"{path} holds one cycle, measured off-field: expected no choice of cycle, field or "
-                        "other axis; leave it out")
+    Parameters
+    ----------
+    amplitude, phase : ndarray, shape (..., steps)
+    unit : str
+        Of the phase; without one, a phase that spans more than two turns as radians is in degrees.
+    voltage_V : ndarray, shape (steps,)
+    theta_rad : float, optional
+        That which turns the largest change into P where left out.
+    """
+    finite = phase[np.isfinite(phase)]
+    scale = factor(unit, "rad") or (np.pi / 180 if finite.size and np.ptp(finite) > 4 * np.pi else 1.0)
+    phase = np.radians(phase) if scale == np.pi / 180 else phase * scale
+    theta = optimum_rotation(amplitude, phase, voltage_V) if theta_rad is None else theta_rad
+    how = f"optimum θ = {theta:.3f} rad" if np.ndim(theta) == 0 else "θ that was given"
+    return piezoresponse(amplitude, phase, theta), theta, f"P = A cos(φ + θ) with the {how}"
 
 
 def sha256_of(path: Path) -> str:
-    """SHA-256 of a file, read in pieces."""
+    """SHA-256 of a file, read in pieces, or of all files of a folder."""
+    if path.is_dir():
+        return hashlib.sha256("".join(sha256_of(p) for p in sorted(path.iterdir()) if p.is_file()).encode()).hexdigest()
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -190,12 +184,18 @@ def apart(path: Path, read: Callable, *arguments: object) -> object:
     Raises
     ------
     DataError
-        If that ends the process.
+        If that ends the process or takes too long.
     Exception
         Whatever `read` raises.
     """
     try:
-        return _reader().submit(read, path, *arguments).result()
+        return _reader().submit(read, path, *arguments).result(PATIENCE_S)
+    except TimeoutError as error:
+        for process in list(_reader()._processes.values()):
+            process.kill()
+        _reader.cache_clear()
+        raise DataError(f"{path} is damaged, or larger than it seems: reading it took more than {PATIENCE_S} s: expected "
+                        f"{EXPECTED}; fetch the file again") from error
     except BrokenProcessPool as error:
         _reader.cache_clear()
         raise DataError(f"{path} is damaged: reading it ends the program: expected {EXPECTED}; "

@@ -10,21 +10,27 @@ import h5py
 import numpy as np
 import scipy.io
 
-from helpers.scans.formats import MOST_BYTES, Choice, DataError, Loops, apart, in_kHz, numbers
-from helpers.sho import optimum_rotation, piezoresponse
+from helpers.scans.arrays import read_arrays, role_of
+from helpers.scans.choice import Choice
+from helpers.scans.formats import MOST_BYTES, DataError, Loops, apart, from_oscillators, numbers
+from helpers.scans.units import in_kHz
+from helpers.twin.switching import drive_voltage
 
-# Rows, columns and steps of the scan of the published film; a MATLAB file does not say what it is of.
-PUBLISHED_SHAPE = (60, 60, 96)
-
-USED = r"Loopdata_mixed|Voltagedata_mixed|VoltageDC_mixed|Out(A|Phi|w)\d+_mixed|optrotang|(?i:topo)"
+PUBLISHED_SHAPE = (60, 60, 96)  # of the published film; a MATLAB file does not say what it is of
+GROUP = r"Loopdata_mixed|Voltagedata_mixed|VoltageDC_mixed|Out(A|Phi|w)\d+_mixed|optrotang|(?i:topo)"
 
 
 def _variables(path: Path) -> dict[str, Callable[[], np.ndarray]]:
     """Readers of the variables of a MATLAB file, by name; version 7.3 stores axes reversed."""
     if not h5py.is_hdf5(path):
-        names = [name for name, shape, _ in scipy.io.whosmat(path) if np.prod(shape, dtype=float) * 8 <= MOST_BYTES]
-        arrays = apart(path, _matlab_5_arrays, [name for name in names if re.match(USED, name)])
-        return {name: lambda name=name: arrays[name] for name in names}
+        sizes = {name: np.prod(shape, dtype=float) * 8 for name, shape, _ in scipy.io.whosmat(path)}
+        used = [name for name in sizes if re.match(GROUP, name) or role_of(name)]
+        for name in used:
+            if sizes[name] > MOST_BYTES:
+                raise DataError(f"{path}: `{name}` is too large, more than {MOST_BYTES >> 30} GiB: expected loops that "
+                                "fit into memory; store a part of the scan")
+        arrays = apart(path, _matlab_5_arrays, used)
+        return {name: lambda name=name: arrays[name] for name in sizes}
 
     def transposed(name: str) -> np.ndarray:
         with h5py.File(path, "r") as file:
@@ -45,10 +51,13 @@ def _matlab_5_arrays(path: Path, names: list[str]) -> dict[str, np.ndarray]:
 
 def read_matlab(path: Path, choice: Choice) -> Loops:
     """Loops stored as such, or made from the oscillators of the chosen cycle."""
+    variables = _variables(path)
+    if not {"Loopdata_mixed", "OutA1_mixed", "OutA2_mixed"} & set(variables) and any(map(role_of, variables)):
+        arrays = {name: np.asarray(read()) for name, read in variables.items() if role_of(name)}
+        return read_arrays(path, arrays, {}, choice, ("MATLAB file",), 0)
     if choice.field == "on" or choice.others:
         raise DataError(f"{path} holds loops measured off-field: expected no choice of field=on or other "
                         "axes; leave it out")
-    variables = _variables(path)
     marks = {1: {"OutA1_mixed"}, 2: {"OutA2_mixed", "Loopdata_mixed"}}
     cycles = [n for n, names in marks.items() if names & set(variables)]
     cycle = choice.cycle or (cycles[-1] if cycles else 2)
@@ -76,7 +85,9 @@ def read_matlab(path: Path, choice: Choice) -> Loops:
     topography = next((m for m in maps if m.ndim == 2 and min(m.shape) > 1), None)
     optional = {f"Outw{cycle}_mixed": resonance, "topo*": topography}
     absent = [name for name, value in optional.items() if value is None]
-    published = loops.shape == PUBLISHED_SHAPE
+    published = loops.shape == PUBLISHED_SHAPE and np.allclose(voltage_V, drive_voltage(), atol=0.1)
+    if published:
+        notes.append("taken for the scan of the published film, 2 µm wide, by its size and its drive")
     return Loops(loops, voltage_V, resonance, tuple(notes), tuple(absent), 2.0 if published else np.nan, topography,
                  turned=published, cycles=tuple(cycles))
 
@@ -119,21 +130,14 @@ def _projection(path: Path, get: Callable[[str], np.ndarray | None], cycle: int,
     if phase is None:
         raise DataError(f"{path} has OutA{cycle}_mixed but no OutPhi{cycle}_mixed: expected both, or "
                         "Loopdata_mixed; add it")
-    phase = _in_radians(phase)
     angle = get("optrotang")
     known = [get(name) for name in ("Loopdata_mixed", "OutA2_mixed", "OutPhi2_mixed")]
     if angle is not None and all(value is not None for value in known):
-        turned = _stored_rotation(angle, known[0], known[1], _in_radians(known[2]), lag)
+        turned = _stored_rotation(angle, known[0], known[1], known[2], lag)
         if turned is not None:
-            return piezoresponse(amplitude, phase, turned), "P = A cos(φ + θ) with the θ of optrotang"
-    theta = optimum_rotation(amplitude, phase, drive)
-    return piezoresponse(amplitude, phase, theta), f"P = A cos(φ + θ) with the optimum θ = {theta:.3f} rad"
-
-
-def _in_radians(phase: np.ndarray) -> np.ndarray:
-    """Phases that span more than two turns as radians can only be degrees."""
-    finite = phase[np.isfinite(phase)]
-    return np.radians(phase) if finite.size and np.ptp(finite) > 4 * np.pi else phase
+            return from_oscillators(amplitude, phase, "", drive, turned)[0], "P = A cos(φ + θ) with the θ of optrotang"
+    loops, _, how = from_oscillators(amplitude, phase, "", drive)
+    return loops, how
 
 
 def _stored_rotation(angle: np.ndarray, loops: np.ndarray, amplitude: np.ndarray, phase: np.ndarray,
@@ -144,7 +148,7 @@ def _stored_rotation(angle: np.ndarray, loops: np.ndarray, amplitude: np.ndarray
     angle = angle.reshape(1, 1, 1) if angle.size == 1 else angle.reshape(*loops.shape[:2], 1)
     best = None
     for theta in (angle, -angle, np.radians(angle), -np.radians(angle)):
-        made = np.roll(piezoresponse(amplitude, phase, theta), -lag, axis=-1)
+        made = np.roll(from_oscillators(amplitude, phase, "", amplitude[0, 0], theta)[0], -lag, axis=-1)
         both = np.isfinite(made) & np.isfinite(loops)
         if not both.any():
             continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zipfile
 from collections.abc import Callable
 from contextlib import suppress
@@ -12,27 +13,57 @@ import h5py
 import numpy as np
 import scipy.io
 
-from helpers.loops import SLOPE_STEPS
-from helpers.scans.arrays import numpy_arrays, read_numpy, read_own
-from helpers.scans.cleaning import Cleaning, clean, remaining_outliers
-from helpers.scans.formats import EXPECTED, Choice, DataError, Loops, apart, sha256_of, thinned
+from helpers.scans.arrays import group_of_loops, numpy_arrays, read_numpy, read_own
+from helpers.scans.choice import Choice
+from helpers.scans.cleaning import Cleaning, clean
+from helpers.scans.drive import check_drive, check_values, one_cycle, without_repeated_end, without_unmeasured
+from helpers.scans.foreign import is_foreign, read_foreign
+from helpers.scans.formats import EXPECTED, DataError, Loops, apart, sha256_of, thinned
 from helpers.scans.matlab import read_matlab
+from helpers.scans.nsid import nsid_datasets, read_nsid
+from helpers.scans.outliers import heavy_tails, remaining_outliers
 from helpers.scans.scan import Scan
+from helpers.scans.text import read_text, text_files
+from helpers.scans.units import questions
 from helpers.scans.usid import read_usid, usid_datasets
+
+READERS: dict[str, Callable[[Path, Choice], Loops]] = {
+    "own": read_own, "usid": read_usid, "matlab5": read_matlab, "matlab7.3": read_matlab, "npy": read_numpy,
+    "npz": read_numpy, "nsid": read_nsid, "text": read_text, "foreign": read_foreign}
+HDF5 = b"\x89HDF\r\n\x1a\n"
+MOST_CHUNK_BYTES = 2**28
+# What files of other kinds begin with, what they are and what helps.
+KNOWN = {
+    rb"version https://git-lfs": ("it is a Git LFS pointer, not the file itself", "run git lfs pull where it was cloned"),
+    rb"\x1f\x8b|BZh|\xfd7zXZ|\x28\xb5\x2f\xfd": ("it is compressed", "unpack it first"),
+    rb"PK": ("it is a zip archive", "unpack it, and name the file inside"),
+    rb"\s*<": ("it is a web page", "download the file itself"),
+    rb"# Created by Octave|Octave-1-": ("it is a file of Octave", "save it there with save -v7"),
+    rb"[\x00-\x34]\x00\x00\x00.\x00\x00\x00|\x00\x00[\x00-\x13].\x00\x00": (
+        "it is a file of MATLAB 4, or none that is known", "save it with -v7"),
+    rb"$": ("it is empty", "fetch it again"),
+}
 
 
 def recognise(path: Path) -> str:
-    """Format of a file, from its bytes: own, usid, matlab7.3, matlab5, npy or npz.
+    """Format of a file, from its bytes, or of a folder of text files.
+
+    Returns
+    -------
+    str
+        A key of READERS.
 
     Raises
     ------
     DataError
         If it is none of these, or HDF5 without anything that is known here.
     """
+    if path.is_dir():
+        return "text"
     with path.open("rb") as file:
         head = file.read(128)
-    if h5py.is_hdf5(path):
-        return _recognise_hdf5(path)
+    if h5py.is_hdf5(path) or head.startswith(HDF5):
+        return _recognise_hdf5(path, head)
     if head.startswith(b"\x93NUMPY"):
         return "npy"
     if head.startswith(b"PK") and zipfile.is_zipfile(path):
@@ -41,37 +72,66 @@ def recognise(path: Path) -> str:
                 return "npz"
     if head[126:128] in (b"IM", b"MI"):
         return "matlab5"
-    what = "a web page" if head.lstrip()[:1] == b"<" else f"bytes {head[:8]!r}"
-    raise DataError(f"{path} cannot be read as HDF5, MATLAB or NumPy (it begins with {what}): expected "
-                    f"{EXPECTED}; fetch the file again or convert it")
+    if is_foreign(path, head):
+        return "foreign"
+    for begins, (what, remedy) in KNOWN.items():
+        if re.match(begins, head, re.DOTALL):
+            break
+    else:
+        what, remedy = f"it begins with bytes {head[:8]!r}", "convert it"
+    raise DataError(f"{path} cannot be read as HDF5, MATLAB or NumPy ({what}): expected {EXPECTED}; {remedy}")
 
 
-def _recognise_hdf5(path: Path) -> str:
+def _recognise_hdf5(path: Path, head: bytes) -> str:
     with h5py.File(path, "r") as file:
+        _refuse_outside(path, file)
         names = set(file)
-        if names & {"Loopdata_mixed", "OutA1_mixed", "OutA2_mixed"}:
+        if names & {"Loopdata_mixed", "OutA1_mixed", "OutA2_mixed"} or head.startswith(b"MATLAB 7.3"):
             return "matlab7.3"
-        if names & {"piezoresponse", "resonance", "voltage"}:
+        if group_of_loops(file):
             return "own"
         if any(usid_datasets(file)):
             return "usid"
+        if nsid_datasets(file):
+            return "nsid"
     raise DataError(f"{path} has no dataset piezoresponse, Loopdata_mixed or Raw_Data (it has "
                     f"{', '.join(sorted(names)) or 'none'}): expected {EXPECTED}; rename or add it")
 
 
+def _refuse_outside(path: Path, file: h5py.File) -> None:
+    """What lies in other files may be anything on this machine, and a huge chunk takes as much memory."""
+
+    def look(name: str, link: h5py.SoftLink | h5py.HardLink | h5py.ExternalLink) -> None:
+        item = file.get(name) if isinstance(link, h5py.HardLink) else None
+        dataset = item if isinstance(item, h5py.Dataset) else None
+        if isinstance(link, h5py.ExternalLink) or dataset is not None and (dataset.is_virtual or dataset.external):
+            raise DataError(f"{path}: `{name}` lies in another file, which is not read: expected one file that holds "
+                            "everything; copy it into one")
+        if dataset is not None and dataset.chunks and np.prod(
+                dataset.chunks, dtype=float) * dataset.dtype.itemsize > MOST_CHUNK_BYTES:
+            raise DataError(f"{path}: `{name}` is stored in chunks of {dataset.chunks}, more than "
+                            f"{MOST_CHUNK_BYTES >> 20} MiB: expected smaller ones; store it again")
+
+    file.visititems_links(look)
+
+
 def listing(path: Path) -> list[str]:
     """Every array of a file with shape and type, one a line; nothing is loaded."""
+    if path.is_dir():
+        return [f"{len(text_files(path))} text files"]
+    if h5py.is_hdf5(path):
+        lines = []
+        with h5py.File(path, "r") as file:
+            file.visititems(lambda name, item: lines.append(f"{name} {item.shape} {_type_name(item.dtype)}")
+                            if isinstance(item, h5py.Dataset) else None)
+        return lines
     kind = recognise(path)
     if kind == "matlab5":
         return [f"{name} {shape} {type_}" for name, shape, type_ in scipy.io.whosmat(path)]
     if kind in ("npy", "npz"):
         return [f"{name or path.name} {array.shape} {array.dtype}"
                 for name, array in numpy_arrays(path).items()]
-    lines = []
-    with h5py.File(path, "r") as file:
-        file.visititems(lambda name, item: lines.append(f"{name} {item.shape} {_type_name(item.dtype)}")
-                        if isinstance(item, h5py.Dataset) else None)
-    return lines
+    return [path.name]
 
 
 def _type_name(dtype: np.dtype) -> str:
@@ -79,7 +139,7 @@ def _type_name(dtype: np.dtype) -> str:
 
 
 def read(path: Path, choice: Choice | None = None) -> Loops:
-    """Read the loops of a file in any known format, read-only.
+    """Read the loops of a file in any known format, read-only, one cycle of them.
 
     Raises
     ------
@@ -87,31 +147,30 @@ def read(path: Path, choice: Choice | None = None) -> Loops:
         If the format is unknown, the file is broken, or holds not what `choice` asks for.
     """
     choice = choice or Choice()
-    if choice.field not in ("on", "off"):
-        raise DataError(f"field={choice.field} is not a field: expected on or off; choose one")
-    if not (choice.cycle in (None, "mean") or isinstance(choice.cycle, int)):
-        raise DataError(f"cycle={choice.cycle} is not a cycle: expected a number from 1 or mean; choose one")
-    readers: dict[str, Callable[[Path, Choice], Loops]] = {
-        "own": read_own, "usid": read_usid, "matlab5": read_matlab, "matlab7.3": read_matlab,
-        "npy": read_numpy, "npz": read_numpy}
     try:
         kind = recognise(path)
         if choice.rows and kind not in ("own", "usid"):
             raise DataError(f"{path} is a {kind} file, which is not read in parts: expected HDF5 with `piezoresponse` "
                             "(rows, columns, steps) and `voltage`, or USID; store it so")
         if choice.cycle == "mean":
-            return _mean_of_cycles(path, readers[kind], choice)
-        return _read_cycle(path, readers[kind], choice)
+            return _mean_of_cycles(path, READERS[kind], choice)
+        return _read_cycle(path, READERS[kind], choice)
     except DataError:
         raise
+    except PermissionError as error:
+        raise DataError(f"{path} cannot be opened ({error.strerror}): expected a file that may be read; correct its "
+                        "permissions") from error
     except Exception as error:  # broken files make the libraries raise almost anything
+        if isinstance(error, OSError) and "lock" in str(error):
+            raise DataError(f"{path} is open in another program, which locks it: expected a closed file; close it "
+                            "there, or copy the file") from error
         raise DataError(f"{path} cannot be read as the HDF5, MATLAB or NumPy file it begins as "
                         f"({type(error).__name__}: {error}): expected {EXPECTED}; fetch the file again"
                         ) from error
 
 
 def _read_cycle(path: Path, reader: Callable[[Path, Choice], Loops], choice: Choice) -> Loops:
-    loops = reader(path, choice)
+    loops = one_cycle(path, reader(path, choice), choice.cycle)
     return loops if choice.rows else thinned(loops)
 
 
@@ -144,35 +203,44 @@ def load_scan(path: Path | str, choice: Choice | None = None, cleaning: Cleaning
     choice : Choice, optional
         Cycle, field and other axes of a file that holds several.
     cleaning : Cleaning, optional
-        What is repaired; by default NaN and infinite values alone. `notes` says what was done.
+        What is repaired; by default NaN, infinite values and what was never measured. `notes` says what was done.
 
     Raises
     ------
     DataError
         If the file is missing, of no known format, or holds values that cannot be loops.
     """
-    path = Path(path)
-    if not path.is_file():
+    path = Path(path).expanduser()
+    rules = cleaning or Cleaning()
+    if re.match(r"[a-z]+://", str(path).replace(":/", "://", 1)):
+        raise DataError(f"{path} is an address: expected the path of a file; download it, and name the file")
+    if not path.is_file() and not (path.is_dir() and text_files(path)):
         raise DataError(f"{path} is not a file: expected {EXPECTED}; check the path, "
                         "or use DATA=twin for simulated loops")
     loops = read(path, choice)
     _check_shapes(loops, path)
-    loops = _without_repeated_end(loops)
-    _check_drive(loops.voltage_V, path)
+    loops = without_repeated_end(loops)
+    check_drive(loops.voltage_V, path)
     channels = {"piezoresponse": loops.piezoresponse}
     if loops.resonance_kHz is not None:
         channels["resonance_kHz"] = loops.resonance_kHz
-    try:
-        channels, report = clean(channels, loops.voltage_V, cleaning)
-    except ValueError as error:
-        raise DataError(f"{path}: {error}") from error
-    notes = [*loops.notes, *(f"the file has no {name}" for name in loops.missing)]
     whole = choice is None or choice.rows is None
     if whole:  # of a few rows, which may well be constant, nothing is said
         for name, values in channels.items():
-            _check_values(name.removesuffix("_kHz"), values, path)
-        notes += remaining_outliers(channels, loops.voltage_V)
+            _check_varies(name.removesuffix("_kHz"), values, path)
+    channels, never = without_unmeasured(channels) if rules.missing else (channels, [])
+    try:
+        channels, report = clean(channels, loops.voltage_V, rules, loops.r2)
+    except ValueError as error:
+        raise DataError(f"{path}: {error}") from error
+    notes = [*loops.notes, *(f"the file has no {name}" for name in loops.missing), *never]
     unusable = report.unusable if loops.unusable is None else report.unusable | loops.unusable
+    if whole:
+        for name, values in channels.items():
+            check_values(name.removesuffix("_kHz"), values, path)
+        notes += questions(loops.voltage_V, channels.get("resonance_kHz"), loops.size_um)
+        notes += remaining_outliers(channels, loops.voltage_V)
+        notes += filter(None, [heavy_tails(channels, ~unusable, rules.outlier_sd > 0)])
     origin = {"kind": "measured", "path": str(path)} | loops.origin
     if report.map.any() or not any(note.startswith("Cleaning") for note in notes):
         notes.append(str(report))
@@ -196,36 +264,10 @@ def _check_shapes(loops: Loops, path: Path) -> None:
                         "rows and columns of the loops; correct or remove it")
 
 
-def _check_values(name: str, values: np.ndarray, path: Path) -> None:
-    if not np.isfinite(values).all():
-        count = int((~np.isfinite(values)).sum())
-        raise DataError(f"{path}: `{name}` holds {count} NaN or infinite values: "
-                        "expected finite numbers; interpolate or remove them first")
-    if np.ptp(values) == 0:
+def _check_varies(name: str, values: np.ndarray, path: Path) -> None:
+    if values.size and np.isfinite(values).all() and np.ptp(values) == 0:
         raise DataError(f"{path}: `{name}` is constant at {values.flat[0]}: expected a "
                         "measured channel; check that the right dataset was stored")
-
-
-def _check_drive(voltage_V: np.ndarray, path: Path) -> None:
-    _check_values("voltage", voltage_V, path)
-    rising = np.diff(voltage_V, append=voltage_V[:1])
-    turns = np.count_nonzero((rising > 0) != np.roll(rising > 0, 1))
-    if (rising == 0).any() or turns != 2 or min((rising > 0).sum(), (rising < 0).sum()) < SLOPE_STEPS:
-        raise DataError(f"{path}: `voltage` is not one triangular sweep: expected {SLOPE_STEPS} or more rising and "
-                        f"{SLOPE_STEPS} or more falling steps, each voltage once on either branch, that lead back "
-                        "to the first; store one cycle alone and leave out repeated points")
-
-
-def _without_repeated_end(loops: Loops) -> Loops:
-    """Loops whose last step leads to the first: one at the same voltage would count it twice."""
-    voltage_V = np.asarray(loops.voltage_V, float)
-    steps = np.abs(np.diff(voltage_V))
-    if len(voltage_V) < 2 or not np.abs(voltage_V[-1] - voltage_V[0]) < 0.01 * np.median(steps):
-        return loops
-    resonance_kHz = None if loops.resonance_kHz is None else loops.resonance_kHz[..., :-1]
-    note = f"the last step repeats the first, at {voltage_V[0]:+.2f} V, and is left out"
-    return replace(loops, piezoresponse=loops.piezoresponse[..., :-1], resonance_kHz=resonance_kHz,
-                   voltage_V=voltage_V[:-1], notes=(*loops.notes, note))
 
 
 def refuse_if_it_crashes(path: Path) -> None:

@@ -19,6 +19,7 @@ from helpers.scans.formats import DataError
 from helpers.twin import measurement as twin
 
 MOST_COMPONENTS = 16  # of the linear models that the notebooks compare
+FEWEST_PIXELS = 300  # usable ones, so that a batch is left beside those held out
 MOST_TRAINED = 20_000  # pixels; five to six times those of the paper
 
 

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import itertools
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
 import numpy as np
 
-from helpers.scans.formats import Choice, DataError, Loops
+from helpers.scans.choice import Choice
+from helpers.scans.formats import DataError, Loops, from_oscillators
 from helpers.scans.usid_axes import Grid, Selection, ancillary, grid_of, select
-from helpers.sho import fit_sho, optimum_rotation, piezoresponse
+from helpers.scans.units import factor, unit_in
+from helpers.sho import fit_sho
 
-SHO_FIELDS = ("Amplitude [V]", "Frequency [Hz]", "Phase [rad]")
+FITTED = ("Amplitude", "Frequency", "Phase", "R2")  # of an oscillator; units stand behind, in brackets
+
+
+def fields_of(dtype: np.dtype) -> dict[str, str]:
+    """Names of the fields of a table of oscillators, by what they hold."""
+    return {part: name for part in FITTED for name in reversed(dtype.names or ()) if name.startswith(part)}
 
 
 def usid_datasets(file: h5py.File) -> tuple[list[str], list[str], list[str]]:
@@ -23,7 +33,7 @@ def usid_datasets(file: h5py.File) -> tuple[list[str], list[str], list[str]]:
             return
         if name.endswith("Projected_Loops"):
             projected.append(name)
-        elif item.dtype.names and set(SHO_FIELDS) <= set(item.dtype.names):
+        elif {"Amplitude", "Frequency", "Phase"} <= set(fields_of(item.dtype)):
             fits.append(name)
         elif item.dtype.kind == "c" and ancillary(item, "Spectroscopic_Indices") is not None:
             raw.append(name)
@@ -31,16 +41,22 @@ def usid_datasets(file: h5py.File) -> tuple[list[str], list[str], list[str]]:
     file.visititems(sort)
     # A fit goes before its guess, a later group before an earlier one.
     return (projected[::-1], sorted(fits, key=lambda n: (n.endswith("Fit"), n), reverse=True),
-            sorted(raw, key=lambda n: n.endswith("Raw_Data"), reverse=True))
+            sorted(raw[::-1], key=lambda n: n.endswith("Raw_Data"), reverse=True))
 
 
 def read_usid(path: Path, choice: Choice) -> Loops:
     """Projected loops, else loops from fitted oscillators, else from raw spectra fitted here."""
     with h5py.File(path, "r") as file:
         everything = usid_datasets(file)
-        for position in (-1, 0):  # what was broken off ends in zeros; better that than nothing
-            projected, fits, raw = ([name for name in names if _is_filled(file[name], position)]
-                                    for names in everything)
+        numbers = sorted({_measurement(name) for names in everything for name in names}, reverse=True)
+        if choice.measurement is not None and choice.measurement not in numbers:
+            raise DataError(f"{path} has no measurement {choice.measurement}: expected one of "
+                            f"{', '.join(map(str, numbers[::-1]))}; choose one")
+        wanted = numbers if choice.measurement is None else [choice.measurement]
+        # What was broken off ends in zeros; better that than nothing.
+        for position, number in itertools.product((-1, 0), wanted):
+            projected, fits, raw = ([name for name in names if _measurement(name) == number
+                                     and _is_filled(file[name], position)] for names in everything)
             if projected + fits + raw:
                 break
         else:
@@ -51,15 +67,22 @@ def read_usid(path: Path, choice: Choice) -> Loops:
         else:
             best = [name for name in fits if not name.endswith("Guess")] or raw or fits
             loops = _oscillators(path, file, best[0], choice)
-    return loops
+    others = [str(n) for n in numbers[::-1] if n != number]
+    said = (f"measurement {number}; the file also has {', '.join(others)}, which measurement= chooses",) if others else ()
+    return replace(loops, notes=loops.notes + said)
+
+
+def _measurement(name: str) -> int:
+    found = re.search(r"Measurement_(\d+)", name)
+    return int(found[1]) if found else 0
 
 
 def _is_filled(dataset: h5py.Dataset, position: int) -> bool:
     """Whether a position holds anything."""
     if 0 in dataset.shape:
         return False
-    there = dataset[position]
-    return bool(np.any(np.nan_to_num(there[SHO_FIELDS[0]] if there.dtype.names else there)))
+    there, fields = dataset[position], fields_of(dataset.dtype)
+    return bool(np.any(np.nan_to_num(there[fields["Amplitude"]] if fields else there)))
 
 
 def _projected(path: Path, file: h5py.File, name: str, fits: list[str], choice: Choice) -> Loops:
@@ -75,11 +98,11 @@ def _projected(path: Path, file: h5py.File, name: str, fits: list[str], choice: 
     loops = cube(name)
     above = [fit for fit in fits if name.startswith(fit.rpartition("/")[0])]
     fit = next((fit for fit in above if file[fit].shape == main.shape), None)
-    resonance = None
-    if fit:
-        resonance = cube(fit, "Frequency [Hz]") / 1e3
+    fields = fields_of(file[fit].dtype) if fit else {}
+    resonance = _in_kHz(cube(fit, fields["Frequency"]), fields["Frequency"]) if fit else None
+    r2 = cube(fit, fields["R2"]) if "R2" in fields else None
     notes = [f"USID file, loops of {name}", *selection.notes, *([f"resonance of {fit}"] if fit else [])]
-    return _result(loops, selection, resonance, tuple(notes), grid)
+    return _result(loops, selection, resonance, tuple(notes), grid, r2)
 
 
 def _oscillators(path: Path, file: h5py.File, name: str, choice: Choice) -> Loops:
@@ -89,30 +112,35 @@ def _oscillators(path: Path, file: h5py.File, name: str, choice: Choice) -> Loop
     grid = grid_of(path, main, selection, choice.rows)
     if main.dtype.names:
         table = np.concatenate([batch[:, selection.columns] for batch in grid.read(main)])
-        amplitude, resonance_Hz, phase = (np.asarray(table[part], float) for part in SHO_FIELDS)
+        fields = fields_of(main.dtype)
+        amplitude, frequency, phase = (np.asarray(table[fields[part]], float) for part in FITTED[:3])
         amplitude[amplitude == 0] = np.nan  # never fitted
-        resonance_Hz[np.isnan(amplitude)] = np.nan
+        frequency[np.isnan(amplitude)] = np.nan
+        resonance_kHz, unit = _in_kHz(frequency, fields["Frequency"]), unit_in(fields["Phase"])
+        r2 = np.asarray(table[fields["R2"]], float) if "R2" in fields else None
         how = f"USID file, oscillators of {name}"
     elif selection.frequency_Hz is None:
         raise DataError(f"{path}: `{name}` has no axis Frequency: expected band-excitation spectra; the file "
                         "has no fits either, so add Raw_Data-SHO_Fit_000/Fit")
     else:
         amplitude, resonance_Hz, phase, r2 = _fit_raw(main, selection, grid)
+        resonance_kHz, unit = resonance_Hz / 1e3, "rad"
         how = f"USID file, oscillators fitted to {name}, median R² {np.nanmedian(r2):.3f}"
-    theta = choice.theta_rad
-    if theta is None:
-        theta = optimum_rotation(amplitude, phase, selection.voltage_V)
-    loops = grid.lay(piezoresponse(amplitude, phase, theta))
-    resonance = grid.lay(resonance_Hz / 1e3)
-    notes = (how, *selection.notes, f"P = A cos(φ + θ) with the optimum θ = {theta:.3f} rad")
-    return _result(loops, selection, resonance, notes, grid, theta)
+    flat, theta, rotation = from_oscillators(amplitude, phase, unit, selection.voltage_V, choice.theta_rad)
+    return _result(grid.lay(flat), selection, grid.lay(resonance_kHz), (how, *selection.notes, rotation), grid,
+                   None if r2 is None else grid.lay(r2), theta)
 
 
-def _result(loops: np.ndarray, selection: Selection, resonance: np.ndarray | None,
-            notes: tuple[str, ...], grid: Grid, theta_rad: float | None = None) -> Loops:
+def _in_kHz(frequency: np.ndarray, field: str) -> np.ndarray:
+    scale = factor(unit_in(field), "Hz") or 1.0
+    return frequency / 1e3 if scale == 1 else frequency * (scale / 1e3)
+
+
+def _result(loops: np.ndarray, selection: Selection, resonance: np.ndarray | None, notes: tuple[str, ...], grid: Grid,
+            r2: np.ndarray | None, theta_rad: float | None = None) -> Loops:
     absent = {"topography": True, "size of the scan": np.isnan(grid.width_um), "resonance": resonance is None}
     missing = tuple(name for name, lacking in absent.items() if lacking)
-    return Loops(loops, selection.voltage_V, resonance, notes + grid.notes, missing, grid.width_um,
+    return Loops(loops, selection.voltage_V, resonance, notes + grid.notes, missing, grid.width_um, r2=r2,
                  cycles=selection.cycles, grid=grid.whole, theta_rad=theta_rad)
 
 

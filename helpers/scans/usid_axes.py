@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import h5py
 import numpy as np
 
-from helpers.scans.formats import Choice, DataError, check_size, every_nth, thinning
+from helpers.scans.choice import Choice
+from helpers.scans.formats import DataError, check_size, every_nth, text, thinning
+from helpers.scans.units import factor
 
 BATCH_BYTES = 64 * 2**20  # of one read from a large dataset
+SPELLINGS = {"dc_offset": "DC_Offset", "bias": "DC_Offset", "voltage": "DC_Offset", "dc_bias": "DC_Offset",
+             "frequency": "Frequency", "cycle": "Cycle", "field": "Field"}
 
 
 def ancillary(main: h5py.Dataset, name: str) -> h5py.Dataset | None:
@@ -25,10 +30,9 @@ def ancillary(main: h5py.Dataset, name: str) -> h5py.Dataset | None:
     return group.get(name)
 
 
-def words(dataset: h5py.Dataset, attribute: str) -> list[str]:
+def words(dataset: h5py.Dataset | None, attribute: str) -> list[str]:
     """Labels or units, which come as bytes or as text; none where the attribute is missing."""
-    words = np.atleast_1d(dataset.attrs.get(attribute, []))
-    return [word.decode() if isinstance(word, bytes) else str(word) for word in words]
+    return [] if dataset is None else [text(word) for word in np.atleast_1d(dataset.attrs.get(attribute, []))]
 
 
 @dataclass(frozen=True)
@@ -44,20 +48,27 @@ class Selection:
 
 def select(path: Path, main: h5py.Dataset, choice: Choice) -> Selection:
     """The columns that `choice` asks for, by the labels of the spectroscopic axes."""
-    indices, values = ancillary(main, "Spectroscopic_Indices"), ancillary(main, "Spectroscopic_Values")
-    if indices is None or values is None or not (
-            indices.shape == values.shape == (len(indices), main.shape[1])):
+    table = ancillary(main, "Spectroscopic_Values")
+    if table is None or table.ndim != 2 or table.shape[1] != main.shape[1]:
         raise DataError(f"{path}: `{main.name}` has no fitting spectroscopic indices and values: expected "
                         f"(axes, {main.shape[1]}) of each; write the file with pyUSID")
-    check_size(path, indices.name, indices)
-    labels = words(indices, "labels") or words(values, "labels")
-    if len(labels) != len(indices) or "DC_Offset" not in labels:
-        raise DataError(f"{path}: `{main.name}` has the axes {', '.join(labels) or 'none'}: expected "
-                        f"DC_Offset among {len(indices)} labels; this is not switching spectroscopy, "
-                        "or its labels are lost")
-    axes = dict(zip(labels, np.asarray(indices[:], int), strict=True))
-    values = dict(zip(labels, np.asarray(values[:], float), strict=True))
-    kept, notes = _chosen_columns(path, axes, values, choice)
+    check_size(path, table.name, table)
+    indices = ancillary(main, "Spectroscopic_Indices")
+    notes: list[str] = []
+    values = np.asarray(table[:], float)
+    labels = _fitting_labels(path, main, words(indices, "labels") or words(table, "labels"), values, notes)
+    units = dict(zip(labels, (words(table, "units") or words(indices, "units")) + [""] * len(labels), strict=False))
+    there = indices[:] if indices is not None and indices.shape == values.shape else np.zeros(values.shape, int)
+    # What LabVIEW counted wrongly is counted again from the values.
+    axes = {label: np.asarray(row, int) if len(np.unique(row)) > 1 or len(np.unique(value)) == 1 else
+            np.unique(value, return_inverse=True)[1].ravel() for label, row, value in zip(labels, there, values, strict=True)}
+    values = dict(zip(labels, values, strict=True))
+    for label, base in (("DC_Offset", "V"), ("Frequency", "Hz")):
+        scale = factor(units.get(label, ""), base)
+        if label in values and scale not in (None, 1.0):
+            values[label] = values[label] * scale
+            notes.append(f"{label} converted from {units[label]} to {base}")
+    kept = _chosen_columns(path, main, axes, values, choice, notes)
     columns = np.flatnonzero(kept)
     frequency_Hz = None
     if "Frequency" in axes:
@@ -72,22 +83,61 @@ def select(path: Path, main: h5py.Dataset, choice: Choice) -> Selection:
         frequency_Hz = values["Frequency"][columns[0]]
     first = columns if columns.ndim == 1 else columns[:, 0]
     cycles = np.unique(values["Cycle"]).size if "Cycle" in values else 1
-    return Selection(columns, values["DC_Offset"][first], frequency_Hz, tuple(range(1, cycles + 1)), notes)
+    voltage_V = values["DC_Offset"][first]
+    if np.ptp(voltage_V) == 0 and "Field" in axes:  # written as applied: nothing, while the field is off
+        others = np.flatnonzero(_chosen_columns(path, main, axes, values, replace(
+            choice, field="off" if choice.field == "on" else "on"), []))
+        pulses = values["DC_Offset"][others].reshape(len(voltage_V), -1)[:, 0] if (
+            others.size == columns.size) else voltage_V
+        notes.append("the offset is 0 while the field is off: that of the pulse before is taken")
+        voltage_V = pulses
+    return Selection(columns, voltage_V, frequency_Hz, tuple(range(1, cycles + 1)), tuple(notes))
 
 
-def _chosen_columns(path: Path, axes: dict[str, np.ndarray], values: dict[str, np.ndarray], choice: Choice
-                    ) -> tuple[np.ndarray, tuple[str, ...]]:
+def _fitting_labels(path: Path, main: h5py.Dataset, labels: list[str], values: np.ndarray, notes: list[str]
+                    ) -> list[str]:
+    """As many labels as there are axes, in the spelling of BGlib; of more, those that the values fit."""
+    named = [SPELLINGS.get(label.strip().lower().replace(" ", "_"), label) for label in labels]
+
+    def fits(some: tuple[str, ...]) -> bool:
+        rows = dict(zip(some, values, strict=True))
+        drive, bins = rows.get("DC_Offset"), rows.get("Frequency")
+        return drive is not None and np.ptp(drive) > 0 and drive.min() <= 0 and (
+            bins is None or bool(bins.min() > 0 and np.ptp(bins) > 0))
+
+    if len(named) > len(values):
+        every = list(itertools.islice(itertools.combinations(named, len(values)), 1000))
+        chosen = list(next(filter(fits, every), every[0]))
+        notes.append(f"{len(named)} labels for {len(values)} axes: read as {', '.join(chosen)}, which the values fit")
+        named = chosen
+    if len(named) != len(values) or "DC_Offset" not in named:
+        raise DataError(f"{path}: `{main.name}` has the axes {', '.join(labels) or 'none'}: expected "
+                        f"DC_Offset among {len(values)} labels; this is not switching spectroscopy, "
+                        "or its labels are lost")
+    return named
+
+
+def _chosen_columns(path: Path, main: h5py.Dataset, axes: dict[str, np.ndarray], values: dict[str, np.ndarray],
+                    choice: Choice, notes: list[str]) -> np.ndarray:
     """Which columns are of the chosen cycle, field and other axes."""
-    wanted = {"Cycle": choice.cycle, "Field": choice.field, **choice.others}
-    unknown = set(choice.others) - set(axes)
+    spelt = {name.lower(): name for name in axes}
+    others = {spelt.get(name.lower(), name): value for name, value in choice.others.items()}
+    wanted = {"Cycle": choice.cycle, "Field": choice.field, **others}
+    stated = "" if "Field" in axes else _stated_field(main)
+    unknown = set(others) - set(axes)
     if choice.cycle not in (None, 1) and "Cycle" not in axes:
         unknown |= {"Cycle"}
-    if choice.field == "on" and "Field" not in axes:
+    if choice.field == "on" and "Field" not in axes and not stated:
         unknown |= {"Field"}
     if unknown:
         raise DataError(f"{path} has no axis {', '.join(sorted(unknown))}: expected one of "
                         f"{', '.join(axes)}; correct the choice")
-    kept, notes = np.ones(len(axes["DC_Offset"]), bool), []
+    if stated:
+        if stated != choice.field:
+            raise DataError(f"{path} was measured with the field {stated} alone (VS_measure_in_field_loops): expected "
+                            f"loops with the field {choice.field}; take another file, or choose field={stated}")
+        notes.append(f"field {stated}, as VS_measure_in_field_loops says")
+    kept = np.ones(len(axes["DC_Offset"]), bool)
     for axis in (name for name in axes if name not in ("Frequency", "DC_Offset")):
         there = np.unique(values[axis][kept])
         value = there[0]
@@ -100,15 +150,30 @@ def _chosen_columns(path: Path, axes: dict[str, np.ndarray], values: dict[str, n
             notes.append(f"field {choice.field}")
         elif axis in wanted:
             value = wanted[axis]
-        if axis not in ("Cycle", "Field"):
             notes.append(f"{axis} = {value:g}, one of {len(there)}")
+        else:
+            largest = [np.abs(values["DC_Offset"][kept & (values[axis] == v)]).max() for v in there]
+            value = there[int(np.argmax(largest))]
+            notes.append(f"{axis} = {value:g}, which has the largest amplitude, {max(largest):g} V, of "
+                         f"{', '.join(f'{v:g}' for v in there)}")
         match = np.isclose(values[axis], value)
         if not (kept & match).any():
             raise DataError(f"{path} has no {axis} {wanted.get(axis, value)}: expected one of "
                             f"{', '.join(f'{v:g}' for v in there)} (cycles are counted from 1); "
                             "correct the choice")
         kept &= match
-    return kept, tuple(notes)
+    return kept
+
+
+def _stated_field(main: h5py.Dataset) -> str:
+    """ "on", "off" or nothing, by what the measurement says of itself where it has no axis for it."""
+    group = main.parent
+    while "VS_measure_in_field_loops" not in group.attrs and group.name != "/":
+        group = group.parent
+    said = text(group.attrs.get("VS_measure_in_field_loops", "")).lower().replace("_", "-").replace(" ", "-")
+    if "and" in said or "both" in said or not said:
+        return ""
+    return "off" if said.startswith(("out", "off")) else "on" if said.startswith(("in", "on")) else ""
 
 
 @dataclass(frozen=True)
@@ -139,20 +204,24 @@ class Grid:
 
 def grid_of(path: Path, main: h5py.Dataset, selection: Selection, rows: tuple[int, int] | None = None) -> Grid:
     """Rows and columns of the positions; those asked for, or of a scan too large some of each."""
-    indices = ancillary(main, "Position_Indices")
-    if indices is None or indices.ndim != 2 or indices.shape[0] != main.shape[0]:
+    indices = next((there for there in (ancillary(main, "Position_Indices"), ancillary(main, "Position_Values"))
+                    if there is not None and there.ndim == 2 and there.shape[0] == main.shape[0]), None)
+    if indices is None:
         raise DataError(f"{path}: `{main.name}` has no fitting position indices: expected ({main.shape[0]}, "
                         "axes); write the file with pyUSID")
     check_size(path, indices.name, indices)
-    labels = words(indices, "labels") or [f"axis {n}" for n in range(indices.shape[1])]
-    steps = {label: np.unique(column, return_inverse=True)
-             for label, column in zip(labels, np.asarray(indices[:], int).T, strict=True)}
+    labels = words(indices, "labels")[:indices.shape[1]]
+    labels += [f"axis {n}" for n in range(len(labels), indices.shape[1])]
+    counted = dict(zip(labels, np.asarray(indices[:]).T, strict=True))
+    steps = {label: np.unique(column, return_inverse=True) for label, column in counted.items()}
     varying = [label for label, (there, _) in steps.items() if len(there) > 1]
     if len(varying) > 2:
         raise DataError(f"{path}: `{main.name}` varies along {', '.join(varying)}: expected rows and "
                         "columns; store one plane of positions")
-    column = "X" if "X" in steps else (varying or labels)[-1]
-    row = next((label for label in [*varying, "Y"] if label != column and label in steps), None)
+    column = _fastest({label: counted[label] for label in varying}) if varying else labels[-1]
+    if len(varying) == 1 and column.lower() in ("y", "row", "rows") and len(labels) > 1:
+        column = next(label for label in labels if label != column)  # a scan of one column
+    row = next((label for label in [*varying, *labels] if label != column), None)
     there, row_of = steps[row] if row else (np.zeros(1), np.zeros(main.shape[0], int))
     columns, column_of = steps[column]
     row_of, column_of = row_of.ravel(), column_of.ravel()
@@ -160,23 +229,33 @@ def grid_of(path: Path, main: h5py.Dataset, selection: Selection, rows: tuple[in
         raise DataError(f"{path}: positions of `{main.name}` occur more than once: expected one spectrum at "
                         "each row and column; store one pass of the scan")
     whole, width_um = (len(there), len(columns)), _width_um(main, labels.index(column))
+    counts = () if np.isfinite(width_um) else ("positions are counts or have no unit of length: no size of the scan",)
     first, last = rows or (0, len(there))
     every = 1 if rows else every_nth((*whole, 1))
     kept = (row_of >= first) & (row_of < last) & (row_of % every == 0) & (column_of % every == 0)
     check_size(path, main.name, main, int(kept.sum()) * len(selection.voltage_V))
     return Grid((-(-(last - first) // every), -(-len(columns) // every)), kept, (row_of[kept] - first) // every,
-                column_of[kept] // every, width_um, tuple(thinning(every, whole)), whole)
+                column_of[kept] // every, width_um, counts + tuple(thinning(every, whole)), whole)
+
+
+def _fastest(positions: dict[str, np.ndarray]) -> str:
+    """The axis that varies fastest, which is the columns; where none clearly does, that called X."""
+    changes = {label: np.count_nonzero(np.diff(column)) for label, column in positions.items()}
+    ranked = sorted(changes, key=changes.get)
+    if len(ranked) == 2 and changes[ranked[0]] > changes[ranked[1]] / 2:
+        return next((label for label in ranked if label.lower()[:1] in "xc"), ranked[1])
+    return ranked[-1]
 
 
 def _width_um(main: h5py.Dataset, axis: int) -> float:
-    """Width from the positions; NaN where they are counts instead of metres."""
+    """Width from the positions; NaN where they are counts instead of lengths."""
     values = ancillary(main, "Position_Values")
-    if values is None:
+    if values is None or values.ndim != 2 or axis >= values.shape[1]:
         return float("nan")
-    units = words(values, "units")
+    units = words(values, "units") or words(ancillary(main, "Position_Indices"), "units")
     there = np.unique(np.asarray(values[:, axis], float))
-    scale = {"m": 1e6, "um": 1.0, "µm": 1.0, "nm": 1e-3}.get(units[axis] if axis < len(units) else "")
+    scale = factor(units[axis], "m") if axis < len(units) else None
     if scale is None or len(there) < 2:
         return float("nan")
-    width = scale * np.ptp(there) * len(there) / (len(there) - 1)
+    width = scale * 1e6 * np.ptp(there) * len(there) / (len(there) - 1)
     return float(width) if width < 1e4 else float("nan")

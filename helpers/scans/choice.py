@@ -1,0 +1,120 @@
+"""Which part of a file is read, where it holds more than one scan of loops."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from dataclasses import field as made_by
+
+import numpy as np
+
+from helpers.scans.formats import DataError
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What is chosen; what is left out is chosen by rules that the notes of a scan state.
+
+    Attributes
+    ----------
+    cycle : int or "mean", optional
+        Counted from 1, or the mean of all; the last where left out.
+    field : str
+        "off" (read after the pulse, as in the paper) or "on".
+    measurement : int, optional
+        Number of a measurement in the file, as in Measurement_000; the last where left out.
+    dataset : str, optional
+        Name, or the end of it, of the dataset that is read.
+    others : mapping of str to float
+        Value of any further axis, such as ``{"FORC": 0}``.
+    grid : (int, int), optional
+        Rows and columns of a list of pixels, which otherwise has to be square.
+    voltage_V : ndarray, shape (steps,), optional
+        Voltage of a file without one.
+    rows : (int, int), optional
+        The rows that are read, of files that can be read in parts.
+    theta_rad : float, optional
+        Rotation from oscillators to loops; found where left out.
+
+    Raises
+    ------
+    DataError
+        If cycle or field is none.
+    """
+
+    cycle: int | str | None = None
+    field: str = "off"
+    measurement: int | None = None
+    dataset: str | None = None
+    others: Mapping[str, float] = made_by(default_factory=dict)
+    grid: tuple[int, int] | None = None
+    voltage_V: np.ndarray | None = None
+    rows: tuple[int, int] | None = None
+    theta_rad: float | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "cycle", _cycle(self.cycle))
+        object.__setattr__(self, "field", _field(self.field))
+
+
+def choose(select: str = "", cycle: object = 0, field: object = "off") -> Choice:
+    """The choice that parameters name, whatever type YAML or a command line gave them.
+
+    Parameters
+    ----------
+    select : str
+        Such as ``"field=on,cycle=2,forc=1,measurement=0,dataset=name,grid=50x50"``; any other name is an axis.
+    cycle : int or str
+        0 or nothing for the last, "mean" for the mean of all.
+    field : str or bool
+        "off" or "on".
+
+    Raises
+    ------
+    DataError
+        If a name or a value is none.
+    """
+    asked = {"cycle": cycle, "field": field}
+    for part in filter(None, re.split(r"[,;]\s*", str(select or ""))):
+        name, equals, value = (text.strip() for text in part.partition("="))
+        if not (name and equals and value):
+            raise DataError(f"SELECT={select}: {part!r} chooses nothing: expected name=value with commas between, "
+                            "such as field=on,cycle=2; correct it")
+        asked[name.lower() if name.lower() in (*asked, "measurement", "dataset", "grid") else name] = value
+    known = {"cycle": asked.pop("cycle"), "field": asked.pop("field")}
+    if "grid" in asked:
+        sides = re.fullmatch(r"(\d+)\s*[x×]\s*(\d+)", asked["grid"])
+        known["grid"] = tuple(map(int, sides.groups())) if sides else _refuse("grid", asked["grid"], "rows x columns")
+        del asked["grid"]
+    if "measurement" in asked:
+        known["measurement"] = _number("measurement", asked.pop("measurement"), int)
+    if "dataset" in asked:
+        known["dataset"] = asked.pop("dataset")
+    return Choice(**known, others={name: _number(name, value, float) for name, value in asked.items()})
+
+
+def _refuse(name: str, value: object, expected: str):
+    raise DataError(f"{name}={value} cannot be chosen: expected {expected}; correct it")
+
+
+def _number(name: str, value: object, kind: type) -> float | int:
+    try:
+        number = float(str(value))
+        return kind(number) if number == kind(number) else _refuse(name, value, "a whole number")
+    except (ValueError, OverflowError):
+        return _refuse(name, value, "a number")
+
+
+def _cycle(value: object) -> int | str | None:
+    text = str(value).strip().lower()
+    if isinstance(value, bool) or text not in ("", "none", "mean", "last") and not re.fullmatch(r"\d+(\.0*)?", text):
+        raise DataError(f"cycle={value} is not a cycle: expected a number from 1 or mean; choose one")
+    return "mean" if text == "mean" else int(float(text)) or None if text[:1].isdigit() else None
+
+
+def _field(value: object) -> str:
+    said = {"false": "off", "true": "on", "0": "off", "1": "on"}.get(str(value).lower(), str(value).lower())
+    if said not in ("on", "off"):
+        raise DataError(f"field={value} is not a field: expected on or off; choose one")
+    return said

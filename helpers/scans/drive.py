@@ -1,0 +1,157 @@
+"""One cycle of the drive, closed, and what of it was measured."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from helpers.loops import SLOPE_STEPS
+from helpers.scans.formats import DataError, Loops
+
+FILLS = (-999.0, -9999.0, -99999.0, 9999.0, 99999.0, 1e20, 1e30, 1e36, 1e37, -1e30, 9.969209968386869e36,
+         -32768.0, -2147483648.0)
+SHORTEST_TAIL = 7  # steps; one more than cleaning would bridge
+
+
+def one_cycle(path: Path, loops: Loops, cycle: int | str | None) -> Loops:
+    """The chosen cycle of loops whose drive repeats, one reading a step; the last whole one where none is chosen.
+
+    Raises
+    ------
+    DataError
+        If there is no such cycle.
+    """
+    voltage_V = np.asarray(loops.voltage_V, float)
+    if voltage_V.ndim != 1 or loops.piezoresponse.shape[-1] != voltage_V.size or not np.isfinite(voltage_V).all():
+        return loops
+    loops = _one_reading(loops, voltage_V)
+    voltage_V = np.asarray(loops.voltage_V, float)
+    period = _period(voltage_V)
+    number = len(voltage_V) // period
+    if number < 2:
+        if len(loops.cycles) == 1 and cycle not in (None, 1, loops.cycles[0], "mean"):
+            raise DataError(f"{path} holds one cycle, and no cycle {cycle}: expected no choice of cycle; leave it out")
+        return loops
+    chosen = number if cycle in (None, "mean") else cycle
+    if not 1 <= chosen <= number:
+        raise DataError(f"{path} has no cycle {cycle}: expected one of 1 to {number}; correct the choice")
+    said = [f"cycle {chosen} of {number}"]
+    if left := len(voltage_V) - number * period:
+        said.append(f"the last {left} steps are no whole cycle and are left out")
+    part = np.s_[..., (chosen - 1) * period:chosen * period]
+    return _steps(loops, lambda cube: cube[part], tuple(said), tuple(range(1, number + 1)))
+
+
+def _steps(loops: Loops, taken, said: tuple[str, ...], cycles: tuple[int, ...] | None = None) -> Loops:
+    """Loops of which some steps are taken, in every array along the drive."""
+    cubes = {name: None if cube is None else taken(cube) for name, cube in (
+        ("piezoresponse", loops.piezoresponse), ("resonance_kHz", loops.resonance_kHz), ("r2", loops.r2))}
+    return replace(loops, **cubes, voltage_V=taken(np.asarray(loops.voltage_V, float)), notes=(*loops.notes, *said),
+                   cycles=cycles or loops.cycles)
+
+
+def _one_reading(loops: Loops, voltage_V: np.ndarray) -> Loops:
+    """The mean of the readings where each voltage was read several times in a row."""
+    starts = np.flatnonzero(np.diff(voltage_V, prepend=np.nan))
+    readings = len(voltage_V) // max(1, len(starts))
+    if readings < 2 or not np.array_equal(starts, np.arange(0, len(voltage_V), readings)):
+        return loops
+    return _steps(loops, lambda cube: cube.reshape(*cube.shape[:-1], -1, readings).mean(axis=-1),
+                  (f"{readings} readings at each step averaged",))
+
+
+def _period(voltage_V: np.ndarray) -> int:
+    """Steps after which the drive repeats itself; all of them where it does not."""
+    steps = np.abs(np.diff(voltage_V))
+    near = 0.5 * np.median(steps[steps > 0]) if (steps > 0).any() else 0
+    for period in range(2 * SLOPE_STEPS, len(voltage_V) // 2 + 1):
+        if np.abs(voltage_V[period:] - voltage_V[:-period]).max() < near:
+            return period
+    return len(voltage_V)
+
+
+def without_repeated_end(loops: Loops) -> Loops:
+    """Loops whose last step leads to the first: one at the same voltage would count it twice."""
+    voltage_V = np.asarray(loops.voltage_V, float)
+    steps = np.abs(np.diff(voltage_V))
+    if len(voltage_V) < 2 or not np.abs(voltage_V[-1] - voltage_V[0]) < 0.01 * np.median(steps):
+        return loops
+    return _steps(loops, lambda cube: cube[..., :-1],
+                  (f"the last step repeats the first, at {voltage_V[0]:+.2f} V, and is left out",))
+
+
+def check_values(name: str, values: np.ndarray, path: Path) -> None:
+    """Refuse what is not finite or does not vary."""
+    if not np.isfinite(values).all():
+        count = int((~np.isfinite(values)).sum())
+        raise DataError(f"{path}: `{name}` holds {count} NaN or infinite values: "
+                        "expected finite numbers; interpolate or remove them first")
+    if np.ptp(values) == 0:
+        raise DataError(f"{path}: `{name}` is constant at {values.flat[0]}: expected a "
+                        "measured channel; check that the right dataset was stored")
+
+
+def check_drive(voltage_V: np.ndarray, path: Path) -> None:
+    """Refuse a drive that is not one closed triangle, and say what else it is."""
+    check_values("voltage", voltage_V, path)
+    alternate = next((voltage_V[k::2] for k in (0, 1) if (voltage_V[k::2] == 0).all()), None)
+    if alternate is not None:
+        raise DataError(f"{path}: every other `voltage` is 0, the offset while the field is off: expected that of the "
+                        "pulse at each step; store the readings of one field, with the voltage of the pulses")
+    rising = np.diff(voltage_V, append=voltage_V[:1])
+    jump = np.abs(rising[-1])
+    if jump > 3 * np.median(np.abs(rising[:-1])) and np.count_nonzero(np.diff(np.sign(rising[:-1]))) < 3:
+        raise DataError(f"{path}: `voltage` is not one triangular sweep: it ends at {voltage_V[-1]:+.3g} V and began at "
+                        f"{voltage_V[0]:+.3g} V, a fraction of a cycle; expected one that closes; store a whole cycle")
+    turns = np.count_nonzero((rising > 0) != np.roll(rising > 0, 1))
+    if (rising == 0).any() or turns != 2 or min((rising > 0).sum(), (rising < 0).sum()) < SLOPE_STEPS:
+        raise DataError(f"{path}: `voltage` is not one triangular sweep: expected {SLOPE_STEPS} or more rising and "
+                        f"{SLOPE_STEPS} or more falling steps, each voltage once on either branch, that lead back "
+                        "to the first; store one cycle alone and leave out repeated points")
+
+
+def without_unmeasured(channels: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray], list[str]]:
+    """Channels with NaN where nothing was measured: fill values, loops that are constant, and constant tails.
+
+    A tail is one only where its value stands nowhere else in the loop, or is zero: a loop may saturate.
+
+    Returns
+    -------
+    dict of str to ndarray, shape (rows, columns, steps)
+    list of str
+        What was found.
+    """
+    never, left = np.zeros(next(iter(channels.values())).shape, bool), {}
+    for name, cube in channels.items():
+        fills = [value for value in FILLS if _is_fill(cube, value)]
+        cube = np.where(np.isin(cube, fills), np.nan, cube) if fills else cube
+        last = cube[..., -1:]
+        same = (cube == last) | (np.isnan(cube) & np.isnan(last))
+        tail = np.flip(np.logical_and.accumulate(np.flip(same, -1), axis=-1), -1)
+        long = tail.sum(axis=-1) >= SHORTEST_TAIL
+        alone = (same & ~tail).sum(axis=-1) == 0
+        gone = tail & (long & (alone | (last[..., 0] == 0)) | tail.all(axis=-1))[..., None]
+        never |= gone & ~np.isnan(cube)
+        never |= np.isin(channels[name], fills) if fills else False
+        left[name] = cube
+    if not never.any():
+        return dict(channels), []
+    pixels, whole = int(never.any(axis=-1).sum()), int(never.all(axis=-1).sum())
+    found = [f"never measured (zero, constant or a fill value): {whole} pixel{'s' * (whole != 1)}"
+             + (f", and part of {pixels - whole} more" if pixels > whole else "")]
+    return {name: np.where(never, np.nan, cube) for name, cube in left.items()}, found
+
+
+def _is_fill(cube: np.ndarray, value: float) -> bool:
+    """Whether a value that stands for nothing measured occurs, far from all others."""
+    there = cube == value
+    if not there.any():
+        return False
+    others = cube[~there & np.isfinite(cube)]
+    if not others.size:
+        return False
+    low, high = others.min(), others.max()
+    return bool(max(low - value, value - high) > high - low)

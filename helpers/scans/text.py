@@ -1,0 +1,154 @@
+"""A folder of text or csv files, one a pixel, as switching spectroscopy is exported: columns by their headings."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+
+from helpers.scans.choice import Choice
+from helpers.scans.formats import EXPECTED, DataError, Loops, from_oscillators
+from helpers.scans.units import factor, in_kHz, unit_in
+
+SUFFIXES = (".txt", ".csv", ".tsv", ".dat", ".asc")
+TABLES = ("position", "coordinate", "grid")  # in the name of a table of places
+# What a column holds, by the first of these that its heading has.
+HEADINGS = {"phase": r"phase|phi\b|φ", "resonance": r"freq|reson", "piezoresponse": r"piezo|\bpr\b|mixed|loop|response",
+            "amplitude": r"ampl|\bamp\b", "write": r"write|bias.*on|pulse", "voltage": r"volt|bias|\bdc|\bv\b"}
+
+
+def text_files(folder: Path) -> list[Path]:
+    """The text files of a folder, hidden ones, tables of places and notes aside; numbers in names sort as numbers."""
+    found = (p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and p.is_file() and p.name[0] != "."
+             and not re.match("readme|licen|note", p.name.lower()) and not _is_table(p))
+    return sorted(found, key=lambda p: [(int(part), "") if part.isdigit() else (-1, part)
+                                        for part in re.split(r"(\d+)", p.name)])
+
+
+def _is_table(path: Path) -> bool:
+    return any(word in path.stem.lower() for word in TABLES) and not re.search(r"\d", path.stem)
+
+
+def read_text(path: Path, choice: Choice) -> Loops:
+    """Loops of a folder; every file has the same columns and the same drive.
+
+    Raises
+    ------
+    DataError
+        If headings are missing, files differ, or nothing tells where the pixels lie.
+    """
+    files = text_files(path)
+    headings, first = _columns(files[0])
+    roles = _roles(headings, first)
+    if "voltage" not in roles or not ("piezoresponse" in roles or {"amplitude", "phase"} <= set(roles)):
+        raise DataError(f"{files[0]} has the columns {', '.join(headings) or 'without headings'}: expected a voltage "
+                        "that varies, and the piezoresponse or amplitude and phase; head the columns so")
+    tables = [first]
+    for file in files[1:]:
+        other, table = _columns(file)
+        if other != headings or table.shape != first.shape or not np.allclose(
+                table[:, roles["voltage"]], first[:, roles["voltage"]], equal_nan=True):
+            raise DataError(f"{file} has {len(table)} rows of {', '.join(other)}, other than {files[0].name}: expected "
+                            "the same columns and the same voltages in every file; take it out of the folder")
+        tables.append(table)
+    cube = np.stack(tables)
+    shape, places, size_um, notes = _grid(path, files, choice)
+
+    def laid_out(role: str) -> np.ndarray:
+        laid = np.full((*shape, len(first)), np.nan)
+        laid[places] = cube[..., roles[role]]
+        return laid
+
+    units = {role: unit_in(headings[at]) for role, at in roles.items()}
+    voltage_V = first[:, roles["voltage"]] * (factor(units["voltage"], "V") or 1.0)
+    said = [f"{len(files)} text files, columns " + ", ".join(f"{headings[at]} as {role}" for role, at in roles.items()),
+            *notes]
+    theta = resonance = None
+    if "piezoresponse" in roles:
+        loops = laid_out("piezoresponse")
+    else:
+        loops, theta, how = from_oscillators(laid_out("amplitude"), laid_out("phase"), units["phase"], voltage_V,
+                                             choice.theta_rad)
+        said.append(how)
+    if "resonance" in roles:
+        resonance, converted = in_kHz(laid_out("resonance"), units["resonance"])
+        said += [converted] if converted else []
+    absent = {"resonance": resonance is None, "topography": True, "size of the scan": np.isnan(size_um)}
+    return Loops(loops, voltage_V, resonance, tuple(said), tuple(name for name, lacking in absent.items() if lacking),
+                 size_um, theta_rad=theta)
+
+
+def _columns(path: Path) -> tuple[list[str], np.ndarray]:
+    """Headings and numbers, shape (rows, columns), of a text file, whatever stands between the columns."""
+    lines = path.read_bytes().decode("utf-8-sig", errors="replace").splitlines()
+    between = next((mark for mark in ("\t", ";", ",") if sum(mark in line for line in lines) > len(lines) / 2), None)
+    cells = [[cell.strip().strip('"') for cell in line.lstrip("#% ").split(between)] for line in lines]
+    rows, begin = [], None
+    for n, row in enumerate(cells):
+        try:
+            numbers = [float(cell.replace(",", ".") if between != "," else cell) if cell else np.nan for cell in row]
+        except ValueError:
+            continue
+        if len(numbers) > 1 and not (rows and len(numbers) != len(rows[0])) and not np.isnan(numbers).all():
+            begin = n if begin is None else begin
+            rows.append(numbers)
+    if not rows:
+        raise DataError(f"{path} holds no table of numbers: expected {EXPECTED}; take it out of the folder")
+    heads = [re.split(r"\t|\s{2,}", line.lstrip("#% ").strip()) if between is None else row
+             for line, row in zip(lines[:begin], cells[:begin], strict=True)][::-1]
+    heads += [row for row in cells[:begin][::-1]]
+    return next((row for row in heads if len(row) == len(rows[0])), []), np.array(rows)
+
+
+def _roles(headings: list[str], table: np.ndarray) -> dict[str, int]:
+    """Columns by what they hold; of voltages the one that is written, else one that varies."""
+    found: dict[str, int] = {}
+    for at, heading in enumerate(headings):
+        role = next((role for role, words in HEADINGS.items() if re.search(words, heading.lower())), None)
+        if role == "write" or role == "voltage":
+            if np.nanmin(table[:, at]) == np.nanmax(table[:, at]) or role == "voltage" and "voltage" in found:
+                continue
+            role = "voltage"
+        if role:
+            found[role] = at
+    return found
+
+
+def _grid(folder: Path, files: list[Path], choice: Choice
+          ) -> tuple[tuple[int, int], tuple[np.ndarray, np.ndarray], float, list[str]]:
+    """Shape, row and column of every file, width (µm) and what told them."""
+    table = next((p for p in sorted(folder.iterdir()) if p.suffix.lower() in SUFFIXES and _is_table(p)), None)
+    if table is not None:
+        headings, places = _columns(table)
+        at = {name: next((n for n, head in enumerate(headings) if re.match(name, head.lower())), None)
+              for name in ("x|col", "y|row")}
+        if None in at.values() or len(places) != len(files):
+            raise DataError(f"{table} has {len(places)} rows of {', '.join(headings)}: expected x and y of each of the "
+                            f"{len(files)} files; correct it")
+        (x, column), (y, row) = (np.unique(places[:, n], return_inverse=True) for n in at.values())
+        metres = factor(unit_in(headings[at["x|col"]]), "m")
+        width = np.nan if metres is None or len(x) < 2 else 1e6 * metres * np.ptp(x) * len(x) / (len(x) - 1)
+        return (len(y), len(x)), (row.ravel(), column.ravel()), float(width), [f"places of {table.name}"]
+    named = [_place(file.stem) for file in files]
+    if all(named) and len(set(named)) == len(files):
+        (_, row), (_, column) = (np.unique([place[n] for place in named], return_inverse=True) for n in (0, 1))
+        return (row.max() + 1, column.max() + 1), (row, column), np.nan, ["rows and columns by the names of the files"]
+    side = int(np.sqrt(len(files)))
+    shape = choice.grid or (side, side)
+    if shape[0] * shape[1] != len(files):
+        raise DataError(f"{folder} holds {len(files)} files, not {shape[0]} × {shape[1]}: expected names with row and "
+                        "column, as r03_c11.txt, a table positions.csv of x and y, or SELECT=grid=rows x columns; add one")
+    row, column = np.divmod(np.arange(len(files)), shape[1])
+    return shape, (row, column), np.nan, [f"{len(files)} files taken as {shape[0]} × {shape[1]} by their order: a guess"]
+
+
+def _place(stem: str) -> tuple[int, int] | None:
+    """Row and column that a name tells: r03_c11, x11_y3, or its last two numbers."""
+    parts = dict(re.findall(r"(?:^|[^a-z])(r|row|y|c|col|column|x)[_ -]?(\d+)", stem.lower()))
+    row, column = (next((parts[word] for word in words if word in parts), None)
+                   for words in (("r", "row", "y"), ("c", "col", "column", "x")))
+    if row is None or column is None:
+        numbers = re.findall(r"\d+", stem)
+        row, column = numbers[-2:] if len(numbers) > 1 else (None, None)
+    return None if row is None else (int(row), int(column))

@@ -1,0 +1,73 @@
+"""Units with any SI prefix, and values that no microscope has."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+
+PREFIXES = {"G": 1e9, "M": 1e6, "k": 1e3, "K": 1e3, "": 1.0, "c": 1e-2, "m": 1e-3, "u": 1e-6, "µ": 1e-6, "μ": 1e-6,
+            "n": 1e-9, "p": 1e-12}
+LONG = {"giga": "G", "mega": "M", "kilo": "k", "milli": "m", "micro": "u", "nano": "n", "pico": "p"}
+NAMES = {"Hz": "hz|hertz", "V": "v|volts?", "m": "m|met(?:er|re)s?", "rad": "rad|radians?"}
+OTHER = {"m": {"å": 1e-10, "angstrom": 1e-10, "angstroms": 1e-10, "micron": 1e-6, "microns": 1e-6},
+         "rad": {"deg": np.pi / 180, "degree": np.pi / 180, "degrees": np.pi / 180, "°": np.pi / 180}}
+# What is credible: (least, most) of the largest voltage, of the median resonance and of the width of a scan.
+CREDIBLE = {"voltage": (0.05, 300.0, "V"), "resonance": (5.0, 5e4, "kHz"), "width": (0.02, 1000.0, "µm")}
+
+
+def factor(unit: str, base: str) -> float | None:
+    """How many `base` one `unit` is; None if it is no such unit.
+
+    Parameters
+    ----------
+    unit : str
+        Such as "mV", "kilohertz", "µm", "degrees".
+    base : {"Hz", "V", "m", "rad"}
+    """
+    unit = unit.strip().strip("[]()")
+    if unit.lower() in OTHER.get(base, {}):
+        return OTHER[base][unit.lower()]
+    for long, short in LONG.items():
+        if unit.lower().startswith(long):
+            unit = short + unit[len(long):]
+    found = re.fullmatch(rf"(.?)(?i:{NAMES[base]})", unit)
+    return PREFIXES.get(found[1]) if found else None
+
+
+def unit_in(name: str) -> str:
+    """The unit that a name carries: in brackets, or behind a line as in ``resonance_kHz``; else nothing."""
+    found = re.search(r"[\[(]([^\])]+)[\])]\s*$", name) or re.search(r"_([^\W_]+)$", name)
+    return found[1] if found and any(factor(found[1], base) for base in NAMES) else ""
+
+
+def in_kHz(resonance: np.ndarray, unit: str = "") -> tuple[np.ndarray, str]:
+    """A resonance in kHz and what was done; without a unit, the size tells: they lie from 10 kHz to 10 MHz."""
+    if scale := factor(unit, "Hz"):
+        return (resonance, "") if scale == 1e3 else (resonance * scale / 1e3, f"resonance converted from {unit} to kHz")
+    finite = resonance[np.isfinite(resonance) & (resonance != 0)]
+    typical = np.median(finite) if finite.size else np.nan
+    if typical > 1e4:
+        return resonance / 1e3, "resonance converted from Hz to kHz"
+    if finite.size and np.abs(typical) < 3 and finite.min() < 0:
+        return resonance, "resonance taken to be in standard deviations, not in kHz"
+    return resonance, "resonance taken to be in kHz"
+
+
+def questions(voltage_V: np.ndarray, resonance_kHz: np.ndarray | None, size_um: float) -> list[str]:
+    """A sentence for each quantity whose size no microscope has.
+
+    Parameters
+    ----------
+    voltage_V : ndarray, shape (steps,)
+    resonance_kHz : ndarray, optional
+        Passed where it is in standard deviations.
+    size_um : float
+        Width of the scan; NaN where unknown.
+    """
+    found = {"voltage": np.abs(voltage_V).max(), "width": size_um}
+    if resonance_kHz is not None and np.isfinite(resonance_kHz).any() and np.nanmin(resonance_kHz) >= 0:
+        found["resonance"] = np.nanmedian(resonance_kHz)
+    asked = ((name, value, *CREDIBLE[name]) for name, value in found.items() if np.isfinite(value))
+    return [f"questionable: {name} of {value:.3g} {unit}, expected {least:g} to {most:g} {unit}; check the units in "
+            "the file" for name, value, least, most, unit in asked if not least <= value <= most]
