@@ -6,14 +6,10 @@ carries the size of its work (`extra_info`); ``build/bench/speed.json`` keeps th
 
 from __future__ import annotations
 
-import os
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-
-import keras
 import numpy as np
 import pytest
 
+from helpers.backend import keras
 from helpers import toy
 from helpers.beta_vae import build_beta_vae
 from helpers.dictionary import learn_dictionary

@@ -6,10 +6,9 @@ from collections.abc import Callable
 from functools import reduce
 from math import prod
 
-import keras
 import numpy as np
-from keras import layers
 
+from helpers.backend import keras, layers
 from helpers.beta_vae import build_beta_vae, build_decoder, build_encoder, parameter_count
 from helpers.profiles import Network
 

@@ -8,10 +8,9 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-import keras
 import numpy as np
-from keras import layers, ops
 
+from helpers.backend import keras, layers, ops
 from helpers.profiles import Network
 from helpers.scores import ACTIVE_KL_NAT
 
@@ -219,7 +218,7 @@ def load_beta_vae(path: Path, network: Network, drive: np.ndarray, channels: int
     return model
 
 
-def l1_layers(model: keras.Model) -> list[keras.layers.Layer]:
+def l1_layers(model: keras.Model) -> list[layers.Layer]:
     """The L1 penalties of encoder and decoder."""
     parts = (model.get_layer("encoder"), model.get_layer("decoder"))
     return [layer for part in parts for layer in part.layers if layer.name == "embedding_l1"]
@@ -240,7 +239,7 @@ def encode(model: keras.Model, spectra: np.ndarray) -> tuple[np.ndarray, np.ndar
 
     Closed channels carry the prior: mean 0 and log variance 0.
     """
-    open_channels = keras.ops.convert_to_numpy(model.get_layer("latents").open)
+    open_channels = ops.convert_to_numpy(model.get_layer("latents").open)
     encoder = model.get_layer("encoder")
     mean, log_variance = encoder.predict(spectra, batch_size=PREDICTION_BATCH, verbose=0)
     return mean * open_channels, log_variance * open_channels
@@ -248,7 +247,7 @@ def encode(model: keras.Model, spectra: np.ndarray) -> tuple[np.ndarray, np.ndar
 
 def mean_kl(model: keras.Model, spectra: np.ndarray) -> np.ndarray:
     """KL of each latent averaged over the spectra (nat), shape (latents,)."""
-    return keras.ops.convert_to_numpy(kl_divergence(*encode(model, spectra))).mean(axis=0)
+    return ops.convert_to_numpy(kl_divergence(*encode(model, spectra))).mean(axis=0)
 
 
 def active_channels(kl: np.ndarray) -> list[int]:
@@ -258,7 +257,7 @@ def active_channels(kl: np.ndarray) -> list[int]:
 
 def open_channels(model: keras.Model) -> np.ndarray:
     """Indices of the latents that are not closed."""
-    return np.flatnonzero(keras.ops.convert_to_numpy(model.get_layer("latents").open))
+    return np.flatnonzero(ops.convert_to_numpy(model.get_layer("latents").open))
 
 
 def keep_open(model: keras.Model, channels: np.ndarray) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 
-import keras
 import numpy as np
 from tqdm import tqdm
 
+from helpers.backend import keras
 from helpers.beta_vae import embedding_size, encode, l1_layers, mean_kl, reconstruct
 from helpers.checkpoints import Checkpoints, numbered, unnumbered
 from helpers.profiles import Training

@@ -9,9 +9,9 @@ from dataclasses import asdict, dataclass
 from importlib import import_module
 from pathlib import Path
 
-import keras
 import numpy as np
 
+from helpers.backend import keras
 from helpers.beta_vae import open_channels
 from helpers.paths import ROOT, atomic
 from helpers.profiles import Network, Training

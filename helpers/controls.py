@@ -19,10 +19,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import keras
 import numpy as np
 from sklearn.decomposition import PCA
 
+from helpers.backend import keras
 from helpers import toy
 from helpers.autoencoders import build_convolutional, build_dense, build_linear_vae, build_lstm
 from helpers.beta_vae import PREDICTION_BATCH, active_channels, encode, mean_kl, parameter_count

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 import numpy as np
 from sklearn.cluster import KMeans
-from sklearn.decomposition import DictionaryLearning, sparse_encode
+from sklearn.decomposition import PCA, DictionaryLearning, sparse_encode
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.preprocessing import StandardScaler, normalize
 
@@ -154,6 +154,24 @@ def errors_along_lambda(training: np.ndarray, spectra: np.ndarray, atoms: int, g
                 codes = sparse_encode(spectra, found, algorithm="lasso_cd", alpha=alpha)
                 errors[name].append(np.square(spectra - codes @ found).mean())
     return {name: np.array(values) for name, values in errors.items()}
+
+
+def pca_errors(training: np.ndarray, spectra: np.ndarray, largest: int = 16) -> np.ndarray:
+    """Mean squared error of PCA with 1 … `largest` components: no linear model is below it.
+
+    Parameters
+    ----------
+    training, spectra : ndarray, shape (n, features)
+        PCA is fitted on the first and its error taken on the second.
+
+    Returns
+    -------
+    ndarray, shape (largest,)
+    """
+    pca = PCA(largest).fit(training)
+    centred = spectra - pca.mean_
+    scores = centred @ pca.components_.T
+    return (np.square(centred).sum() - np.square(scores).sum(axis=0).cumsum()) / spectra.size
 
 
 def stack_channels(spectra: np.ndarray) -> np.ndarray:

@@ -21,24 +21,6 @@ from sklearn.decomposition import (
 from helpers.dictionary import TOLERANCE, learn_dictionary, stopped_short
 
 
-def pca_errors(training: np.ndarray, spectra: np.ndarray, largest: int = 16) -> np.ndarray:
-    """Mean squared error of PCA with 1 … `largest` components: no linear model is below it.
-
-    Parameters
-    ----------
-    training, spectra : ndarray, shape (n, features)
-        PCA is fitted on the first and its error taken on the second.
-
-    Returns
-    -------
-    ndarray, shape (largest,)
-    """
-    pca = PCA(largest).fit(training)
-    centred = spectra - pca.mean_
-    scores = centred @ pca.components_.T
-    return (np.square(centred).sum() - np.square(scores).sum(axis=0).cumsum()) / spectra.size
-
-
 def refit_on_support(spectra: np.ndarray, atoms: np.ndarray, codes: np.ndarray) -> np.ndarray:
     """Least-squares codes on the atoms that each spectrum already uses.
 

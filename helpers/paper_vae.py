@@ -10,19 +10,16 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-
-import keras
 import numpy as np
 
+from helpers.backend import keras
 from helpers.beta_vae import active_channels, encode, mean_kl, parameter_count, reconstruct
 from helpers.controls import Benchmark, beps_benchmark, toy_benchmark
-from helpers.linear import pca_errors
+from helpers.dictionary import pca_errors
 from helpers.paths import ROOT, hardware, peak_memory_GiB, write_json
 from helpers.profiles import Training, get_profile
 from helpers.scans.reading import load_scan

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 import subprocess
 import time
@@ -105,6 +106,9 @@ def start(notebook: str, *, profile: str, seed: int, build: str, **parameters) -
     """
     if not isinstance(seed, int) or seed < 0:
         raise ValueError(f"seed is {seed!r}: expected a whole number from 0; correct SEED=…")
+    if not Path(os.path.normpath(ROOT / build)).is_relative_to(ROOT) and not Path(build).is_absolute():
+        raise ValueError(f"build is {build!r}, which leads out of the project: expected an absolute path, or a folder below "
+                         f"{ROOT}; correct `build`")
     folders = Build(ROOT / build, profile, seed)
     record = Record(notebook, get_profile(profile), folders, {"profile": profile, "seed": seed, **parameters})
     folders.make_folders()
@@ -156,7 +160,7 @@ def collect(record: Record, scan) -> dict[str, object]:
     write_json(folder / "metrics.json", dict(sorted(metrics.items())))
     write_json(folder / "manifest.json", [entry for part in parts for entry in part["manifest"]])
     write_json(folder / "run.json", {
-        "parameters": parts[0]["parameters"],
+        "parameters": {name: value for part in parts for name, value in part["parameters"].items()},
         "settings": asdict(record.profile),
         "versions": {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
         "git_commit": _git_commit(),

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import keras
 import numpy as np
 from sklearn.decomposition import PCA
 
+from helpers.backend import keras
 from helpers.beta_vae import PREDICTION_BATCH, keep_open
 from helpers.coordinates import Coordinates, innovations
 from helpers.profiles import Training

@@ -9,9 +9,9 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
-import keras
 import numpy as np
 
+from helpers.backend import keras
 from helpers.beta_vae import PREDICTION_BATCH, build_beta_vae, embedding_size, load_beta_vae, reconstruct
 from helpers.callbacks import (
     KeepCheckpoint,

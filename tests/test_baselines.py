@@ -15,6 +15,7 @@ from sklearn.preprocessing import StandardScaler, normalize
 
 from helpers import toy
 from helpers.dictionary import (
+    pca_errors,
     beps_attempts,
     errors_along_lambda,
     learn_dictionary,
@@ -24,7 +25,7 @@ from helpers.dictionary import (
     stopped_short,
 )
 from helpers.scans.scan import simulated_scan
-from helpers.linear import compare, pca_errors, refit_on_support
+from helpers.linear import compare, refit_on_support
 
 NAMES = ["PCA", "SVD, uncentred", "DL, lasso", "DL, lasso refit", "DL, OMP", "Mini-batch DL, lasso", "Sparse PCA",
          "NMF, shifted", "FastICA", "k-means"]

@@ -14,7 +14,7 @@ from helpers.coordinates import find_coordinates
 from helpers.scans.scan import heldout_blocks, simulated_scan
 from helpers.figures.sensitivity import figure_controls
 from helpers.beta_vae import build_beta_vae, parameter_count
-from helpers.linear import pca_errors
+from helpers.dictionary import pca_errors
 from helpers.profiles import Network, Training, get_profile
 from helpers.start import start_from_pca
 

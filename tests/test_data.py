@@ -25,7 +25,7 @@ from helpers.scans.scan import (
     standardised,
     training_pixels,
 )
-from helpers.linear import pca_errors
+from helpers.dictionary import pca_errors
 from helpers.loops import loop_features
 from helpers.paths import ROOT, own_scans
 

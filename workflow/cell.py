@@ -7,11 +7,8 @@ workflow/sweep.py collects what they leave.
 from __future__ import annotations
 
 import argparse
-import os
 from dataclasses import fields, replace
 from pathlib import Path
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import numpy as np
 from sklearn.decomposition import PCA
@@ -21,8 +18,7 @@ from sklearn.model_selection import GroupKFold, cross_val_predict
 
 from helpers.beta_vae import active_channels, decode, encode, mean_kl, reconstruct
 from helpers.controls import Benchmark, beps_benchmark, run_control, toy_benchmark
-from helpers.dictionary import learn_dictionary, stack_channels
-from helpers.linear import pca_errors
+from helpers.dictionary import learn_dictionary, pca_errors, stack_channels
 from helpers.paper import PAPER
 from helpers.paths import atomic, write_json
 from helpers.profiles import DICTIONARY, Network, Profile, get_profile

@@ -219,7 +219,9 @@ def depends_on(source: Path, root: Path = ROOT) -> list[str]:
     # What Colab lacks has no part in results; the table of notebooks is the graph itself.
     finder = ModuleFinder([str(root)], excludes=["helpers.colab", "helpers.notebooks"])
     finder.scan_code(compile(text, str(source), "exec"), finder.add_module("__main__"))
-    modules = {Path(module.__file__): module.__code__ for module in finder.modules.values() if module.__file__}
+    # A package that holds a docstring alone has no part in anything either.
+    modules = {Path(module.__file__): module.__code__ for module in finder.modules.values()
+               if module.__file__ and set(module.__code__.co_names) - {"__doc__"}}
     named = {folder / name for path, code in modules.items() for name in _file_names(code) for folder in (path.parent, root)}
     return sorted(str(path.relative_to(root)) for path in {*modules, *filter(Path.is_file, named)})
 
