@@ -18,6 +18,8 @@
 #: PAINTING=         the path of an image for the toy benchmark (default: the one drawn here)
 #: WEIGHTS=train     train, or pretrained to take the training in data/weights where it fits
 #: CYCLE=0           of a file with several cycles; 0 takes the last, mean averages them
+#: SELECT=           of a file that holds more: field=on,cycle=2,forc=1,measurement=0,dataset=name (data/README.md)
+#: CLEAN=            what is repaired: outliers=10,resonance=1300:1340,r2=0.5; a run that needs it says so
 #: SWEEP=workflow/sweep.yml   what make sweep runs; its cells go to build/<profile>/<name of the file>/
 #: CLUSTER=          slurm, to run there (workflow/README.md, which tells of Kubernetes as well)
 #: CORES=all         processor cores to use
@@ -25,7 +27,7 @@
 #:
 #: make figures DATA=loops.h5
 
-VARIABLES := PROFILE DATA SEED PAINTING WEIGHTS CYCLE CLUSTER SWEEP CORES PYTHON
+VARIABLES := PROFILE DATA SEED PAINTING WEIGHTS CYCLE SELECT CLEAN CLUSTER SWEEP CORES PYTHON
 # Before or after `make`: PROFILE=smoke make figures, make figures PROFILE=smoke.
 GIVEN := $(foreach name,$(VARIABLES),$(if $(filter command environment,$(origin $(name))),$(name)))
 UNKNOWN := $(filter-out $(VARIABLES),$(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),$(name))))
@@ -39,6 +41,8 @@ SEED ?= 0
 PAINTING ?=
 WEIGHTS ?= train
 CYCLE ?= 0
+SELECT ?=
+CLEAN ?=
 CLUSTER ?=
 SWEEP ?= workflow/sweep.yml
 CORES ?= all
@@ -75,9 +79,10 @@ WHERE := --workflow-profile "workflow/profiles/$$CLUSTER" $(if $(filter CORES,$(
 endif
 # A path as a YAML list of one string: alone, Snakemake would take a name like "film #3" for YAML with a comment.
 PATH_OF = ['$$(printf %s "$$$(1)" | sed "s/'/''/g")']
+LOWER = $(shell echo $(1) | tr A-Z a-z)
 SNAKEMAKE = $(SENDER) .venv/bin/python -m snakemake $(WHERE) --rerun-incomplete --quiet host reason \
 	--config "profile=$$PROFILE" "data=$(call PATH_OF,DATA)" "seed=$$SEED" "weights=$$WEIGHTS" "cycle=$$CYCLE" \
-	"sweep=$(call PATH_OF,SWEEP)" $(if $(PAINTING),"painting=$(call PATH_OF,PAINTING)")
+	"sweep=$(call PATH_OF,SWEEP)" $(foreach name,PAINTING SELECT CLEAN,$(if $($(name)),"$(call LOWER,$(name))=$(call PATH_OF,$(name))"))
 
 .PHONY: help figures every-pixel sweep test test-all site render bench lab clean
 

@@ -18,12 +18,26 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 
-OWN_SCANS = (".h5", ".hdf5", ".mat", ".npy", ".npz")
+OWN_SCANS = (".h5", ".hdf5", ".hf5", ".mat", ".npy", ".npz", ".ibw")
+TEXT_SCANS = (".txt", ".csv", ".tsv", ".dat", ".asc")  # one file a pixel
 
 
 def own_scans(folder: Path = ROOT / "data") -> list[Path]:
     """The reader's own files in `folder`, of which `auto` takes the first; hidden ones are none."""
     return sorted(p for p in folder.glob("[!.]*") if p.suffix.lower() in OWN_SCANS and p.is_file())
+
+
+def passed_over(folder: Path) -> str:
+    """A sentence on the files of a folder of scans that are none by their names; nothing where there are none."""
+    kept = (*OWN_SCANS, ".md", ".png", ".py")
+    others = sorted(p.name for p in folder.glob("[!.]*") if p.is_file() and p.suffix.lower() not in kept)
+    some = ", ".join(others[:5]) + (f" and {len(others) - 5} more" if len(others) > 5 else "")
+    return f"{folder}: {some} passed over: expected names ending in {', '.join(OWN_SCANS)}" if others else ""
+
+
+def is_text_scan(folder: Path) -> bool:
+    """Whether a folder holds text files, one a pixel, and no scan in another format."""
+    return not own_scans(folder) and any(p.suffix.lower() in TEXT_SCANS for p in folder.glob("[!.]*"))
 
 
 @dataclass(frozen=True)

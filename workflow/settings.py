@@ -19,7 +19,7 @@ import jsonschema
 from IPython.core.inputtransformer2 import TransformerManager
 from papermill import inspect_notebook
 
-from helpers.paths import OWN_SCANS, ROOT, own_scans
+from helpers.paths import OWN_SCANS, ROOT, is_text_scan, own_scans
 from helpers.profiles import PROFILES, WEIGHTS
 
 DATA = "auto, twin, zenodo, drive:<id>, the path of a file or of a folder of scans"
@@ -32,6 +32,8 @@ SETTINGS = {
     "weights": {"default": "train", "enum": list(WEIGHTS), "description": f"one of {', '.join(WEIGHTS)}"},
     "cycle": {"default": 0, "anyOf": [{"type": "integer", "minimum": 0}, {"const": "mean"}],
               "description": "a whole number, 0 for the last one, or mean"},
+    "select": {"default": "", "type": "string", "description": "such as field=on,cycle=2,forc=1,measurement=0"},
+    "clean": {"default": "", "type": "string", "description": "such as outliers=10,resonance=1300:1340,r2=0.5"},
     "sweep": {"default": str(ROOT / "workflow/sweep.yml"), "type": "string",
               "description": "the path of a file such as sweep.yml"},
 }
@@ -73,9 +75,9 @@ def check_settings(config: dict) -> dict:
 def _absolute(name: str, value: str) -> str:
     path = Path(value).expanduser().resolve()
     if name == "data" and path.is_dir():
-        if not own_scans(path):
+        if not own_scans(path) and not is_text_scan(path):
             raise ValueError(f"{name.upper()}={value}: the folder {path} holds no scan: expected files ending in "
-                             f"{', '.join(OWN_SCANS)}; check the path.")
+                             f"{', '.join(OWN_SCANS)}, or text files, one a pixel; check the path.")
     elif not path.is_file():
         raise ValueError(f"{name.upper()}={value}: there is no file {path}; expected {SETTINGS[name]['description']}; "
                          "check the path.")
@@ -113,7 +115,7 @@ def scan_folders(data: str, folder: str) -> dict[str, str]:
         For a folder of scans ``build/scans/<folder>/<scan>/<profile>/seed<seed>`` and the file.
     """
     path = Path(data)
-    if not (path.is_absolute() and path.is_dir()):
+    if not (path.is_absolute() and path.is_dir()) or is_text_scan(path):
         return {folder: data}
     scans = own_scans(path)
     stems = [scan.stem for scan in scans]
@@ -136,11 +138,11 @@ def state(path: str, data: Path = ROOT / "data") -> str:
     return f"{path} {about.st_mtime_ns} {about.st_size}"
 
 
-def ask_for_loops(folder: Path, data: str, cycle: int | str) -> None:
+def ask_for_loops(folder: Path, asked_for: dict) -> None:
     """Have notebook 0 run again where somebody ran it by hand, into the same folder, on other loops.
 
     Snakemake knows the settings of its own runs alone, and would go on with the loops that are there; a newer
-    ``logs/loops``, which notebook 0 counts among its inputs, tells it.
+    ``logs/loops``, which notebook 0 counts among its inputs, tells it. `asked_for`: data, cycle, select, clean.
 
     Raises
     ------
@@ -158,9 +160,9 @@ def ask_for_loops(folder: Path, data: str, cycle: int | str) -> None:
         made_with = json.loads((folder / "results/0_measured_data.json").read_text(encoding="utf-8"))["parameters"]
     except (OSError, ValueError, KeyError, TypeError):
         return
-    if (made_with.get("data"), made_with.get("cycle")) != (data, cycle):
-        print(f"{folder}/results/scan.h5 holds the loops of data={made_with.get('data')}, cycle={made_with.get('cycle')}; "
-              f"those of data={data}, cycle={cycle} are read instead")
+    if made := {name: made_with.get(name) for name, value in asked_for.items() if made_with.get(name, "") != value}:
+        other, wanted = (", ".join(f"{name}={values[name]}" for name in made) for values in (made, asked_for))
+        print(f"{folder}/results/scan.h5 holds the loops of {other}; those of {wanted} are read instead")
         asked.touch()
 
 

@@ -20,7 +20,7 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
-from helpers.paths import ROOT, atomic, own_scans
+from helpers.paths import ROOT, atomic, own_scans, passed_over
 from helpers.scans.archives import plain_name, unpacked
 from helpers.scans.cleaning import Cleaning
 from helpers.scans.choice import Choice
@@ -84,6 +84,8 @@ def find_scan(data: str = "auto", seed: int = 0, twin_shape: tuple[int, int] = (
     if data != "auto":
         return load(data)
     if own := own_scans(folder):
+        others = ", ".join(path.name for path in own[1:])
+        print(*filter(None, [f"{own[0]} is taken; {others} stand beside it" if others else "", passed_over(folder)]), sep="\n")
         return load(own[0])
     try:
         return _from_zenodo(folder, AUTO_BYTES, NETWORK_PATIENCE_S, load)

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from helpers.scans.formats import DataError
+
 SUSPECT_SD = 20  # standard deviations of the noise
 EXTREMES = 1000  # the extreme one point in so many
 MOST_IN_EXTREMES = 0.2  # share of the variance; measured loops hold 0.3 % and 2 % there, Gaussian noise 1 %
@@ -110,6 +112,19 @@ def variance_in_extremes(cube: np.ndarray) -> float:
     few = max(1, off.size // EXTREMES)
     total = off.sum()
     return float(np.partition(off, -few)[-few:].sum() / total) if total else 0.0
+
+
+def check_tails(scan) -> None:
+    """Refuse a `Scan` whose variance failed fits hold, before models are fitted to them.
+
+    Raises
+    ------
+    DataError
+        Naming the setting that repairs it.
+    """
+    repaired = scan.cleaning is not None and any(counts["outliers"] for counts in scan.cleaning.counts().values())
+    if found := heavy_tails(scan.channels, scan.usable.reshape(scan.shape), repaired):
+        raise DataError(f"{scan.path}: {found}")
 
 
 def heavy_tails(channels: Mapping[str, np.ndarray], usable: np.ndarray, repaired: bool) -> str:

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
+from helpers.paths import TEXT_SCANS
 from helpers.scans.choice import Choice
 from helpers.scans.formats import EXPECTED, DataError, Loops, from_oscillators
 from helpers.scans.units import factor, in_kHz, unit_in
 
-SUFFIXES = (".txt", ".csv", ".tsv", ".dat", ".asc")
 TABLES = ("position", "coordinate", "grid")  # in the name of a table of places
 # What a column holds, by the first of these that its heading has.
 HEADINGS = {"phase": r"phase|phi\b|φ", "resonance": r"freq|reson", "piezoresponse": r"piezo|\bpr\b|mixed|loop|response",
@@ -20,7 +20,7 @@ HEADINGS = {"phase": r"phase|phi\b|φ", "resonance": r"freq|reson", "piezorespon
 
 def text_files(folder: Path) -> list[Path]:
     """The text files of a folder, hidden ones, tables of places and notes aside; numbers in names sort as numbers."""
-    found = (p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and p.is_file() and p.name[0] != "."
+    found = (p for p in folder.iterdir() if p.suffix.lower() in TEXT_SCANS and p.is_file() and p.name[0] != "."
              and not re.match("readme|licen|note", p.name.lower()) and not _is_table(p))
     return sorted(found, key=lambda p: [(int(part), "") if part.isdigit() else (-1, part)
                                         for part in re.split(r"(\d+)", p.name)])
@@ -118,7 +118,7 @@ def _roles(headings: list[str], table: np.ndarray) -> dict[str, int]:
 def _grid(folder: Path, files: list[Path], choice: Choice
           ) -> tuple[tuple[int, int], tuple[np.ndarray, np.ndarray], float, list[str]]:
     """Shape, row and column of every file, width (µm) and what told them."""
-    table = next((p for p in sorted(folder.iterdir()) if p.suffix.lower() in SUFFIXES and _is_table(p)), None)
+    table = next((p for p in sorted(folder.iterdir()) if p.suffix.lower() in TEXT_SCANS and _is_table(p)), None)
     if table is not None:
         headings, places = _columns(table)
         at = {name: next((n for n, head in enumerate(headings) if re.match(name, head.lower())), None)
