@@ -99,8 +99,7 @@ def shuffled_batches(inputs: np.ndarray, targets: np.ndarray, batch: int, seed: 
 
 
 def train(network: Network, training: Training, spectra: np.ndarray, drive: np.ndarray, *,
-          watched: np.ndarray, validation: np.ndarray, seed: int, title: str, folder: Path,
-          stop_at_mse: float | None = None) -> Trained:
+          watched: np.ndarray, validation: np.ndarray, seed: int, title: str, folder: Path) -> Trained:
     """Train a β-VAE, or go on with a training that was interrupted.
 
     The state after every epoch lies in a folder named by a hash of all that decides how the
@@ -121,8 +120,6 @@ def train(network: Network, training: Training, spectra: np.ndarray, drive: np.n
         Name of the training, for the progress bar and the folder.
     folder : Path
         Holds the folder of checkpoints.
-    stop_at_mse : float, optional
-        End early, once the validation error is at most this.
 
     Raises
     ------
@@ -161,7 +158,7 @@ def train(network: Network, training: Training, spectra: np.ndarray, drive: np.n
             validation_data=(validation, validation), validation_batch_size=PREDICTION_BATCH,
             initial_epoch=done, epochs=training.epochs, shuffle=False, verbose=0,
             callbacks=[*restart, schedule, *_own_noise(model, strategy, seed), snapshots, keep,
-                       ProgressBar(training.epochs, title, done, snapshots), _stop_at(model, stop_at_mse)])
+                       ProgressBar(training.epochs, title, done, snapshots)])
     history = {name: np.array(values) for name, values in keep.history.items()}
     return Trained(model, history, snapshots.kept, keep.coordinate_errors, schedule.first_beta, checkpoints,
                    keep.start_mse, keep.start_seconds)
@@ -272,13 +269,6 @@ def _begin(model: keras.Model, training: Training, spectra: np.ndarray, seed: in
         start_from_isomap(model, spectra, coordinates, training,
                           lambda x, y: _feed(strategy, x, y, training.batch, seed))
     return coordinates.errors
-
-
-def _stop_at(model: keras.Model, mse: float | None) -> keras.callbacks.Callback:
-    def look(epoch, logs):
-        model.stop_training = mse is not None and logs["val_mse"] <= mse
-
-    return keras.callbacks.LambdaCallback(on_epoch_end=look)
 
 
 def _check(spectra: np.ndarray, batch: int, title: str) -> None:
