@@ -112,23 +112,27 @@ def _texts(value) -> list[str]:
     return [value] if isinstance(value, str) else []
 
 
-def readme(reference: Path = REFERENCE) -> str:
+def readme() -> str:
     """README.md as `README.md.j2` and the numbers of the reference run make it."""
-    metrics, manifest, run, seeds = (
-        json.loads((reference / f"{name}.json").read_text("utf-8")) for name in ("metrics", "manifest", "run", "seeds"))
-    random = {score: seeds.get(f"{RANDOM_START}.{score}", {}).get("median") for score in ("mse", "channels", "spearman")}
+    metrics, manifest, run, seeds = (json.loads((REFERENCE / f"{name}.json").read_text("utf-8"))
+                                     for name in ("metrics", "manifest", "run", "seeds"))
+    random = {score: seeds[f"{RANDOM_START}.{score}"]["median"] for score in ("mse", "channels", "spearman")
+              if f"{RANDOM_START}.{score}" in seeds}
+    entries = {entry["id"]: entry for entry in manifest}
+    environment = Environment(loader=FileSystemLoader(Path(__file__).parent), undefined=StrictUndefined,
+                              keep_trailing_newline=True)
+    environment.filters |= {"number": number, "table": as_markdown,
+                            "fixed": lambda value, digits: f"{value:.{digits}f}"}
     runs = stored_runs()
-    by_id = {entry["id"]: entry for entry in manifest}
-    environment = Environment(loader=FileSystemLoader(Path(__file__).parent), undefined=StrictUndefined, keep_trailing_newline=True)
-    environment.filters |= {"number": number, "table": as_markdown, "fixed": lambda value, digits: f"{value:.{digits}f}"}
     return environment.get_template("README.md.j2").render(
-        metrics=metrics, run=run, paper=PAPER, random=random if None not in random.values() else None,
-        picture={"id": SHOWN, "name": full_name(SHOWN), "drawn": PLACES[by_id[SHOWN]["source"]],
+        metrics=metrics, run=run, paper=PAPER, random=random if len(random) == 3 else None,
+        picture={"id": SHOWN, "name": full_name(SHOWN), "drawn": PLACES[entries[SHOWN]["source"]],
                  "alt": caption_of(SHOWN).alt, "caption": caption_of(SHOWN).caption},
         hours={part: max(one["hours_of_all_epochs"] for one in every) for part, every in by_part(runs).items()},
         paper_machine=next(iter(runs.values())), numbers=reproduction_rows(metrics),
-        inventory=[{"": f"[{full_name(name)}](notebooks/{by_id[name]['notebook']}.ipynb#{name})", "shows": texts.title,
-                    "data": by_id[name]["source"], "file": f"`{by_id[name]['file']}`"} for name, texts in CAPTIONS.items()],
+        inventory=[{"": f"[{full_name(name)}](notebooks/{entries[name]['notebook']}.ipynb#{name})", "shows": texts.title,
+                    "data": entries[name]["source"], "file": f"`{entries[name]['file']}`"}
+                   for name, texts in CAPTIONS.items()],
         claims=[{name: row[name] for name in ("claim", "where", "verdict")} for row in ledger_rows(metrics, seeds)])
 
 
@@ -164,8 +168,10 @@ def main(folder: Path) -> None:
     """Render every notebook of a finished run; keep its numbers if the data were measured."""
     records = {name: json.loads((folder / name).read_text("utf-8")) for name in RECORDS}
     private = private_folders(records["run.json"])
-    rendered = {path: render(nbformat.read(path, 4), nbformat.read(folder / "notebooks" / path.name, 4), path.name, private)
-                for path in sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))}
+    rendered = {}
+    for path in sorted((ROOT / "notebooks").glob("[0-9]*.ipynb")):
+        source, executed = (nbformat.read(file, 4) for file in (path, folder / "notebooks" / path.name))
+        rendered[path] = render(source, executed, path.name, private)
     for path, notebook in rendered.items():
         write(path, nbformat.writes(notebook) + "\n")
     if records["metrics.json"].get("beps.source") == "measured":
