@@ -110,7 +110,7 @@ site render: OF_RUN = DATA=$$(.venv/bin/python -c 'import json, sys; print(json.
 endif
 
 site: figures
-	@.venv/bin/python -m helpers.site "build/$$PROFILE/seed$$SEED"
+	@.venv/bin/python -m docs.build "build/$$PROFILE/seed$$SEED"
 
 render: figures
 	@.venv/bin/python -m workflow.render "build/$$PROFILE/seed$$SEED"

@@ -18,18 +18,15 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from sphinx.cmd.build import build_main
 
 from docs.explorer import explorer_data, packed
-from helpers.captions import PLACES, full_name
 from helpers.figures.style import TWIN_LABEL
-from helpers.ledger import inconsistency_rows, ledger_rows, sweep_numbers, verdict_counts
+from helpers.ledger import LEGEND, ledger_rows, sweep_numbers, verdict_counts
+from helpers.paper import CAPTIONS, PLACES, as_markdown, full_name, inconsistency_rows, number, reproduction_rows
 from helpers.paths import ROOT, Build
-from helpers.record import NOTEBOOKS, require
-from helpers.tables import as_markdown, number, reproduction_rows
-from helpers.verdicts import LEGEND
-from helpers.video import poster
-from workflow.render import TITLES
+from helpers.record import NOTEBOOKS, poster, require
 
 HERE = Path(__file__).parent
 READMES = ("README.md", "data/README.md", "workflow/README.md")
+LINK = re.compile(r"(?<!!)\[([^\]]*)\]\((?!https?:|#)([^)]+)\)")
 PICTURE = re.compile(r"!?\[!\[[^\]]*\]\(https?:[^)]*\)\]\([^)]*\)")  # a badge, which would be fetched
 
 
@@ -68,7 +65,7 @@ def write_sources(folder: Path, source: Path) -> list[str]:
 
     metrics, run = read("metrics.json"), read("run.json")
     listed = {entry["id"]: entry for entry in read("manifest.json")}
-    entries = {name: _described(folder, listed[name]) for name in TITLES if name in listed}
+    entries = {name: _described(folder, listed[name]) for name in CAPTIONS if name in listed}
     for name in ("notebooks", "data/reference", "workflow", "movies"):
         (source / name).mkdir(parents=True)
     shutil.copytree(folder / "figures", source / "figures")
@@ -76,10 +73,13 @@ def write_sources(folder: Path, source: Path) -> list[str]:
         if entry["kind"] == "movie":
             shutil.copy(folder / entry["file"], source / "movies")
             (source / f"movies/{entry['stem']}.jpg").write_bytes(poster(folder / entry["file"]))
-    for name in (*READMES, *(str(path.relative_to(ROOT)) for path in (ROOT / "data/reference").glob("*.png"))):
-        shutil.copy(ROOT / name, source / name)
+    for path in (ROOT / "data/reference").glob("*.png"):
+        shutil.copy(path, source / "data/reference")
     for name in NOTEBOOKS:
         write_notebook(require(folder / f"notebooks/{name}.ipynb"), source / f"notebooks/{name}.ipynb")
+    for name in READMES:
+        text = (ROOT / name).read_text(encoding="utf-8")
+        (source / name).write_text(LINK.sub(_to_a_page, text), encoding="utf-8")
     profile, seed = (run["parameters"][name] for name in ("profile", "seed"))
     rows = ledger_rows(metrics, sweep_numbers(Build(folder.parent.parent, profile, seed), run["data"]["sha256"]))
     explorer = explorer_data(folder, profile)
@@ -105,8 +105,13 @@ def write_pages(source: Path, **values) -> None:
         (source / page.name).write_text(text, encoding="utf-8")
 
 
+def _to_a_page(link: re.Match) -> str:
+    """A link of a README as it is, or its words where it leads to a file that is no page."""
+    return link[0] if link[2].partition("#")[0].endswith((".ipynb", "README.md")) else link[1]
+
+
 def _described(folder: Path, entry: dict) -> dict:
-    path, title = require(folder / entry["file"]), TITLES[entry["id"]]
+    path, title = require(folder / entry["file"]), CAPTIONS[entry["id"]].title
     return entry | {"name": full_name(entry["id"]), "title": title[0].upper() + title[1:], "stem": path.stem,
                     "drawn": PLACES[entry["source"]]}
 

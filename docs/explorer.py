@@ -16,23 +16,16 @@ from matplotlib.colors import to_hex
 from scipy.ndimage import rotate
 from sklearn.decomposition import PCA
 
-from helpers.figures.inputs import QUANTITIES, channels_of
-from helpers.figures.maps import UNUSABLE, Orientation, orientation_of, signed_norm
+from helpers.dictionary import stack_channels, unstack_channels
+from helpers.figures.inputs import QUANTITIES, Orientation, channels_of, orientation_of
+from helpers.figures.maps import UNUSABLE, signed_norm
 from helpers.figures.snapshots import Snapshots
 from helpers.figures.style import BOUND, DATA, DL, SIGNED, VAE
 from helpers.generate import generate_sweeps
 from helpers.profiles import get_profile
 from helpers.record import load_arrays, require
 from helpers.scans.reading import load_scan
-from helpers.scans.scan import (
-    Scan,
-    heldout_blocks,
-    in_physical_units,
-    stack_channels,
-    standardised,
-    training_pixels,
-    unstack_channels,
-)
+from helpers.scans.scan import Scan, heldout_blocks, in_physical_units, standardised, training_pixels
 
 # Values of one cube of loops, so that the page loads less than 8 MiB: the published scan has 691 200.
 MOST_VALUES = 700_000

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -27,11 +28,45 @@ def start_browser():
     return driver
 
 
-def until(browser, script: str, *arguments):
+def until(browser, script: str, *arguments, seconds: float = 10):
     """Wait until a script returns something true; returns it."""
-    for _ in range(600):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
         found = browser.execute_script(script, *arguments)
         if found:
             return found
-        time.sleep(0.1)
-    raise AssertionError(f"still false after a minute: {script}")
+        time.sleep(0.05)
+    raise AssertionError(f"still false after {seconds} s: {script}")
+
+
+@contextmanager
+def phone(browser):
+    """A narrow screen that fingers touch."""
+    size = {"width": 390, "height": 844, "deviceScaleFactor": 2, "mobile": True}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    browser.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": True})
+    try:
+        yield
+    finally:
+        browser.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": False})
+        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+@contextmanager
+def preferring(browser, scheme: str):
+    """A reader whose system is set to "light" or "dark"."""
+    preference = {"name": "prefers-color-scheme", "value": scheme}
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [preference]})
+    try:
+        yield
+    finally:
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+
+
+def touch(browser, *points: tuple[float, float]) -> None:
+    """Put a finger on the first point, draw it over the others and lift it."""
+    for kind, at in [("touchStart", points[0]), *(("touchMove", point) for point in points[1:])]:
+        place = [{"x": at[0], "y": at[1]}]
+        browser.execute_cdp_cmd("Input.dispatchTouchEvent", {"type": kind, "touchPoints": place})
+        time.sleep(0.02)
+    browser.execute_cdp_cmd("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})

@@ -1,1 +1,0 @@
-"""A finished run as pages that open without a server: `make site`."""
