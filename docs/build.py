@@ -18,11 +18,13 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from sphinx.cmd.build import build_main
 
 from docs.explorer import explorer_data, packed
+from helpers.figures.movies import poster
 from helpers.figures.style import TWIN_LABEL
 from helpers.ledger import LEGEND, ledger_rows, sweep_numbers, verdict_counts
+from helpers.notebooks import NOTEBOOKS
 from helpers.paper import CAPTIONS, PLACES, as_markdown, full_name, inconsistency_rows, number, reproduction_rows
 from helpers.paths import ROOT, Build
-from helpers.record import NOTEBOOKS, poster, require
+from helpers.record import require
 
 HERE = Path(__file__).parent
 READMES = ("README.md", "data/README.md", "workflow/README.md")
@@ -86,7 +88,7 @@ def write_sources(folder: Path, source: Path) -> list[str]:
     (source / "loops.js").write_text(f"const EXPLORER = {json.dumps(packed(explorer))}", encoding="utf-8")
     write_pages(source, entries=entries, metrics=metrics, run=run, rows=rows, counts=verdict_counts(rows),
                 legend=LEGEND, inconsistencies=inconsistency_rows(), numbers=reproduction_rows(metrics),
-                notebooks=NOTEBOOKS, table1=read("results/table1.json"), explorer=explorer)
+                notebooks=list(NOTEBOOKS), table1=read("results/table1.json"), explorer=explorer)
     simulated = run["data"]["source"] == "twin"
     origin = TWIN_LABEL if simulated else f"measured loops: {run['data']['file']}"
     options = {"extra_footer": f"Profile {profile}, seed {seed}; {origin}. Code: BSD-3-Clause."}

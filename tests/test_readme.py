@@ -46,7 +46,7 @@ def test_commands_variables_and_profiles_exist():
     variables = {word.partition("=")[0] for word in words if re.match(r"[A-Z]+=", word)}
     assert {"DATA", "PROFILE", "SEED"} <= variables
     for variable in variables:
-        assert re.search(rf"^{variable} :=", makefile, re.MULTILINE), variable
+        assert re.search(rf"^{variable} [?:]=", makefile, re.MULTILINE), variable
     assert set(re.findall(r"PROFILE=(\w+)", README)) <= set(PROFILES)
 
 

@@ -229,6 +229,7 @@ def show(browser, path: Path) -> None:
 
 # Texts whose contrast (WCAG 2) with what lies behind them is below 4.5, and whether the page is light.
 FAINT = """
+    document.getAnimations().forEach((change) => change.finish())  // of colours, where the page has just become dark
     const parse = (text) => text.match(/[\\d.]+/g).map(Number)
     const linear = (part) => part <= 10 ? part / 3294 : ((part / 255 + 0.055) / 1.055) ** 2.4
     const luminance = ([r, g, b]) => 0.2126 * linear(r) + 0.7152 * linear(g) + 0.0722 * linear(b)

@@ -130,8 +130,8 @@ def readme() -> str:
                  "alt": caption_of(SHOWN).alt, "caption": caption_of(SHOWN).caption},
         hours={part: max(one["hours_of_all_epochs"] for one in every) for part, every in by_part(runs).items()},
         paper_machine=next(iter(runs.values())), numbers=reproduction_rows(metrics),
-        inventory=[{"": f"[{full_name(name)}](notebooks/{entries[name]['notebook']}.ipynb#{name})", "shows": texts.title,
-                    "data": entries[name]["source"], "file": f"`{entries[name]['file']}`"}
+        inventory=[{"": f"[{full_name(name)}](notebooks/{entries[name]['notebook']}.ipynb#{name})",
+                    "shows": texts.title, "data": entries[name]["source"], "file": f"`{entries[name]['file']}`"}
                    for name, texts in CAPTIONS.items()],
         claims=[{name: row[name] for name in ("claim", "where", "verdict")} for row in ledger_rows(metrics, seeds)])
 
