@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from sklearn.decomposition import PCA
 
-from workflow import cycles
+from workflow import apply
 from helpers.scans.cleaning import Cleaning
-from workflow.cycles import COMPONENTS, errors_on_cycles, report
+from workflow.apply import errors_on_cycles, report
 from helpers.scans.choice import Choice
 from helpers.scans.formats import DataError
 from helpers.scans.scan import drive_waveform, heldout_blocks, save_scan, simulated_scan, standardised
@@ -59,7 +59,7 @@ def test_errors_are_those_of_the_trained_models_in_units_of_the_trained_cycle(sc
     np.testing.assert_allclose(shown[..., 1] - spectra[1:, :, 1], 0.5 / scaler.scale_[1])
     errors = errors_on_cycles(run, other)
     flat = np.concatenate([spectra[..., 0], spectra[..., 1]], axis=1)
-    pca = PCA(COMPONENTS).fit(flat[~heldout_blocks(scan.shape, PROFILE.heldout_every)])
+    pca = PCA(5).fit(flat[~heldout_blocks(scan.shape, PROFILE.heldout_every)])
     flat_shown = np.concatenate([shown[..., 0], shown[..., 1]], axis=1)
     for column, part in enumerate((flat[1:], flat_shown)):
         expected = np.square(pca.inverse_transform(pca.transform(part)) - part).mean()
@@ -78,7 +78,7 @@ def test_the_command_prints_a_table(scan, run, tmp_path):
     assert lines[0].split() == ["mean", "squared", "error", "trained", "cycle", "cycle", "1"] and len(lines) == 5
     for line in lines[1:]:
         assert line.split()[-1] == line.split()[-2]  # the same cycle
-    done = subprocess.run([sys.executable, "-m", "workflow.cycles", run, tmp_path / "scan.h5", "2"], cwd=ROOT,
+    done = subprocess.run([sys.executable, "-m", "workflow.apply", run, tmp_path / "scan.h5", "2"], cwd=ROOT,
                           text=True, capture_output=True, check=False)
     assert done.returncode == 1 and "holds one cycle" in done.stderr and "Traceback" not in done.stderr
 
@@ -88,10 +88,10 @@ def test_the_other_cycle_is_read_as_the_run_read_its_own(scan, tmp_path, monkeyp
     (tmp_path / "results/0_measured_data.json").write_text(json.dumps({"parameters": {
         "cycle": 0, "field": "on", "outlier_sd": 6.0, "valid_range": {}}}))
     asked = []
-    monkeypatch.setattr(cycles, "read", lambda path, choice: asked.append(choice) or SimpleNamespace(theta_rad=0.7))
-    monkeypatch.setattr(cycles, "load_scan", lambda *given: asked.append(given) or scan)
-    monkeypatch.setattr(cycles, "errors_on_cycles", lambda folder, other: {})
-    cycles.report(tmp_path, "scan.h5", 2)
+    monkeypatch.setattr(apply, "read", lambda path, choice: asked.append(choice) or SimpleNamespace(theta_rad=0.7))
+    monkeypatch.setattr(apply, "load_scan", lambda *given: asked.append(given) or scan)
+    monkeypatch.setattr(apply, "errors_on_cycles", lambda folder, other: {})
+    apply.report(tmp_path, "scan.h5", 2)
     assert asked == [Choice(field="on"), ("scan.h5", Choice(cycle=2, field="on", theta_rad=0.7), Cleaning(outlier_sd=6.0))]
 
 

@@ -1,10 +1,13 @@
-"""Every pixel of a scan that was too large for the notebooks, read a few rows at a time.
+"""The models of a finished run, applied to more than they were trained on.
 
-`make every-pixel DATA=my.h5`, or ``python -m workflow.apply build/<profile>/seed<seed>`` on a finished run.
-PCA is fitted to every training pixel and the dictionary to many of each block of rows, both by `partial_fit`;
+`make every-pixel DATA=my.h5`, or ``python -m workflow.apply build/<profile>/seed<seed>``: every pixel of a scan that was
+too large for the notebooks, read a few rows at a time. PCA is fitted to every training pixel and the dictionary to many of each block of rows, both by `partial_fit`;
 the network is that of the run.
 Writes ``results/every_pixel.h5``, maps and errors at full resolution, ``results/every_pixel.json``
 and ``figures/every_pixel.png`` and ``.pdf``.
+
+``python -m workflow.apply build/<profile>/seed<seed> FILE CYCLE``: another cycle of the scan of that run, measured at the
+same pixels. Nothing is trained.
 """
 
 from __future__ import annotations
@@ -12,25 +15,26 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
 import numpy as np
-from sklearn.decomposition import IncrementalPCA, MiniBatchDictionaryLearning
+from sklearn.decomposition import PCA, IncrementalPCA, MiniBatchDictionaryLearning
 from tqdm import tqdm
 
-from helpers.scans.blocks import Source, on_whole_grid, source_of
+from helpers.scans.blocks import Source, on_whole_grid, read_as, source_of
 from helpers.scans.formats import DataError
-from helpers.scans.reading import load_scan
-from helpers.scans.scan import drive_waveform, heldout_blocks, standardised, training_pixels
+from helpers.scans.reading import load_scan, read
+from helpers.scans.scan import Scan, drive_waveform, heldout_blocks, standardised, training_pixels
 from helpers.figures.inputs import Look
 from helpers.figures.loops import figure_every_pixel
 from helpers.figures.style import save_figure
-from helpers.beta_vae import active_channels, decode, encode, load_beta_vae, mean_kl
+from helpers.beta_vae import active_channels, decode, encode, load_beta_vae, mean_kl, reconstruct
 from helpers.scores import mean_squared_error_per_spectrum
 from helpers.dictionary import one_warning, stack_channels, unstack_channels
 from helpers.paths import atomic, write_json
-from helpers.profiles import DICTIONARY, get_profile
+from helpers.profiles import DICTIONARY, Profile, get_profile
 from helpers.record import load_arrays, require
 from helpers.paper import as_markdown, number
 
@@ -177,10 +181,93 @@ def _errors(maps: h5py.File) -> list[dict[str, str]]:
         if pixels.any()} for model in MODELS]
 
 
+# another cycle
+
+
+def errors_on_cycles(folder: Path, other: Scan) -> dict[str, tuple[float, float]]:
+    """Mean squared error of each model on the cycle it was trained on and on another.
+
+    Parameters
+    ----------
+    folder : Path
+        Build folder of a finished run, ``build/<profile>/seed<seed>``.
+    other : Scan
+        Another cycle of the scan of that run.
+
+    Returns
+    -------
+    dict of str to (float, float)
+        By model, over the pixels usable in both cycles, in the standard deviations of the trained
+        cycle. Dictionary atoms are fitted by least squares. The last entry is the
+        error of taking one cycle for the other.
+
+    Raises
+    ------
+    DataError
+        If `other` has not the pixels, steps and channels of the run's scan.
+    FileNotFoundError
+        If the run is not finished.
+    """
+    results = folder / "results"
+    scan = load_scan(require(results / "scan.h5"))
+    _check_same_pixels(scan, other)
+    record = json.loads(require(results / "3_beta_vae_training.json").read_text(encoding="utf-8"))
+    profile = get_profile(record["parameters"]["profile"])
+    spectra, scaler = standardised(scan)
+    training = training_pixels(scan, heldout_blocks(scan.shape, profile.heldout_every))
+    usable = scan.usable & other.usable
+    cycles = [cycle[usable] for cycle in (spectra, standardised(other, scaler)[0])]
+    errors = {}
+    for name, describe in _models(results, profile, scan, spectra[training]).items():
+        errors[name] = tuple(float(np.square(describe(cycle) - cycle).mean()) for cycle in cycles)
+    return errors | {"the trained cycle itself": (0.0, float(np.square(cycles[1] - cycles[0]).mean()))}
+
+
+def _check_same_pixels(scan: Scan, other: Scan) -> None:
+    alike = scan.piezoresponse.shape == other.piezoresponse.shape and set(scan.channels) == set(other.channels)
+    if not alike or not np.allclose(scan.voltage_V, other.voltage_V):
+        raise DataError(f"{other.path} has loops of shape {other.piezoresponse.shape} with {', '.join(other.channels)}: "
+                        f"expected {scan.piezoresponse.shape} with {', '.join(scan.channels)} at the same voltages, "
+                        "as the run; name the file that the run was made from")
+
+
+def _models(results: Path, profile: Profile, scan: Scan, training: np.ndarray
+            ) -> dict[str, Callable[[np.ndarray], np.ndarray]]:
+    """Functions from spectra (n, steps, channels) to what each model makes of them."""
+    channels = training.shape[-1]
+    pca = PCA(DICTIONARY["atoms"]).fit(stack_channels(training))
+    atoms = load_arrays(results / "dictionary.npz")["beps_atoms"]
+    network = load_beta_vae(results / "weights/beps.weights.h5", profile.beps_network,
+                            drive_waveform(scan.voltage_V), channels)
+
+    def linear(spectra: np.ndarray, project) -> np.ndarray:
+        return unstack_channels(project(stack_channels(spectra)), channels)
+
+    return {
+        f"PCA, {DICTIONARY['atoms']} components": lambda x: linear(x, lambda s: pca.inverse_transform(pca.transform(s))),
+        f"dictionary, {len(atoms)} atoms": lambda x: linear(x, lambda s: s @ np.linalg.pinv(atoms) @ atoms),
+        "β-VAE": lambda x: reconstruct(network, x),
+    }
+
+
+def report(folder: Path, path: Path, cycle: int) -> str:
+    """The errors of `errors_on_cycles` as a table."""
+    stored = require(folder / "results/0_measured_data.json")
+    choice, cleaning = read_as(json.loads(stored.read_text(encoding="utf-8"))["parameters"])
+    choice = replace(choice, cycle=cycle, theta_rad=read(path, choice).theta_rad)  # field and rotation as in the run
+    errors = errors_on_cycles(folder, load_scan(path, choice, cleaning))
+    lines = [f"{'mean squared error':26}{'trained cycle':>16}{f'cycle {cycle}':>16}"]
+    lines += [f"{name:26}{trained:16.5f}{shown:16.5f}" for name, (trained, shown) in errors.items()]
+    return "\n".join(lines)
+
+
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
-        sys.exit("usage: python -m workflow.apply build/<profile>/seed<seed>")
+    if len(sys.argv) != 2 and (len(sys.argv) != 4 or not sys.argv[3].isdecimal()):
+        sys.exit("usage: python -m workflow.apply build/<profile>/seed<seed> [FILE CYCLE]")
     try:
-        print(as_markdown(describe(Path(sys.argv[1]))))
+        if len(sys.argv) == 2:
+            print(as_markdown(describe(Path(sys.argv[1]))))
+        else:
+            print(report(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])))
     except (ValueError, OSError) as error:
         sys.exit(str(error))
