@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import zipfile
+import zlib
 from dataclasses import asdict, dataclass
 from importlib import import_module
 from pathlib import Path
@@ -20,7 +21,7 @@ KEPT = 2
 WEIGHTS_FOLDER = ROOT / "data/weights"
 # The modules that decide how a training goes: after a change in one, no checkpoint is gone on from.
 CODE = ("beta_vae", "schedule", "callbacks", "training", "start", "coordinates")
-DAMAGED = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)
+DAMAGED = (OSError, ValueError, KeyError, EOFError, RuntimeError, NotImplementedError, zipfile.BadZipFile, zlib.error)
 
 
 def configuration_hash(network: Network, training: Training, seed: int,

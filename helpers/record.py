@@ -104,8 +104,8 @@ def start(notebook: str, *, profile: str, seed: int, build: str, **parameters) -
 
     `parameters` are further ones to keep; a relative `build` counts from the top level of the project.
     """
-    if not isinstance(seed, int) or seed < 0:
-        raise ValueError(f"seed is {seed!r}: expected a whole number from 0; correct SEED=…")
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32:
+        raise ValueError(f"seed is {seed!r}: expected a whole number from 0 to {2**32 - 1}; correct SEED=…")
     if not Path(os.path.normpath(ROOT / build)).is_relative_to(ROOT) and not Path(build).is_absolute():
         raise ValueError(f"build is {build!r}, which leads out of the project: expected an absolute path, or a folder below "
                          f"{ROOT}; correct `build`")

@@ -89,6 +89,8 @@ def test_what_has_no_caption_is_refused(tmp_path):
     ({"profile": "huge"}, "profile is 'huge': expected one of smoke, laptop, paper"),
     ({"seed": -1}, "seed is -1: expected a whole number"),
     ({"seed": "x"}, "seed is 'x'"),
+    ({"seed": True}, "seed is True"),
+    ({"seed": 10**11}, "seed is 100000000000: expected a whole number from 0 to 4294967295"),
 ])
 def test_unknown_values_are_refused(tmp_path, changes, message):
     with pytest.raises(ValueError, match=message):

@@ -17,7 +17,7 @@ from workflow.compare import write_page
 
 
 def test_a_row_has_maps_errors_and_features_and_a_failed_scan_its_reason(tmp_path):
-    done, failed, left = (tmp_path / f"build/scans/films/{name}/smoke/seed0" for name in "abc")
+    done, failed, left = (tmp_path / f"build/scans/films/{name}/smoke/seed0" for name in ("a #1", "b", "c"))
     (done / "results").mkdir(parents=True)
     scan = simulated_scan(0, (8, 10))
     save_scan(scan, done / "results/scan.h5")
@@ -34,7 +34,7 @@ def test_a_row_has_maps_errors_and_features_and_a_failed_scan_its_reason(tmp_pat
     text = page.read_text()
     first, second, third = re.findall(r"<tr><td>.*", text)
     assert "1 of 3 scans" in text
-    assert 'href="../scans/films/a/smoke/seed0/notebooks/5_paper_and_reproduction.html"' in first and "(simulated)" in first
+    assert 'href="../scans/films/a%20%231/smoke/seed0/notebooks/5_paper_and_reproduction.html"' in first and "(simulated)" in first
     assert "<td>0.5<td>0.2<td>0.1<td>0.12<td>0.5<td>2" in first
     coercive = float(first.split("<td>")[9])
     assert 0 < coercive < scan.voltage_V.max()

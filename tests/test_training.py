@@ -295,7 +295,10 @@ def test_no_checkpoint_of_other_code_is_gone_on_from(monkeypatch):
 
 
 @pytest.mark.parametrize("damage", [lambda b: b[: len(b) // 2], lambda b: b"", lambda b: b[:-400] + bytes(400),
-                                    lambda b: b[:5000] + bytes([b[5000] ^ 255]) + b[5001:]])
+                                    lambda b: b[:5000] + bytes([b[5000] ^ 255]) + b[5001:],
+                                    # A method of compression that there is not, and a password.
+                                    lambda b: b[:(at := b.index(b"PK\1\2") + 10)] + b"c" + b[at + 1:],
+                                    lambda b: b[:(at := b.index(b"PK\1\2") + 8)] + b"\1" + b[at + 1:]])
 def test_a_damaged_checkpoint_is_set_aside_and_the_one_before_used(tmp_path, capsys, damage):
     checkpoints = Checkpoints(tmp_path)
     for epoch in (1, 2, 3):

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Mapping
 from io import BytesIO
 from pathlib import Path
+from urllib.parse import quote
 
 import matplotlib as mpl
 import numpy as np
@@ -81,7 +82,7 @@ def _row(folder: Path, file: Path, page: Path) -> str:
     scan = load_scan(folder / "results/scan.h5")
     features = loop_features(scan.spectra[..., :1], scan.voltage_V)
     medians = {key: float(np.nanmedian(values[scan.usable])) for key, values in features.items()}
-    link = html.escape(os.path.relpath(folder / "notebooks/5_paper_and_reproduction.html", page))
+    link = html.escape(quote(os.path.relpath(folder / "notebooks/5_paper_and_reproduction.html", page)))
     simulated = " (simulated)" if scan.source == "twin" else ""
     embedding = load_arrays(folder / "results/vae_beps.npz")
     active = embedding["embedding"][:, embedding["order"][: metrics["beps.vae.active"]]]

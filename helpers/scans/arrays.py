@@ -125,7 +125,9 @@ def read_arrays(path: Path, named: Mapping[str, Source], units: Mapping[str, str
         names["piezoresponse"], main = _only_one(path, named), "piezoresponse"
     voltage_V = _stored_voltage(path, named, names, unit, choice, said)
     shape = named[names[main]].shape
-    part = picked(shape if len(shape) > 2 and shape[-1] > MOST_CHANNELS else (), choice.rows)
+    steps = N_STEPS if voltage_V is None else len(voltage_V)
+    first = len(shape) > 1 and shape[0] == steps and steps not in shape[1:]
+    part = picked(shape if len(shape) > 2 and (shape[-1] > MOST_CHANNELS or len(shape) > 3) and not first else (), choice.rows)
     whole = shape[:2] if part else None
     for role in (main, "phase", "resonance", "r2"):
         if role in names and (role != "phase" or main == "amplitude"):
@@ -134,7 +136,10 @@ def read_arrays(path: Path, named: Mapping[str, Source], units: Mapping[str, str
                 raise DataError(f"{path}: shapes {shape} of {names[main]} and {array.shape} of {names[role]} do not fit "
                                 "together: expected equal ones; put rows and columns first, steps last")
             values = numbers(path, names[role], array, part)
-            found[role] = _channels(path, values, choice, None if voltage_V is None else len(voltage_V), said)
+            if first:
+                values = np.moveaxis(values, 0, min(2, values.ndim - 1))
+                said.append("the first axis, as long as the drive, is taken as the steps")
+            found[role] = _channels(path, values, choice, steps, said)
     said += [] if choice.rows else thinning(every_nth(shape) if part else 1, shape)
     main, found = _by_values(path, found, main, guess, said)
     steps = found[main][0].shape[-1]
@@ -198,12 +203,8 @@ def _stored_voltage(path: Path, named: Mapping[str, Source], names: dict[str, st
     return voltage * scale if scale != 1 else voltage
 
 
-def _channels(path: Path, array: np.ndarray, choice: Choice, steps: int | None, said: list[str]) -> list[np.ndarray]:
+def _channels(path: Path, array: np.ndarray, choice: Choice, steps: int, said: list[str]) -> list[np.ndarray]:
     """Cubes (rows, columns, steps), one a channel, of any of the layouts."""
-    n = steps or N_STEPS
-    if array.ndim > 1 and array.shape[-1] != n and array.shape[0] == n and array.shape[-1] > MOST_CHANNELS:
-        array = np.moveaxis(array, 0, -1)
-        said.append("the first axis, as long as the drive, is taken as the steps")
     if array.ndim == 4 and array.shape[-1] == steps:
         said.append(f"{array.shape[2]} cycles on the third axis")
         array = array.reshape(*array.shape[:2], -1)

@@ -101,9 +101,11 @@ def _refuse(name: str, value: object, expected: str):
 def _number(name: str, value: object, kind: type) -> float | int:
     try:
         number = float(str(value))
-        return kind(number) if number == kind(number) else _refuse(name, value, "a whole number")
-    except (ValueError, OverflowError):
+    except ValueError:
         return _refuse(name, value, "a number")
+    if not np.isfinite(number) or number != kind(number):
+        return _refuse(name, value, "a whole number" if kind is int else "a number")
+    return kind(number)
 
 
 def _cycle(value: object) -> int | str | None:

@@ -88,12 +88,9 @@ def _recognise_hdf5(path: Path, head: bytes) -> str:
         names = set(file)
         if names & {"Loopdata_mixed", "OutA1_mixed", "OutA2_mixed"} or head.startswith(b"MATLAB 7.3"):
             return "matlab7.3"
-        if group_of_loops(file):
-            return "own"
-        if any(usid_datasets(file)):
-            return "usid"
-        if nsid_datasets(file):
-            return "nsid"
+        for kind, holds in (("usid", any(usid_datasets(file))), ("nsid", nsid_datasets(file)), ("own", group_of_loops(file))):
+            if holds:
+                return kind
     raise DataError(f"{path} has no dataset piezoresponse, Loopdata_mixed or Raw_Data (it has "
                     f"{', '.join(sorted(names)) or 'none'}): expected {EXPECTED}; rename or add it")
 
@@ -101,18 +98,19 @@ def _recognise_hdf5(path: Path, head: bytes) -> str:
 def _refuse_outside(path: Path, file: h5py.File) -> None:
     """What lies in other files may be anything on this machine, and a huge chunk takes as much memory."""
 
-    def look(name: str, link: h5py.SoftLink | h5py.HardLink | h5py.ExternalLink) -> None:
+    def look(name: str, link: h5py.SoftLink | h5py.HardLink | h5py.ExternalLink) -> str | None:
         item = file.get(name) if isinstance(link, h5py.HardLink) else None
         dataset = item if isinstance(item, h5py.Dataset) else None
         if isinstance(link, h5py.ExternalLink) or dataset is not None and (dataset.is_virtual or dataset.external):
-            raise DataError(f"{path}: `{name}` lies in another file, which is not read: expected one file that holds "
-                            "everything; copy it into one")
+            return f"`{name}` lies in another file, which is not read: expected one file that holds everything; copy it into one"
         if dataset is not None and dataset.chunks and np.prod(
                 dataset.chunks, dtype=float) * dataset.dtype.itemsize > MOST_CHUNK_BYTES:
-            raise DataError(f"{path}: `{name}` is stored in chunks of {dataset.chunks}, more than "
-                            f"{MOST_CHUNK_BYTES >> 20} MiB: expected smaller ones; store it again")
+            return (f"`{name}` is stored in chunks of {dataset.chunks}, more than {MOST_CHUNK_BYTES >> 20} MiB: expected "
+                    "smaller ones; store it again")
+        return None
 
-    file.visititems_links(look)
+    if found := file.visititems_links(look):
+        raise DataError(f"{path}: {found}")
 
 
 def listing(path: Path) -> list[str]:

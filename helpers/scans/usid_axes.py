@@ -107,7 +107,8 @@ def _fitting_labels(path: Path, main: h5py.Dataset, labels: list[str], values: n
 
     if len(named) > len(values):
         every = list(itertools.islice(itertools.combinations(named, len(values)), 1000))
-        chosen = list(next(filter(fits, every), every[0]))
+        chosen = list(max(filter(fits, every), key=lambda some: sum(label in SPELLINGS.values() for label in some),
+                          default=every[0]))
         notes.append(f"{len(named)} labels for {len(values)} axes: read as {', '.join(chosen)}, which the values fit")
         named = chosen
     if len(named) != len(values) or "DC_Offset" not in named:

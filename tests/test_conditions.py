@@ -1,0 +1,680 @@
+"""What microscopists' files hold besides plain loops: read right, or refused by name, never wrong without a word."""
+
+import json
+import sys
+from types import ModuleType, SimpleNamespace
+
+import h5py
+import numpy as np
+import pytest
+import scipy.io
+from test_formats import axes_of, write_main
+
+from helpers.paths import own_scans, passed_over
+from helpers.scans import formats
+from helpers.scans.__main__ import inspect, main
+from helpers.scans.choice import Choice, choose
+from helpers.scans.cleaning import Cleaning, rules_of
+from helpers.scans.fetch import find_scan
+from helpers.scans.formats import DataError
+from helpers.scans.outliers import check_tails, variance_in_extremes
+from helpers.scans.reading import load_scan, refuse_if_it_crashes
+from helpers.scans.units import factor, in_kHz
+
+ROWS, COLUMNS, STEPS = 5, 4, 32
+VOLTAGE_V = 8 * np.concatenate([np.arange(8), np.arange(8, -8, -1), np.arange(-8, 0)]) / 8
+UP = np.roll(np.diff(VOLTAGE_V, append=0.0) > 0, 0)
+BINS_HZ = np.linspace(300e3, 340e3, 24)
+
+
+def loops(voltage_V=VOLTAGE_V):
+    """Piezoresponse and resonance (Hz), each (rows, columns, steps), other at every pixel, open and asymmetric."""
+    up = np.diff(voltage_V, append=voltage_V[:1]) > 0
+    row, column = (index[..., None] for index in np.indices((ROWS, COLUMNS)))
+    coercive = np.where(up, 3 + 0.2 * row, -2.5 - 0.2 * column)
+    return 1e-4 * np.tanh((voltage_V - coercive) / 1.5) * (1 + 0.1 * row) + 1e-9, (
+        320e3 + 200 * row + 60 * column - 150 * np.abs(voltage_V))
+
+
+P, F_HZ = loops()
+FLAT = (ROWS * COLUMNS, -1)
+
+
+def table(piezoresponse, resonance, unit="Hz", r2=0.99):
+    names = ("Amplitude [V]", f"Frequency [{unit}]", "Quality Factor", "Phase [rad]", "R2 Criterion")
+    made = np.zeros(piezoresponse.shape, [(name, "f8") for name in names])
+    phase = np.where(piezoresponse > 0, -0.4, np.pi - 0.4)
+    for name, values in zip(names, (np.abs(piezoresponse), resonance, 100, phase, r2), strict=True):
+        made[name] = values
+    return made
+
+
+def spectra(piezoresponse, resonance, bins=BINS_HZ):
+    p, f = (x.reshape(FLAT)[..., None] for x in (piezoresponse, resonance))
+    return (p * np.exp(-0.4j) * f**2 / (bins**2 - 1j * bins * f / 120 - f**2)).reshape(FLAT).astype("c8")
+
+
+def space(x="X", y="Y", unit="m", step=1e-7):
+    """Positions of which `x` varies fastest."""
+    return axes_of(**{y: (unit, np.arange(ROWS) * step), x: (unit, np.arange(COLUMNS) * step)})
+
+
+def write_fit(path, values, spectroscopic, positions=None, group="Measurement_000/Channel_000/Raw_Data-SHO_Fit_000",
+              name="Fit", **attributes):
+    with h5py.File(path, "a") as file:
+        made = write_main(file.require_group(group), name, values, positions or space(), spectroscopic)
+        file["Measurement_000"].attrs.update(attributes)
+        return made.name
+
+
+def drive(voltage_V=VOLTAGE_V, unit="V"):
+    return axes_of(DC_Offset=(unit, voltage_V))
+
+
+def assert_is(scan, piezoresponse=P, resonance_Hz=F_HZ, voltage_V=VOLTAGE_V, rtol=1e-3):
+    np.testing.assert_allclose(scan.voltage_V, voltage_V, atol=1e-6)
+    np.testing.assert_allclose(scan.piezoresponse, piezoresponse, atol=rtol * np.abs(piezoresponse).max())
+    if resonance_Hz is not None:
+        np.testing.assert_allclose(scan.resonance_kHz, resonance_Hz / 1e3, rtol=1e-4)
+
+
+def said(scan, *words):
+    assert all(any(word in note for note in scan.notes) for word in words), scan.notes
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "scan.h5"
+
+
+# Units
+
+
+@pytest.mark.parametrize(("unit", "base", "expected"), [
+    ("kHz", "Hz", 1e3), ("MHz", "Hz", 1e6), ("mHz", "Hz", 1e-3), ("Hertz", "Hz", 1), ("kilohertz", "Hz", 1e3),
+    ("mV", "V", 1e-3), ("kV", "V", 1e3), ("volts", "V", 1), ("um", "m", 1e-6), ("µm", "m", 1e-6), ("μm", "m", 1e-6),
+    ("nanometres", "m", 1e-9), ("Å", "m", 1e-10), ("microns", "m", 1e-6), ("deg", "rad", np.pi / 180), ("rad", "rad", 1),
+    ("mrad", "rad", 1e-3), ("a.u.", "V", None), ("", "Hz", None), ("counts", "m", None), ("min", "m", None)])
+def test_every_prefix_of_a_unit_is_known(unit, base, expected):
+    assert factor(unit, base) == pytest.approx(expected) if expected else factor(unit, base) is None
+
+
+@pytest.mark.parametrize(("frequency", "voltage"), [("Hz", "mV"), ("kHz", "V"), ("MHz", "kV")])
+def test_units_of_a_plain_file_are_read(path, frequency, voltage):
+    with h5py.File(path, "w") as file:
+        file["piezoresponse"] = P
+        file.create_dataset("resonance", data=F_HZ / factor(frequency, "Hz")).attrs["units"] = frequency
+        file.create_dataset("voltage", data=VOLTAGE_V / factor(voltage, "V")).attrs["units"] = voltage
+    assert_is(load_scan(path))
+
+
+@pytest.mark.parametrize("unit", ["kHz", "MHz"])
+def test_units_of_the_frequencies_of_raw_spectra_and_of_fits_are_read(path, unit):
+    scale = factor(unit, "Hz")
+    axes = axes_of(DC_Offset=("mV", VOLTAGE_V * 1e3), Frequency=(unit, BINS_HZ / scale))
+    write_fit(path, spectra(P, F_HZ), axes, group="Measurement_000/Channel_000", name="Raw_Data")
+    assert_is(load_scan(path))
+    write_fit(path, table(P, F_HZ / scale, unit).reshape(FLAT), drive())
+    assert_is(load_scan(path))
+
+
+@pytest.mark.parametrize(("unit", "step", "width", "note"), [
+    ("nm", 100, 0.4, None), ("um", 0.1, 0.4, None), ("nm", 4, 0.016, "questionable: width of 0.016 µm"),
+    ("m", 1, None, "positions are counts"), ("", 1, None, "positions are counts")])
+def test_units_of_the_positions_are_read_and_counts_are_no_lengths(path, unit, step, width, note):
+    write_fit(path, table(P, F_HZ).reshape(FLAT), drive(), space(unit=unit, step=step))
+    scan = load_scan(path)
+    assert np.isnan(scan.size_um) if width is None else scan.size_um == pytest.approx(width)
+    if note:
+        said(scan, note)
+
+
+def test_what_no_microscope_has_is_questioned(tmp_path):
+    np.savez(tmp_path / "x.npz", piezoresponse=P, resonance=F_HZ / 1e6, voltage=VOLTAGE_V * 1e3)
+    said(load_scan(tmp_path / "x.npz"), "questionable: voltage of 8e+03 V", "questionable: resonance of 0.32 kHz")
+    assert in_kHz(np.random.default_rng(0).normal(size=(9, 9)))[1].startswith("resonance taken to be in standard dev")
+
+
+# What was never measured
+
+
+@pytest.mark.parametrize("fill", [0.0, -9999.0, 1e30, "constant"])
+def test_pixels_and_tails_that_were_never_measured_are_unusable(path, fill):
+    p, f = P.copy(), F_HZ / 1e3
+    for cube in (p, f):
+        cube[3:] = cube[3:, :, :1] if fill == "constant" else fill
+        cube[2, 3, 20:] = cube[2, 3, 19] if fill == "constant" else fill
+    with h5py.File(path, "w") as file:
+        file.update({"piezoresponse": p, "resonance": f, "voltage": VOLTAGE_V})
+    scan = load_scan(path)
+    expected = np.zeros((ROWS, COLUMNS), bool)
+    expected[3:] = expected[2, 3] = True
+    np.testing.assert_array_equal(scan.unusable, expected)
+    said(scan, "never measured (zero, constant or a fill value): 8 pixels, and part of 1 more")
+    np.testing.assert_array_equal(scan.piezoresponse[~expected], P[~expected])
+
+
+def test_saturated_loops_are_measured(path):
+    with h5py.File(path, "w") as file:
+        file.update({"piezoresponse": np.clip(P, -4e-5, 4e-5), "voltage": VOLTAGE_V})
+    assert load_scan(path).unusable is None
+
+
+def test_an_aborted_scan_with_projected_loops_ends_where_its_fit_does(path):
+    fit, projected = table(P, F_HZ).reshape(FLAT), P.reshape(FLAT).copy()
+    fit[12:], projected[12:] = 0, 0
+    write_fit(path, fit, drive())
+    with h5py.File(path, "a") as file:
+        group = file["Measurement_000/Channel_000/Raw_Data-SHO_Fit_000"]
+        made = group.create_dataset("Fit-Loop_Fit_000/Projected_Loops", data=projected)
+        made.attrs.update({name: group["Fit"].attrs[name] for name in group["Fit"].attrs if "_" in name})
+    scan = load_scan(path)
+    assert scan.unusable.sum() == 8 and scan.unusable[3:].all()
+
+
+# Outliers that hold the variance
+
+
+@pytest.fixture
+def failing():
+    rng = np.random.default_rng(0)
+    cube = 3e-5 * np.tanh(VOLTAGE_V / 1.5) + 2e-6 * rng.normal(size=(20, 20, STEPS))
+    wrong = np.zeros(cube.shape, bool)
+    for row, column in rng.integers(0, 20, (60, 2)):
+        first, length = rng.integers(0, 24), rng.integers(2, 6)
+        wrong[row, column, first:first + length] = True
+    cube[wrong] = 0.05 * rng.normal(size=wrong.sum())
+    return cube, wrong
+
+
+def test_failed_fits_that_hold_the_variance_stop_a_run_that_names_what_repairs_them(path, failing):
+    cube, wrong = failing
+    with h5py.File(path, "w") as file:
+        file.update({"piezoresponse": cube, "voltage": VOLTAGE_V})
+    scan = load_scan(path)
+    said(scan, "one point in 1000 holds", "CLEAN=outliers=10 repairs them")
+    with pytest.raises(DataError, match="as failed fits do: expected at most 20%; CLEAN=outliers=10 repairs them"):
+        check_tails(scan)
+    repaired = load_scan(path, cleaning=rules_of("outliers=10"))
+    check_tails(repaired)
+    found = repaired.cleaning.flags["piezoresponse"] > 0
+    assert found[wrong].mean() > 0.99 and found[~wrong].mean() < 0.001  # runs as well
+    assert np.abs(repaired.piezoresponse).max() < 1e-4
+    check_tails(load_scan(path, cleaning=rules_of("piezoresponse=-5e-5:5e-5")))
+    with pytest.raises(DataError, match="CLEAN=piezoresponse="):
+        check_tails(load_scan(path, cleaning=rules_of("outliers=9000")))
+
+
+def test_sound_loops_hold_little_variance_in_their_extremes():
+    assert variance_in_extremes(np.random.default_rng(0).normal(size=10**5)) < 0.02
+    assert variance_in_extremes(np.zeros(10)) == 0
+
+
+def test_points_of_poor_fits_are_repaired(path):
+    r2 = np.full(P.shape, 0.99)
+    r2[0, 0, 5], r2[1, 1, 7] = -0.2, 0.3
+    write_fit(path, table(P, F_HZ, r2=r2).reshape(FLAT), drive())
+    assert load_scan(path).cleaning.counts()["piezoresponse"]["poorly fitted"] == 1
+    assert load_scan(path, cleaning=rules_of("r2=0.5")).cleaning.counts()["piezoresponse"]["poorly fitted"] == 2
+
+
+# Measurement conditions
+
+
+@pytest.mark.parametrize(("stated", "field"), [("in-field", "on"), ("In-Field", "on"), ("out-of-field", "off")])
+def test_the_field_that_a_measurement_states_is_believed(path, stated, field):
+    write_fit(path, table(P, F_HZ).reshape(FLAT), drive(), VS_measure_in_field_loops=stated)
+    other = {"on": "off", "off": "on"}[field]
+    assert_is(load_scan(path, Choice(field=field)))
+    with pytest.raises(DataError, match=f"measured with the field {field} alone .* choose field={field}"):
+        load_scan(path, Choice(field=other))
+
+
+def test_the_offset_of_the_pulse_stands_for_that_of_the_field_off(path):
+    axes = axes_of(DC_Offset=("V", VOLTAGE_V), Field=("", [0.0, 1.0]))
+    axes["DC_Offset"] = ("V", axes["DC_Offset"][1] * axes["Field"][1], axes["DC_Offset"][2])
+    p, f = (np.repeat(x.reshape(FLAT), 2, axis=1) for x in (P, F_HZ))
+    write_fit(path, table(p, f), axes)
+    scan = load_scan(path)
+    assert_is(scan)
+    said(scan, "the offset is 0 while the field is off")
+
+
+def test_of_forc_the_largest_amplitude_is_read_and_the_others_can_be_chosen(path):
+    axes = axes_of(FORC=("", [0.0, 1.0, 2.0]), DC_Offset=("V", VOLTAGE_V))
+    parts = [loops(VOLTAGE_V * share) for share in (0.4, 1, 0.7)]
+    axes["DC_Offset"] = ("V", np.concatenate([VOLTAGE_V * share for share in (0.4, 1, 0.7)]), axes["DC_Offset"][2])
+    p, f = (np.concatenate([part[n] for part in parts], axis=-1).reshape(FLAT) for n in (0, 1))
+    write_fit(path, table(p, f), axes)
+    scan = load_scan(path)
+    assert_is(scan)
+    said(scan, "FORC = 1, which has the largest amplitude, 8 V, of 0, 1, 2")
+    assert_is(load_scan(path, choose("forc=0")), *parts[0], VOLTAGE_V * 0.4)
+
+
+@pytest.mark.parametrize("raw", [True, False])
+def test_of_several_measurements_the_last_is_read_and_the_others_are_named(path, raw):
+    for number in (0, 1):
+        group = f"Measurement_00{number}/Channel_000"
+        if raw:
+            axes = axes_of(DC_Offset=("V", VOLTAGE_V), Frequency=("Hz", BINS_HZ))
+            write_fit(path, spectra((1 + number) * P, F_HZ), axes, group=group, name="Raw_Data")
+        else:
+            write_fit(path, table((1 + number) * P, F_HZ).reshape(FLAT), drive(), group=f"{group}/Raw_Data-SHO_Fit_000")
+    scan = load_scan(path)
+    assert_is(scan, 2 * P)
+    said(scan, "measurement 1; the file also has 0")
+    assert_is(load_scan(path, choose("measurement=0")), P)
+    with pytest.raises(DataError, match="no measurement 3: expected one of 0, 1"):
+        load_scan(path, choose("measurement=3"))
+
+
+@pytest.mark.parametrize("left", [0, 11])
+def test_of_a_drive_that_repeats_the_last_whole_cycle_is_read(path, left):
+    with h5py.File(path, "w") as file:
+        for name, values in (("piezoresponse", np.concatenate([P, 2 * P, 3 * P[..., :left]], axis=-1)),
+                             ("voltage", np.concatenate([VOLTAGE_V, VOLTAGE_V, VOLTAGE_V[:left]]))):
+            file[name] = values
+    scan = load_scan(path)
+    assert_is(scan, 2 * P, None)
+    said(scan, "cycle 2 of 2", *(["the last 11 steps are no whole cycle"] if left else []))
+    assert_is(load_scan(path, Choice(cycle=1)), P, None)
+    assert_is(load_scan(path, Choice(cycle="mean")), 1.5 * P, None)
+    with pytest.raises(DataError, match="no cycle 3: expected one of 1 to 2"):
+        load_scan(path, Choice(cycle=3))
+
+
+def test_cycles_on_an_axis_and_readings_at_each_step_are_found(tmp_path):
+    np.savez(tmp_path / "a.npz", piezoresponse=np.stack([P, 2 * P], axis=2), voltage=VOLTAGE_V)
+    assert_is(load_scan(tmp_path / "a.npz"), 2 * P, None)
+    np.savez(tmp_path / "b.npz", piezoresponse=np.repeat(P, 3, axis=-1), voltage=np.repeat(VOLTAGE_V, 3))
+    scan = load_scan(tmp_path / "b.npz")
+    assert_is(scan, P, None)
+    said(scan, "3 readings at each step averaged")
+
+
+@pytest.mark.parametrize(("select", "cycle", "field", "expected"), [
+    ("field=on,cycle=2, forc=1, measurement=0", 0, "off",
+     Choice(cycle=2, field="on", measurement=0, others={"forc": 1.0})),
+    ("", "2", False, Choice(cycle=2)), ("", 2.0, True, Choice(cycle=2, field="on")), ("", "mean", "ON", Choice(
+        cycle="mean", field="on")), ("grid=5x4;dataset=a/b", None, "off", Choice(grid=(5, 4), dataset="a/b"))])
+def test_parameters_of_any_type_are_taken_for_what_they_mean(select, cycle, field, expected):
+    assert choose(select, cycle, field) == expected
+
+
+@pytest.mark.parametrize(("arguments", "message"), [
+    (("field",), "'field' chooses nothing"), (("cycle=two",), "cycle=two is not a cycle"),
+    (("forc=large",), "forc=large cannot be chosen: expected a number"), (("grid=5",), "expected rows x columns"),
+    (("measurement=0.5",), "expected a whole number"), (("", True), "cycle=True is not a cycle"),
+    (("", -1), "cycle=-1 is not a cycle"), (("", 0, "both"), "field=both is not a field")])
+def test_choices_that_are_none_are_refused_by_name(arguments, message):
+    with pytest.raises(DataError, match=message):
+        choose(*arguments)
+
+
+def test_rules_of_any_type_are_taken_for_what_they_mean():
+    expected = Cleaning(outlier_sd=10.0, valid_range={"resonance_kHz": (1300.0, 1340.0)}, least_r2=0.5)
+    assert rules_of("outliers=10,resonance=1300:1340,r2=0.5") == expected
+    assert rules_of("r2=0.5", "10", "{'resonance_kHz': (1300, 1340)}") == expected
+    for arguments, message in ((("outlier=x",), "'outlier=x' is no rule"), (("r2=good",), "r2=good is not a number"),
+                               (("", True), "outlier_sd=True"), (("", 0, "1300"), "valid_range=1300 is no range"),
+                               (("", 0, {"resonance_kHz": 5}), "is no range")):
+        with pytest.raises(ValueError, match=message):
+            rules_of(*arguments)
+
+
+# Axes and labels
+
+
+@pytest.mark.parametrize(("x", "y"), [("X", "Y"), ("x", "y"), ("Cols", "Rows"), ("Y", "X"), ("a", "b")])
+def test_the_position_that_varies_fastest_is_the_column(path, x, y):
+    write_fit(path, table(P, F_HZ).reshape(FLAT), drive(), space(x, y))
+    assert_is(load_scan(path))
+
+
+@pytest.mark.parametrize("labels", [("Frequency", "DC_Offset", "Cycle"), ("Unused", "Frequency", "DC_Offset")])
+def test_labels_that_are_too_many_are_fitted_to_the_values(path, labels):
+    axes = axes_of(DC_Offset=("V", VOLTAGE_V), Frequency=("Hz", BINS_HZ))
+    name = write_fit(path, spectra(P, F_HZ), {key: axes[key] for key in ("Frequency", "DC_Offset")},
+                     group="Measurement_000/Channel_000", name="Raw_Data")
+    with h5py.File(path, "a") as file:
+        for part in ("Spectroscopic_Indices", "Spectroscopic_Values"):
+            file[file[name].attrs[part]].attrs["labels"] = np.array(labels, "S")
+    scan = load_scan(path)
+    assert_is(scan)
+    said(scan, "3 labels for 2 axes: read as Frequency, DC_Offset")
+
+
+def test_indices_are_rebuilt_from_the_values(path):
+    name = write_fit(path, table(P, F_HZ).reshape(FLAT), drive())
+    with h5py.File(path, "a") as file:
+        main = file[name]
+        file[main.attrs["Spectroscopic_Indices"]][...] = 0
+        del main.attrs["Position_Indices"], main.parent["Position_Indices"]
+    assert_is(load_scan(path))
+
+
+# Roles told by values
+
+
+def test_lone_arrays_are_recognised_questioned_or_said_to_be_a_guess(tmp_path):
+    path = tmp_path / "x.npy"
+    fit = np.stack([np.abs(P), F_HZ, 100 + 0 * P, np.where(P > 0, -0.4, np.pi - 0.4), 0.9 + 0 * P], axis=-1)
+    for parameters in (fit, fit[..., :4]):
+        np.save(path, parameters)
+        assert_is(load_scan(path, Choice(voltage_V=VOLTAGE_V)))
+    for array, like in ((F_HZ, "a resonance"), (np.abs(P), "an amplitude")):
+        np.save(path, array)
+        with pytest.raises(DataError, match=f"one sign everywhere, about .*, as {like} is"):
+            load_scan(path, Choice(voltage_V=VOLTAGE_V))
+    np.save(path, (F_HZ - F_HZ.mean()) / F_HZ.std())
+    said(load_scan(path, Choice(voltage_V=VOLTAGE_V)), "taken as the piezoresponse: a guess")
+    np.save(path, np.stack([F_HZ, P], axis=-1))
+    scan = load_scan(path, Choice(voltage_V=VOLTAGE_V))
+    assert_is(scan)
+    said(scan, "channels 2 and 1 taken as piezoresponse and resonance")
+    np.savez(tmp_path / "x.npz", piezoresponse=np.moveaxis(P, -1, 0), resonance=np.moveaxis(F_HZ, -1, 0), voltage=VOLTAGE_V)
+    scan = load_scan(tmp_path / "x.npz")
+    assert_is(scan)
+    said(scan, "the first axis, as long as the drive, is taken as the steps")
+    np.savez(tmp_path / "x.npz", piezoresponse=np.abs(P), voltage=VOLTAGE_V)
+    said(load_scan(tmp_path / "x.npz"), "questionable: the piezoresponse is of one sign everywhere")
+
+
+def test_only_the_published_film_driven_as_it_was_has_its_size(tmp_path):
+    voltage_V = 5 * np.concatenate([np.linspace(1, -1, 48, False), np.linspace(-1, 1, 48, False)])
+    values = np.tanh(voltage_V) + 0.01 * np.random.default_rng(0).normal(size=(60, 60, 96))
+    scipy.io.savemat(tmp_path / "film.mat", {"Loopdata_mixed": values, "Voltagedata_mixed": voltage_V})
+    scan = load_scan(tmp_path / "film.mat")
+    assert np.isnan(scan.size_um) and not scan.turned
+
+
+@pytest.mark.parametrize("degrees", [False, True])
+@pytest.mark.parametrize("kind", ["npz", "h5", "nested.h5", "mat"])
+def test_amplitude_and_phase_make_the_piezoresponse(tmp_path, kind, degrees):
+    phase = np.where(P > 0, -0.4, np.pi - 0.4)
+    arrays = {"Amplitude": np.abs(P), "Phase (deg)" if degrees and kind != "mat" else "phase": phase,
+              "Resonance": F_HZ, "voltage": VOLTAGE_V}
+    if degrees:
+        arrays = {name: np.degrees(values) if "hase" in name else values for name, values in arrays.items()}
+    path = tmp_path / f"x.{kind}"
+    if kind == "npz":
+        np.savez(path, **arrays)
+    elif kind == "mat":
+        scipy.io.savemat(path, arrays)
+    else:
+        with h5py.File(path, "w") as file:
+            (file.create_group("run/results") if "nested" in kind else file).update(arrays)
+    if degrees and kind == "mat":  # a span of half a turn tells nothing
+        return
+    scan = load_scan(path)
+    assert_is(scan)
+    said(scan, "P = A cos(φ + θ) with the optimum θ = 0.4")
+
+
+# NSID
+
+
+def write_nsid(file, name, cube, axes, quantity="Piezoresponse", units="a.u."):
+    """As pyNSID: a group for each dataset, a scale attached to every axis; `axes` are (label, values, unit, quantity)."""
+    group = file.create_group(name)
+    main = group.create_dataset(name.rpartition("/")[2], data=cube)
+    main.attrs.update(quantity=quantity, units=units, data_type="SPECTRAL_IMAGE", pyNSID_version="0.0.7.2",
+                      main_data_name=name)
+    for n, (label, values, unit, what) in enumerate(axes):
+        scale = group.create_dataset(label, data=values)
+        scale.make_scale(label)
+        kind = "SPATIAL" if what == "Position" else "SPECTRAL"
+        scale.attrs.update(name=label, units=unit, quantity=what, dimension_type=kind)
+        main.dims[n].label = label
+        main.dims[n].attach_scale(scale)
+
+
+Y = ("Y", np.arange(ROWS) * 0.1, "um", "Position")
+X = ("X", np.arange(COLUMNS) * 100.0, "nm", "Position")
+BIAS = ("Voltage", VOLTAGE_V * 1e3, "mV", "Bias")
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (1, 0, 2), (2, 1, 0), (1, 2, 0)])
+def test_nsid_is_read_whatever_the_order_of_its_axes(path, order):
+    with h5py.File(path, "w") as file:
+        write_nsid(file, "a/b/loops", P.transpose(order), [(Y, X, BIAS)[n] for n in order])
+    scan = load_scan(path)
+    assert_is(scan, P, None)
+    assert scan.size_um == pytest.approx(0.4)
+
+
+@pytest.mark.parametrize("kind", ["complex", "compound", "amplitude", "parameters", "cycles"])
+def test_nsid_holds_loops_in_many_forms(path, kind):
+    phase = np.where(P > 0, -0.4, np.pi - 0.4)
+    response = np.abs(P) * np.exp(1j * phase)
+    with h5py.File(path, "w") as file:
+        if kind == "complex":
+            write_nsid(file, "c/r", response, [Y, X, BIAS])
+        elif kind == "compound":
+            pairs = np.zeros(P.shape, [("real", float), ("imag", float)])
+            pairs["real"], pairs["imag"] = response.real, response.imag
+            write_nsid(file, "c/r", pairs, [Y, X, BIAS])
+        elif kind == "amplitude":
+            write_nsid(file, "c/amplitude", np.abs(P), [Y, X, BIAS], "Amplitude")
+            write_nsid(file, "c/phase", np.degrees(phase), [Y, X, BIAS], "Phase", "deg")
+            write_nsid(file, "c/frequency", F_HZ, [Y, X, BIAS], "Frequency", "Hz")
+        elif kind == "parameters":
+            fit = np.stack([np.abs(P), F_HZ, 100 + 0 * P, phase, 0.9 + 0 * P], axis=2)
+            write_nsid(file, "c/fit", fit, [Y, X, ("SHO", np.arange(5.0), "", "parameter"), BIAS], "SHO fit")
+        else:
+            both = np.stack([P, 2 * P], axis=2)
+            write_nsid(file, "c/loops", both, [Y, X, ("Cycle", np.arange(2.0), "", "cycle"), BIAS])
+    scan = load_scan(path)
+    assert_is(scan, 2 * P if kind == "cycles" else P, F_HZ if kind in ("amplitude", "parameters") else None)
+    if kind == "cycles":
+        assert_is(load_scan(path, Choice(cycle=1)), P, None)
+
+
+def test_datasets_of_nsid_are_listed_chosen_and_refused_by_name(path):
+    with h5py.File(path, "w") as file:
+        write_nsid(file, "c/first", P, [Y, X, BIAS])
+        write_nsid(file, "c/second", 2 * P, [Y, X, BIAS])
+        write_nsid(file, "c/height", P[..., 0], [Y, X], "Height", "m")
+    scan = load_scan(path)
+    assert_is(scan, 2 * P, None)
+    said(scan, "first", "dataset= chooses another")
+    assert_is(load_scan(path, choose("dataset=first")), P, None)
+    for choice, message in ((choose("dataset=third"), "without loops called third"), (choose("field=on"), "does not tell field")):
+        with pytest.raises(DataError, match=message):
+            load_scan(path, choice)
+    with h5py.File(path, "a") as file:
+        del file["c/first"], file["c/second"]
+    with pytest.raises(DataError, match=r"an NSID file without loops \(it holds c/height/height \(Height: Y 5 × X 4\)\)"):
+        load_scan(path)
+
+
+def test_files_of_microscopes_go_through_an_optional_package_or_name_it(tmp_path, monkeypatch):
+    path = tmp_path / "scan.ibw"
+    path.write_bytes(b"\x05\x00binary wave")
+    monkeypatch.setitem(sys.modules, "SciFiReaders", None)
+    with pytest.raises(DataError, match="Igor binary wave, which SciFiReaders reads: .* pip install SciFiReaders"):
+        load_scan(path)
+
+    class Read(np.ndarray):
+        quantity, units, title = "Piezoresponse", "V", "loops"
+
+    def axis(values, **said):
+        made = np.asarray(values, float).view(type("Axis", (np.ndarray,), said))
+        return made
+
+    data = P.view(Read)
+    data._axes = {n: axis(values, name=name, units=unit, quantity=what, dimension_type="SPATIAL" if n < 2 else "SPECTRAL")
+                  for n, (name, values, unit, what) in enumerate((Y, X, BIAS))}
+    package = ModuleType("SciFiReaders")
+    package.IgorIBWReader = lambda name: SimpleNamespace(read=lambda: {"Channel_000": data})
+    monkeypatch.setitem(sys.modules, "SciFiReaders", package)
+    assert_is(load_scan(path), P, None)
+    package.IgorIBWReader = lambda name: 1 / 0
+    with pytest.raises(DataError, match="which SciFiReaders did not read .*ZeroDivisionError"):
+        load_scan(path)
+
+
+# A folder of text files
+
+
+@pytest.mark.parametrize("layout", ["names", "order", "table"])
+@pytest.mark.parametrize("between", ["\t", ",", ";", "   "])
+def test_a_folder_of_text_files_is_one_scan(tmp_path, between, layout):
+    decimal = "," if between == ";" else "."
+    heads = ["Index", "Read Bias (V)", "Write Bias (mV)", "Amplitude (nm)", "Phase (deg)", "Frequency (kHz)"]
+    for n, (row, column) in enumerate(np.ndindex(ROWS, COLUMNS)):
+        name = f"pixel_{n}.txt" if layout != "names" else f"r{row}_c{column}.csv"
+        p = P[row, column]
+        values = np.stack([np.arange(STEPS), 0 * p, 1e3 * VOLTAGE_V, np.abs(p), np.degrees(
+            np.where(p > 0, -0.4, np.pi - 0.4)), F_HZ[row, column] / 1e3], axis=1)
+        lines = ["# exported", between.join(heads)]
+        lines += [between.join(f"{x:.9g}" for x in line).replace(".", decimal) for line in values]
+        (tmp_path / name).write_text("\n".join(lines) + "\n")
+    (tmp_path / "README.txt").write_text("no table")
+    if layout == "table":
+        places = "\n".join(f"{0.1 * c:.1f},{0.1 * r:.1f}" for r, c in np.ndindex(ROWS, COLUMNS))
+        (tmp_path / "positions.csv").write_text(f"x (um),y (um)\n{places}\n")
+    choice = Choice(grid=(ROWS, COLUMNS)) if layout == "order" else None
+    scan = find_scan(str(tmp_path), choice=choice)
+    assert_is(scan)
+    assert scan.sha256 and (scan.size_um == pytest.approx(0.4) if layout == "table" else np.isnan(scan.size_um))
+    if layout == "order":
+        with pytest.raises(DataError, match="20 files, not 4 × 4: expected names with row and column"):
+            load_scan(tmp_path)
+
+
+@pytest.mark.parametrize(("texts", "message"), [
+    (["1 2\n2 3\n3 4"] * 2, "has the columns without headings: expected a voltage"),
+    (["Bias  Amplitude\n1  2\n2  3"] * 2, "the columns Bias, Amplitude: expected a voltage that varies, and"),
+    (["no numbers"] * 2, "holds no table of numbers"),
+    (["Bias,PR\n1,2\n2,3", "Bias,PR\n1,2\n5,3"], "other than p0.txt: expected the same columns and the same voltages")])
+def test_text_files_that_are_no_loops_are_refused_by_name(tmp_path, texts, message):
+    for n, text in enumerate(texts):
+        (tmp_path / f"p{n}.txt").write_text(text)
+    with pytest.raises(DataError, match=message):
+        load_scan(tmp_path)
+
+
+# Messages that name the cause
+
+
+@pytest.mark.parametrize(("content", "message"), [
+    (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "it is a Git LFS pointer.* run git lfs pull"),
+    (b"\x1f\x8b\x08 zipped", "it is compressed.* unpack it first"), (b"", "it is empty"),
+    (b"# Created by Octave 9.1\n", "a file of Octave.* save -v7"), (b"PK\x03\x04 archive", "it is a zip archive"),
+    (b"\x00\x00\x00\x00\x20\x00\x00\x00\x02\x00\x00\x00", "a file of MATLAB 4"), (b"plain text", "begins with bytes b'plain te'")])
+def test_what_a_file_is_instead_is_said(tmp_path, content, message):
+    (tmp_path / "x.mat").write_bytes(content)
+    with pytest.raises(DataError, match=message) as caught:
+        load_scan(tmp_path / "x.mat")
+    assert "again" not in str(caught.value) or not content
+
+
+def test_paths_are_taken_as_a_shell_takes_them(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    np.savez(tmp_path / "x.npz", piezoresponse=P, voltage=VOLTAGE_V)
+    assert_is(load_scan("~/x.npz"), P, None)
+    with pytest.raises(DataError, match="is an address: expected the path of a file; download it"):
+        load_scan("https://example.org/scan.h5")
+
+
+def test_an_hdf5_file_open_for_writing_elsewhere_is_said_to_be_open(path, monkeypatch):
+    def locked(*_, **__):
+        raise BlockingIOError(11, "Unable to synchronously open file (unable to lock file, errno = 11)")
+
+    with h5py.File(path, "w") as file:
+        file["x"] = 1
+    monkeypatch.setattr(h5py, "File", locked)
+    with pytest.raises(DataError, match="is open in another program"):
+        load_scan(path)
+
+
+def test_every_kind_of_scan_in_a_folder_is_found_and_the_rest_is_said(tmp_path):
+    for name in ("a.h5", "b.hf5", "c.npz", "d.mat", "e.IBW", "film.txt", ".hidden.h5", "README.md"):
+        (tmp_path / name).touch()
+    assert [p.name for p in own_scans(tmp_path)] == ["a.h5", "b.hf5", "c.npz", "d.mat", "e.IBW"]
+    assert "film.txt passed over" in passed_over(tmp_path)
+
+
+# Hostile files
+
+
+def test_what_lies_in_other_files_is_refused(tmp_path, path):
+    with h5py.File(tmp_path / "other.h5", "w") as file:
+        file.update({"piezoresponse": P, "voltage": VOLTAGE_V})
+    (tmp_path / "raw").write_bytes(P.tobytes())
+    layout = h5py.VirtualLayout(P.shape, float)
+    layout[...] = h5py.VirtualSource(tmp_path / "other.h5", "piezoresponse", P.shape)
+    for way in ("link", "virtual", "raw"):
+        with h5py.File(path, "w") as file:
+            file["voltage"] = VOLTAGE_V
+            if way == "link":
+                file["piezoresponse"] = h5py.ExternalLink("other.h5", "piezoresponse")
+            elif way == "virtual":
+                file.create_virtual_dataset("piezoresponse", layout)
+            else:
+                file.create_dataset("piezoresponse", P.shape, float, external=[(str(tmp_path / "raw"), 0, P.nbytes)])
+        with pytest.raises(DataError, match="`piezoresponse` lies in another file, which is not read"):
+            load_scan(path)
+
+
+@pytest.mark.parametrize(("name", "shape", "chunks", "message"), [
+    ("resonance", (10**6, 10**6, 32), (10, 10, 32), "do not fit together"),
+    ("unusable", (10**6, 10**6), (10, 10), "has shape .*, more than 8 GiB"),
+    ("truth/c", (10**6, 10**6), (10, 10), "has shape .*, more than 8 GiB"),
+    ("other", (2**16, 2**14), (2**15, 2**14), "stored in chunks .* more than 256 MiB")])
+def test_declared_sizes_are_bounded_everywhere(path, name, shape, chunks, message):
+    with h5py.File(path, "w") as file:
+        file.update({"piezoresponse": P, "voltage": VOLTAGE_V})
+        file.create_dataset(name, shape, "u1" if name == "unusable" else "f4", chunks=chunks, compression="gzip")
+    with pytest.raises(DataError, match=message):
+        load_scan(path)
+
+
+def test_origins_are_believed_in_results_of_the_project_alone(tmp_path):
+    (tmp_path / "results").mkdir()
+    for path in (tmp_path / "results/scan.h5", tmp_path / "mine.h5"):
+        with h5py.File(path, "w") as file:
+            file.update({"piezoresponse": P, "voltage": VOLTAGE_V})
+            file.attrs.update(kind="twin", path="/elsewhere.h5", sha256="0" * 64)
+    own, other = load_scan(tmp_path / "results/scan.h5"), load_scan(tmp_path / "mine.h5")
+    assert (own.source, own.path, own.sha256) == ("twin", "/elsewhere.h5", "0" * 64)
+    assert (other.source, other.path) == ("measured", str(tmp_path / "mine.h5")) and other.sha256 != "0" * 64
+
+
+def test_a_file_that_takes_too_long_is_given_up(path, monkeypatch):
+    with h5py.File(path, "w") as file:
+        file.update({"piezoresponse": P, "voltage": VOLTAGE_V})
+    refuse_if_it_crashes(path)
+    monkeypatch.setattr(formats, "PATIENCE_S", 0)
+    with pytest.raises(DataError, match="took more than 0 s"):
+        refuse_if_it_crashes(path)
+    monkeypatch.setattr(formats, "PATIENCE_S", 60)
+    refuse_if_it_crashes(path)
+
+
+# inspect
+
+
+def test_inspect_prints_one_object(path, capsys):
+    write_fit(path, table(P, F_HZ).reshape(FLAT), drive())
+    assert main(["inspect", str(path), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert list(found) == ["format", "field", "cycle", "shape", "size_um", "voltage_V", "channels", "unusable",
+                           "variance_in_extremes", "notes"]
+    assert (found["format"], found["shape"], found["voltage_V"], found["unusable"]) == ("usid", [5, 4, 32], [-8, 8], 0)
+    assert found["size_um"] == pytest.approx(0.4) and (found["field"], found["cycle"]) == ("off", 1)
+    assert found["channels"]["resonance_kHz"]["unit"] == "kHz" and 0 < found["variance_in_extremes"] < 0.1
+    path.write_bytes(b"<html>")
+    assert main(["inspect", str(path), "--json"]) == 1
+    assert list(json.loads(capsys.readouterr().out)) == ["refused"]
+
+
+def test_inspect_lists_hdf5_that_it_does_not_know(path, capsys):
+    with h5py.File(path, "w") as file:
+        file["some/thing"] = P
+    assert main(["inspect", str(path)]) == 1
+    text = capsys.readouterr().out
+    assert "some/thing (5, 4, 32) float64" in text and "Not usable: " in text
+    assert inspect(path)["refused"].endswith("rename or add it")
