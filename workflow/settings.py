@@ -8,6 +8,7 @@ import json
 import os
 import re
 import shutil
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from modulefinder import ModuleFinder
@@ -163,7 +164,7 @@ def ask_for_loops(folder: Path, asked_for: dict) -> None:
     if made := {name: made_with.get(name) for name, value in asked_for.items() if made_with.get(name, "") != value}:
         other, wanted = (", ".join(f"{name}={values[name]}" for name in made) for values in (made, asked_for))
         print(f"{folder}/results/scan.h5 holds the loops of {other}; those of {wanted} are read instead")
-        asked.touch()
+        asked.write_text(f"{time.time()}\n")  # Snakemake passes over a file that is newer and holds the same
 
 
 def free_lock(folder: Path = Path(".snakemake")) -> IO:
