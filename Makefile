@@ -115,8 +115,12 @@ site: figures
 render: figures
 	@.venv/bin/python -m workflow.render "build/$$PROFILE/seed$$SEED"
 
+TEST := .venv/bin/python -m pytest -n logical --maxprocesses 4
 test: $(READY)
-	@.venv/bin/python -m pytest -n logical --maxprocesses 4
+	@$(TEST)
+
+test-all: $(READY)
+	@$(TEST) -m "all or not all" --hypothesis-profile=many
 
 bench: $(INSTALLED)
 	@mkdir -p build/bench

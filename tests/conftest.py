@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from browsing import start_browser
+from hypothesis import settings
 from xdist.scheduler import LoadFileScheduling
 
 from helpers.notebooks import written
@@ -104,6 +105,20 @@ def write_notebook(path: Path, *sources: str) -> None:
     path.write_text(json.dumps(notebook))
 
 
+settings.register_profile("default", max_examples=50, deadline=None)
+settings.register_profile("many", max_examples=800, deadline=None)  # make test-all
+settings.load_profile("default")
+
+
+def needs_runs(item: pytest.Item) -> bool:
+    return bool({"twin_run", "own_run"} & set(getattr(item, "fixturenames", ())))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What waits for the real notebooks comes first, so that they run beside everything else."""
+    items.sort(key=lambda item: not needs_runs(item))
+
+
 class ByFile(LoadFileScheduling):
     """Several processes run the tests: those of a file in one, and all that need the real runs in the same one."""
 
@@ -113,7 +128,8 @@ class ByFile(LoadFileScheduling):
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log) -> ByFile:
-    """The scheduler of ``pytest -n 2``."""
+    """The scheduler of ``pytest -n 2``; the order of the files is that of the collection."""
+    config.option.loadscopereorder = False
     return ByFile(config, log)
 
 
@@ -218,16 +234,16 @@ def twin_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def own_run(twin_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run on a reader's file: 20 × 31 pixels, 48 steps from 0 V upwards, one channel, holes.
+    """A run on a reader's file: 16 × 19 pixels, 48 steps from 0 V upwards, one channel, holes.
 
     It goes on from a copy of the other run, so that no toy network is trained again.
     """
     tree = tmp_path_factory.mktemp("own") / "tree"
     shutil.copytree(twin_run.parents[2], tree)
-    made = twin.simulate(3, (20, 31))
+    made = twin.simulate(3, (16, 19))
     loops = 1e6 * np.roll(made.piezoresponse, 24, axis=-1)[..., ::2]
     loops[3, 4] = np.nan
-    loops[10, 20, 5] = np.nan
+    loops[10, 12, 5] = np.nan
     np.savez(tree / "own.npz", loops=loops, voltage=np.roll(made.voltage_V, 24)[::2])
     return make_figures(tree, tree / "own.npz")
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.decomposition import DictionaryLearning
 from sklearn.exceptions import ConvergenceWarning
@@ -43,7 +43,6 @@ def toy_rows():
     return {row.name: row for row in compare(training, gamut, 3, 0, sparsity=0.57, iterations=30)}
 
 
-@settings(deadline=None, max_examples=25)
 @given(seed=st.integers(0, 10**6), n=st.integers(1, 5), count=st.integers(12, 40),
        offset=st.sampled_from([0.0, 3.0, -50.0]), power=st.sampled_from([1, 3]),
        sparsity=st.sampled_from([0.01, 0.5, 2.0]))

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from helpers.scans.cleaning import (
@@ -34,7 +34,6 @@ def test_sound_loops_are_returned_equal_and_the_report_says_so(twin):
     assert str(report) == "Cleaning changed nothing." and not report.unusable.any()
 
 
-@settings(deadline=None, max_examples=40)
 @given(seed=st.integers(0, 2**32 - 1), share=st.floats(0, 0.4))
 def test_off_means_off(seed, share):
     rng = np.random.default_rng(seed)
@@ -153,7 +152,6 @@ def test_rules_that_cannot_hold_are_refused(twin, rules, message):
         clean(channels(twin), twin.voltage_V, rules)
 
 
-@settings(deadline=None, max_examples=100)
 @given(seed=st.integers(0, 2**32 - 1), share=st.floats(0, 0.2), outlier_sd=st.sampled_from([0, 8, 20]))
 def test_only_flagged_points_and_masked_pixels_change(seed, share, outlier_sd):
     rng = np.random.default_rng(seed)

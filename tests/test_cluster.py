@@ -20,6 +20,7 @@ from one_node import OneNode, why_not
 
 from helpers.scans.scan import save_scan, simulated_scan
 
+pytestmark = pytest.mark.all
 PATIENCE_S = 900
 SMALL = "seeds: []\nvary: {vae: {units: [4]}}\n"
 CELL = "build/smoke/small/vary.vae.units=4/seed0"
@@ -30,7 +31,7 @@ def slurm(tmp_path_factory):
     """A running Slurm; the tests that need one are skipped where it cannot be had."""
     reason = why_not()
     if not reason and not importlib.util.find_spec("snakemake_executor_plugin_slurm"):
-        reason = "the executor is not installed (make test CLUSTER=slurm)"
+        reason = "the executor is not installed (make test-all CLUSTER=slurm)"
     if reason:
         pytest.skip(reason)
     node = OneNode(tmp_path_factory.mktemp("slurm"))

@@ -350,6 +350,7 @@ def open_and_run(path: Path, python: Path, base: Path, repository: str, content:
                    if out["output_type"] == "stream")
 
 
+@pytest.mark.all
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
 def test_every_notebook_runs_alone_and_leaves_packages_as_they_are(path, base, fresh, repository, tmp_path):
     before = packages(fresh)
@@ -366,6 +367,7 @@ def test_every_notebook_runs_alone_and_leaves_packages_as_they_are(path, base, f
     assert "papermill" in after.keys() - before.keys() and "snakemake" not in after
 
 
+@pytest.mark.all
 def test_notebook_3_takes_the_weights_trained_in_advance(base, fresh, repository, tmp_path):
     loops = Path(os.environ.get("BEPS_DATA", ROOT.parent / "shared/data/beps_pzt_loops.h5"))
     if not loops.is_file():

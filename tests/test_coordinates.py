@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import spearmanr
 from sklearn.decomposition import PCA
@@ -49,7 +49,6 @@ def test_elbow(errors, number):
     assert elbow(np.array(errors)) == number
 
 
-@settings(max_examples=30, deadline=None)
 @given(st.floats(0.01, 100), st.integers(2, 9))
 def test_elbow_of_a_kinked_line_is_its_kink_whatever_the_scale(scale, kink):
     k = np.arange(1, 13)

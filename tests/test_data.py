@@ -7,7 +7,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.decomposition import PCA
 
@@ -164,7 +164,6 @@ def test_a_missing_file_and_a_file_that_is_not_hdf5_are_refused(tmp_path):
         load_scan(tmp_path / "page.h5")
 
 
-@settings(deadline=None, max_examples=25)
 @given(cut=st.floats(0, 0.999))
 def test_a_truncated_file_gives_one_clear_error(tmp_path_factory, cut):
     path = tmp_path_factory.mktemp("cut") / "scan.h5"
@@ -247,7 +246,6 @@ def test_the_drive_tells_the_way_down_from_the_way_up(scan, start):
     assert np.abs(drive).max() <= 1 and distance.min() > 0.02
 
 
-@settings(deadline=None)
 @given(rows=st.integers(1, 80), columns=st.integers(1, 80), side=st.integers(1, 10), every=st.integers(2, 7))
 def test_heldout_pixels_are_whole_blocks(rows, columns, side, every):
     held = heldout_blocks((rows, columns), every, side).reshape(rows, columns)

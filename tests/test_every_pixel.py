@@ -202,6 +202,7 @@ print(fitted, peak_memory_GiB() - before, *pca.explained_variance_)
 """
 
 
+@pytest.mark.all
 def test_several_GiB_are_learned_from_in_bounded_memory(tmp_path):
     """2.1 GiB in three million pixels where the disk allows, a tenth of it elsewhere; two waves of known size."""
     rows, columns, steps = (3000 if shutil.disk_usage(tmp_path).free > 6 * 2**30 else 300), 1000, 96

@@ -41,8 +41,7 @@ from helpers.scans.formats import DataError
 from helpers.scans.scan import save_scan, simulated_scan
 
 SHAPE = (20, 20)
-ANY_FOLDER = settings(max_examples=60, deadline=None,
-                      suppress_health_check=[HealthCheck.function_scoped_fixture])
+ANY_FOLDER = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @pytest.fixture(scope="module")
@@ -530,7 +529,7 @@ def test_a_drive_archive_is_unpacked_too(server, loops, tmp_path):
         "drive_abc.members/loops.h5")
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(pack=st.sampled_from([zipped, tarred, lambda m: tarred(m, mode="w"),
                              lambda m: tarred(m, mode="w:xz"), lambda m: tarred(m, mode="w:bz2")]),
        name=st.text(min_size=1, max_size=40).filter(lambda t: t.isprintable()), data=st.data())

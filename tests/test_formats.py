@@ -541,7 +541,7 @@ WRITERS = {
 }
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(kind=st.sampled_from([*3 * sorted(WRITERS.keys() - {"mat"}), "mat"]), made=arrays_of_any_kind(),
        cut=st.one_of(st.none(), st.none(), st.none(), st.floats(0, 1)))
 def test_any_array_in_any_file_is_loaded_unchanged_or_refused_by_name(kind, made, cut, tmp_path_factory):
@@ -579,7 +579,7 @@ def whole_files(made, tmp_path_factory):
     return sorted(folder.iterdir())
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(which=st.integers(0, 3), cut=st.floats(0, 0.999), flip=st.integers(0, 10**6), cutting=st.booleans())
 def test_cut_and_damaged_files_give_one_clear_error_or_loops(which, cut, flip, cutting, whole_files,
                                                              tmp_path_factory):

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from helpers.generate import generate_sweeps, sweep_channel
@@ -20,7 +20,6 @@ def by_sorting(embeddings, channel, points, neighbours):
     return values, np.array(latents)
 
 
-@settings(deadline=None, max_examples=60)
 @given(seed=st.integers(0, 10_000), pixels=st.integers(1, 300), neighbours=st.integers(1, 100),
        sparsity=st.sampled_from([0.0, 0.5, 1.5]))
 def test_sweep_equals_its_definition(seed, pixels, neighbours, sparsity):

@@ -24,6 +24,7 @@ values = np.random.default_rng(0).normal(size=(9, 2, 6, 6))
 show_training(Snapshots(values, np.ones((9, 2)), 100 * np.arange(9), np.linspace(1, 0, 9), np.ones(9),
                         ("z1", "z2"), "twin", SCAN))
 """
+pytestmark = pytest.mark.all
 READY = "return window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.status == 'idle'"
 RUN = "jupyterapp.commands.execute('notebook:run-all-cells')"
 PICTURE = """

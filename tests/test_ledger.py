@@ -3,7 +3,7 @@ import re
 from math import inf, nan
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from helpers import ledger
@@ -111,7 +111,6 @@ def test_each_comparison_can_turn_the_verdict(claim):
 
 @given(st.sets(st.sampled_from(NEEDED)))
 @example(set(NEEDED))
-@settings(deadline=None, max_examples=50)
 def test_a_claim_is_judged_exactly_when_its_numbers_are_there(missing):
     known = {name: value for name, value in world(favourable).items() if name not in missing}
     for claim, row in zip(CLAIMS, ledger_rows(known), strict=True):
@@ -131,7 +130,6 @@ spreads = st.fixed_dictionaries({}, optional={key: values for key in ("median", 
 @given(st.dictionaries(st.sampled_from([*NEEDED, "beps.source"]), values),
        st.dictionaries(st.sampled_from(NEEDED), spreads | st.none()))
 @example({"beps.source": "twin"}, {"toy.vae.mse_gamut": {"median": nan}})
-@settings(deadline=None, max_examples=100)
 def test_no_content_of_the_files_is_an_exception(metrics, seeds):
     rows = ledger_rows(metrics, seeds)
     assert all(list(row) == COLUMNS and row["verdict"] in VERDICTS for row in rows)

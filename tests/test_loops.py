@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -99,7 +99,6 @@ def brute_concavity(branch, voltage_V):
     return max(0, *valleys) / slope.max() if slope.max() > 1e-9 else np.nan
 
 
-@settings(max_examples=40, deadline=None)
 @given(arrays(float, 11, elements=st.integers(-9, 9)), st.booleans())
 def test_concavity_against_its_definition(branch, falling):
     voltage_V = np.cumsum(np.linspace(0.5, 1.5, 11)) * (-1 if falling else 1)

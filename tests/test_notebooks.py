@@ -121,11 +121,11 @@ def test_an_own_scan_gives_every_figure_and_movie(own):
 
 def test_numbers_of_an_own_scan_are_those_of_its_usable_pixels(own):
     metrics = json.loads((own / "metrics.json").read_text())
-    assert (metrics["beps.source"], metrics["beps.pixels"], metrics["beps.steps"]) == ("measured", 620, 48)
+    assert (metrics["beps.source"], metrics["beps.pixels"], metrics["beps.steps"]) == ("measured", 304, 48)
     assert metrics["beps.pca5.mse"] < metrics["beps.dl_omp.mse"] < metrics["beps.dl.mse"] < 1
     assert metrics["beps.vae.mse"] < 1 and metrics["beps.vae.mse_heldout"] < 1
     with h5py.File(own / "results/scan.h5") as file:
         assert np.argwhere(file["unusable"][:]).tolist() == [[3, 4]] and "resonance" not in file
         assert any("1 pixel beyond repair" in note for note in file.attrs["notes"])
     with np.load(own / "results/vae_beps.npz") as stored:
-        assert stored["reconstructed"].shape == (620, 48, 1)
+        assert stored["reconstructed"].shape == (304, 48, 1)

@@ -4,7 +4,7 @@ import runpy
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 from scipy.stats import spearmanr
@@ -81,7 +81,6 @@ def test_transparency_is_white_and_the_picture_is_turned_upright(saved):
     assert load_painting(saved(Image.new("RGB", (30, 20), RED), "side.jpg", exif=exif), 4096).shape == (30, 20, 3)
 
 
-@settings(deadline=None, max_examples=40)
 @given(st.integers(1, 300), st.integers(1, 300), st.integers(1, 5000))
 def test_load_never_exceeds_max_pixels(tmp_path_factory, rows, columns, max_pixels):
     path = tmp_path_factory.mktemp("picture") / "picture.png"

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from helpers.twin import measurement as twin
@@ -91,7 +91,6 @@ def test_uncertainties_are_those_of_the_errors_or_are_not_given(snr, least, larg
     assert (ratio > least).all() and (ratio < largest).all(), ratio
 
 
-@settings(deadline=None, max_examples=40)
 @given(seed=st.integers(0, 2**32 - 1), scale=st.floats(-12, 12), turn=st.floats(-7, 7))
 def test_scale_and_phase_of_the_spectra_pass_into_amplitude_and_phase(seed, scale, turn):
     truth = draw(20, seed)
@@ -103,7 +102,6 @@ def test_scale_and_phase_of_the_spectra_pass_into_amplitude_and_phase(seed, scal
     assert np.abs(np.angle(np.exp(1j * (other.phase - fit.phase - turn)))).max() < 1e-2
 
 
-@settings(deadline=None, max_examples=60)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_noise_alone_stays_within_the_bounds(seed):
     rng = np.random.default_rng(seed)
@@ -151,7 +149,6 @@ def switching(rng, offset, spread):
     return loops, voltage_V, np.abs(response), np.angle(response)
 
 
-@settings(deadline=None)
 @given(offset=st.floats(-np.pi, np.pi), seed=st.integers(0, 99))
 def test_the_rotation_undoes_any_phase_offset_and_no_wrap_matters(offset, seed):
     rng = np.random.default_rng(seed)

@@ -174,7 +174,8 @@ def kill(folder, epoch, where, settings="PLAIN"):
     assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()[-2000:]
 
 
-@pytest.mark.parametrize(("epoch", "where", "done"), [(1, "before", 0), (2, "after", 2), (4, "before", 3)])
+@pytest.mark.parametrize(("epoch", "where", "done"), [
+    pytest.param(1, "before", 0, marks=pytest.mark.all), pytest.param(2, "after", 2, marks=pytest.mark.all), (4, "before", 3)])
 def test_a_killed_training_goes_on_to_the_same_weights(finished, tmp_path, capsys, epoch, where, done):
     """Killed before the first checkpoint, at the end of priming, and in the schedule."""
     kill(tmp_path, epoch, where)
@@ -184,6 +185,7 @@ def test_a_killed_training_goes_on_to_the_same_weights(finished, tmp_path, capsy
     assert again.history["loss"].tolist() == finished.history["loss"].tolist()
 
 
+@pytest.mark.all
 def test_a_new_adam_at_every_step_and_dropout_survive_a_kill(tmp_path):
     """Killed within the first step of the staircase, with the best weights of it still to be used."""
     whole = run(tmp_path / "whole", **RESTARTED)
