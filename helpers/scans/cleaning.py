@@ -12,6 +12,7 @@ import numpy as np
 from helpers.scans.outliers import closes, distance, outlier_excess, pixel_noise
 
 KEPT, MISSING, OUT_OF_RANGE, OUTLIER, POOR_FIT = range(5)
+PASSES = 3  # of the search for outliers
 RULES = {MISSING: "missing", OUT_OF_RANGE: "out of range", OUTLIER: "outliers", POOR_FIT: "poorly fitted"}
 
 
@@ -203,12 +204,15 @@ def _flags(name: str, cube: np.ndarray, rules: Cleaning, closed: bool, poor: np.
     if name in rules.valid_range:
         low, high = rules.valid_range[name]
         flags[np.isfinite(cube) & ((cube < low) | (cube > high))] = OUT_OF_RANGE
-    if rules.outlier_sd > 0:
-        # Bridged first, so that a missing point does not hide what is wrong beside it.
-        bridged = interpolated(cube, (flags != KEPT) | ~np.isfinite(cube), closed)
+    for _ in range(PASSES if rules.outlier_sd > 0 else 0):
+        # Bridged first, so that a wrong point does not hide what is wrong beside it.
+        bad = (flags != KEPT) | ~np.isfinite(cube)
+        bridged = interpolated(cube, bad, closed)
         excess, noise = outlier_excess(bridged, closed), pixel_noise(bridged)
-        wrong = (excess > rules.outlier_sd * noise[..., None]) | (distance(cube) > rules.outlier_sd)
-        flags[(flags == KEPT) & wrong] = OUTLIER
+        wrong = ~bad & ((excess > rules.outlier_sd * noise[..., None]) | (distance(cube) > rules.outlier_sd))
+        if not wrong.any():
+            break
+        flags[wrong] = OUTLIER
     return flags
 
 

@@ -6,6 +6,7 @@ import hashlib
 import math
 import multiprocessing
 import os
+import signal
 import threading
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
@@ -215,6 +216,7 @@ def _reader() -> ProcessPoolExecutor:
 
 
 def _end_with_parent() -> None:
-    """A killed program leaves no process behind."""
+    """A killed program leaves no process behind, and one that is interrupted has the last word."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
