@@ -16,14 +16,14 @@ from helpers.scans.formats import (
     MOST_BYTES,
     DataError,
     Loops,
+    assembled,
     every_nth,
-    from_oscillators,
     numbers,
     picked,
     text,
     thinning,
 )
-from helpers.scans.units import factor, in_kHz, unit_in
+from helpers.scans.units import factor, unit_in
 from helpers.twin.switching import N_STEPS, drive_voltage
 
 PUBLISHED_DOIS = ("10.5281/zenodo.1482091", "10.5281/zenodo.6321172")
@@ -148,32 +148,18 @@ def read_arrays(path: Path, named: Mapping[str, Source], units: Mapping[str, str
         voltage_V = _paper_drive(path, steps, said)
     elif voltage_V.ndim == 1 and steps > len(voltage_V) and steps % len(voltage_V) == 0:
         voltage_V = np.tile(voltage_V, steps // len(voltage_V))
-    theta = None
-    if main == "amplitude":
-        loops, theta, how = from_oscillators(found["amplitude"][0], found["phase"][0], unit.get("phase", ""),
-                                             voltage_V, choice.theta_rad)
-        said.append(how)
-    else:
-        loops = found["piezoresponse"][0]
-    resonance = found["resonance"][0] if "resonance" in found else None
-    if resonance is not None:
+    cubes = {role: channels[0] for role, channels in found.items()}
+    if "resonance" in cubes:
         if lag is None:
-            lag = _lag_by_jump(loops, resonance, said) if guessed else 0
+            lag = _lag_by_jump(cubes[main], cubes["resonance"], said) if guessed else 0
         elif lag:
             said.append(f"resonance moved ahead by {lag} steps to meet the voltage")
-        resonance, converted = in_kHz(np.roll(resonance, -lag, axis=-1) if resonance.ndim else resonance,
-                                      unit.get("resonance", ""))
-        said += [converted] if converted else []
-    maps = {role: numbers(path, names[role], named[names[role]]) for role in ("topography",) if role in names}
-    unusable = None
+        cubes["resonance"] = np.roll(cubes["resonance"], -lag, axis=-1)
+    if "topography" in names:
+        stated["topography"] = numbers(path, names["topography"], named[names["topography"]])
     if "unusable" in names:
-        unusable = np.asarray(numbers(path, "unusable", named[names["unusable"]], part, kinds="biu"), bool)
-    size_um = stated.pop("size_um", np.nan)
-    lacking = {"resonance": resonance is None, "topography": not maps, "size of the scan": not np.isfinite(size_um)}
-    return Loops(loops, voltage_V, resonance, tuple(dict.fromkeys(said)),
-                 tuple(name for name, absent in lacking.items() if absent), size_um, maps.get("topography"),
-                 truth=truth(part), unusable=unusable, r2=found["r2"][0] if "r2" in found else None, theta_rad=theta,
-                 grid=whole, **stated)
+        stated["unusable"] = np.asarray(numbers(path, "unusable", named[names["unusable"]], part, kinds="biu"), bool)
+    return assembled(cubes, unit, voltage_V, said, choice.theta_rad, truth=truth(part), grid=whole, **stated)
 
 
 def _only_one(path: Path, named: Mapping[str, Source]) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import gdown
 import pooch
@@ -21,7 +21,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
 from helpers.paths import ROOT, atomic, own_scans, passed_over
-from helpers.scans.archives import plain_name, unpacked
+from helpers.scans.archives import unpacked
 from helpers.scans.cleaning import Cleaning
 from helpers.scans.choice import Choice
 from helpers.scans.formats import EXPECTED, DataError
@@ -142,6 +142,12 @@ def _from_zenodo(folder: Path, limit: int, patience_s: float, load: Callable[[Pa
             yield from _members(_download(url, checksum, size, cache / name), left, refused)
 
     return _first_scan(contents(limit), cache.with_name(f"{name}.json"), f"doi:{ZENODO_DOI}", refused, load)
+
+
+def plain_name(name: str) -> str:
+    """The last part of a foreign path, reduced to harmless characters."""
+    last = PurePosixPath(name.replace("\\", "/")).name
+    return re.sub(r"[^\w.-]+", "_", last, flags=re.ASCII).lstrip(".")[-100:] or "unnamed"
 
 
 def _record_files(patience_s: float) -> list[tuple[str, int, str, str]]:

@@ -8,7 +8,7 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
@@ -20,7 +20,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from helpers.scans.units import factor
+from helpers.scans.units import factor, in_kHz
 from helpers.sho import optimum_rotation, piezoresponse
 
 EXPECTED = (
@@ -169,6 +169,35 @@ def from_oscillators(amplitude: np.ndarray, phase: np.ndarray, unit: str, voltag
     theta = optimum_rotation(amplitude, phase, voltage_V) if theta_rad is None else theta_rad
     how = f"optimum θ = {theta:.3f} rad" if np.ndim(theta) == 0 else "θ that was given"
     return piezoresponse(amplitude, phase, theta), theta, f"P = A cos(φ + θ) with the {how}"
+
+
+def assembled(cubes: Mapping[str, np.ndarray], units: Mapping[str, str], voltage_V: np.ndarray, notes: Iterable[str],
+              theta_rad: float | None = None, **stated) -> Loops:
+    """Loops of what a file holds.
+
+    Parameters
+    ----------
+    cubes : mapping of str to ndarray, shape (rows, columns, steps)
+        The piezoresponse, or amplitude and phase; resonance and r2 where there are any.
+    units : mapping of str to str
+        Of phase and resonance, where they are stated.
+    theta_rad : float, optional
+        Rotation to be used; found where left out.
+    **stated
+        Further fields of `Loops`.
+    """
+    said, theta, loops = list(notes), None, cubes.get("piezoresponse")
+    if loops is None:
+        loops, theta, how = from_oscillators(cubes["amplitude"], cubes["phase"], units.get("phase", ""), voltage_V, theta_rad)
+        said.append(how)
+    resonance = cubes.get("resonance")
+    if resonance is not None:
+        resonance, how = in_kHz(resonance, units.get("resonance", ""))
+        said += [how] if how else []
+    has = {"resonance": resonance is not None, "topography": stated.get("topography") is not None,
+           "size of the scan": np.isfinite(stated.get("size_um", np.nan))}
+    return Loops(loops, voltage_V, resonance, tuple(dict.fromkeys(said)), tuple(name for name in has if not has[name]),
+                 r2=cubes.get("r2"), theta_rad=theta_rad if theta is None else theta, **stated)
 
 
 def sha256_of(path: Path) -> str:

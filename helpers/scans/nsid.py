@@ -10,8 +10,8 @@ import numpy as np
 
 from helpers.scans.arrays import oscillators_in
 from helpers.scans.choice import Choice
-from helpers.scans.formats import DataError, Loops, check_size, from_oscillators, text
-from helpers.scans.units import factor, in_kHz
+from helpers.scans.formats import DataError, Loops, assembled, check_size, text
+from helpers.scans.units import factor
 
 MARKS = {"pyNSID_version", "sidpy_version", "main_data_name", "data_type"}
 DRIVE = ("bias", "voltage", "dc_offset", "dc offset", "dc_bias")
@@ -132,35 +132,22 @@ def loops_of(path: Path, mains: list[Main], choice: Choice) -> Loops:
     said: list[str] = []
     cube, voltage_V, size_um = _laid_out(path, head, choice, said)
     rest = {main.role: main for main in mains if main.is_loops and main.array.shape == head.array.shape}
-    resonance, unit, theta, r2 = None, "", None, None
-    if "resonance" in rest and cube.ndim == 3:
-        resonance, unit = _laid_out(path, rest["resonance"], choice, [])[0], rest["resonance"].unit
+    cubes, units = {head.role: cube}, {role: main.unit for role, main in rest.items()}
     if cube.ndim == 4:
         channels = list(np.moveaxis(cube, -1, 0))
         if not (len(channels) in (4, 5) and oscillators_in(channels)):
             raise DataError(f"{path}: {head} has {len(channels)} values at each step: expected the piezoresponse, or "
                             "amplitude, resonance, quality factor, phase (and R²); choose a dataset or an axis")
-        amplitude, resonance, phase, phase_unit = channels[0], channels[1], channels[3], ""
-        r2 = channels[4] if len(channels) == 5 else None
+        cubes, units = dict(zip(("amplitude", "resonance", "quality", "phase", "r2"), channels, strict=False)), {}
         said.append("amplitude, resonance, quality factor and phase (and R²) of oscillators on one axis")
     elif cube.dtype.kind == "c":
-        amplitude, phase, phase_unit = np.abs(cube), np.angle(cube), "rad"
-    elif head.role == "amplitude":
-        if "phase" not in rest:
-            raise DataError(f"{path} is an NSID file with an amplitude and no phase: expected both, or the "
-                            "piezoresponse; add it")
-        amplitude, phase, phase_unit = cube, _laid_out(path, rest["phase"], choice, [])[0], rest["phase"].unit
-    else:
-        amplitude = None
-    if amplitude is not None:
-        cube, theta, how = from_oscillators(amplitude, phase, phase_unit, voltage_V, choice.theta_rad)
-        said.append(how)
-    if resonance is not None:
-        resonance, converted = in_kHz(resonance, unit)
-        said += [converted] if converted else []
-    absent = {"resonance": resonance is None, "topography": True, "size of the scan": np.isnan(size_um)}
-    return Loops(cube, voltage_V, resonance, (*notes, *said), tuple(name for name, lacking in absent.items() if lacking),
-                 size_um, r2=r2, theta_rad=theta)
+        cubes, units = {"amplitude": np.abs(cube), "phase": np.angle(cube)}, {"phase": "rad"}
+    elif head.role == "amplitude" and "phase" not in rest:
+        raise DataError(f"{path} is an NSID file with an amplitude and no phase: expected both, or the "
+                        "piezoresponse; add it")
+    for role in {"phase", "resonance"} & set(rest) - set(cubes):
+        cubes[role] = _laid_out(path, rest[role], choice, [])[0]
+    return assembled(cubes, units, voltage_V, [*notes, *said], choice.theta_rad, size_um=size_um)
 
 
 def _laid_out(path: Path, main: Main, choice: Choice, said: list[str]) -> tuple[np.ndarray, np.ndarray, float]:

@@ -9,8 +9,8 @@ import numpy as np
 
 from helpers.paths import TEXT_SCANS
 from helpers.scans.choice import Choice
-from helpers.scans.formats import EXPECTED, DataError, Loops, from_oscillators
-from helpers.scans.units import factor, in_kHz, unit_in
+from helpers.scans.formats import EXPECTED, DataError, Loops, assembled
+from helpers.scans.units import factor, unit_in
 
 TABLES = ("position", "coordinate", "grid")  # in the name of a table of places
 # What a column holds, by the first of these that its heading has.
@@ -64,19 +64,9 @@ def read_text(path: Path, choice: Choice) -> Loops:
     voltage_V = first[:, roles["voltage"]] * (factor(units["voltage"], "V") or 1.0)
     said = [f"{len(files)} text files, columns " + ", ".join(f"{headings[at]} as {role}" for role, at in roles.items()),
             *notes]
-    theta = resonance = None
-    if "piezoresponse" in roles:
-        loops = laid_out("piezoresponse")
-    else:
-        loops, theta, how = from_oscillators(laid_out("amplitude"), laid_out("phase"), units["phase"], voltage_V,
-                                             choice.theta_rad)
-        said.append(how)
-    if "resonance" in roles:
-        resonance, converted = in_kHz(laid_out("resonance"), units["resonance"])
-        said += [converted] if converted else []
-    absent = {"resonance": resonance is None, "topography": True, "size of the scan": np.isnan(size_um)}
-    return Loops(loops, voltage_V, resonance, tuple(said), tuple(name for name, lacking in absent.items() if lacking),
-                 size_um, theta_rad=theta)
+    wanted = ("piezoresponse",) if "piezoresponse" in roles else ("amplitude", "phase")
+    cubes = {role: laid_out(role) for role in (*wanted, "resonance") if role in roles}
+    return assembled(cubes, units, voltage_V, said, choice.theta_rad, size_um=size_um)
 
 
 def _columns(path: Path) -> tuple[list[str], np.ndarray]:

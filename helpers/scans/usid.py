@@ -11,9 +11,9 @@ import h5py
 import numpy as np
 
 from helpers.scans.choice import Choice
-from helpers.scans.formats import DataError, Loops, from_oscillators
+from helpers.scans.formats import DataError, Loops, assembled, from_oscillators
 from helpers.scans.usid_axes import Grid, Selection, ancillary, grid_of, select
-from helpers.scans.units import factor, unit_in
+from helpers.scans.units import unit_in
 from helpers.sho import fit_sho
 
 FITTED = ("Amplitude", "Frequency", "Phase", "R2")  # of an oscillator; units stand behind, in brackets
@@ -99,10 +99,11 @@ def _projected(path: Path, file: h5py.File, name: str, fits: list[str], choice: 
     above = [fit for fit in fits if name.startswith(fit.rpartition("/")[0])]
     fit = next((fit for fit in above if file[fit].shape == main.shape), None)
     fields = fields_of(file[fit].dtype) if fit else {}
-    resonance = _in_kHz(cube(fit, fields["Frequency"]), fields["Frequency"]) if fit else None
-    r2 = cube(fit, fields["R2"]) if "R2" in fields else None
+    cubes = {role: cube(fit, fields[part]) for role, part in (("resonance", "Frequency"), ("r2", "R2")) if part in fields}
     notes = [f"USID file, loops of {name}", *selection.notes, *([f"resonance of {fit}"] if fit else [])]
-    return _result(loops, selection, resonance, tuple(notes), grid, r2)
+    return assembled({"piezoresponse": loops} | cubes, {"resonance": unit_in(fields.get("Frequency", ""))},
+                     selection.voltage_V, [*notes, *grid.notes], size_um=grid.width_um, cycles=selection.cycles,
+                     grid=grid.whole)
 
 
 def _oscillators(path: Path, file: h5py.File, name: str, choice: Choice) -> Loops:
@@ -116,32 +117,21 @@ def _oscillators(path: Path, file: h5py.File, name: str, choice: Choice) -> Loop
         amplitude, frequency, phase = (np.asarray(table[fields[part]], float) for part in FITTED[:3])
         amplitude[amplitude == 0] = np.nan  # never fitted
         frequency[np.isnan(amplitude)] = np.nan
-        resonance_kHz, unit = _in_kHz(frequency, fields["Frequency"]), unit_in(fields["Phase"])
+        units = {role: unit_in(fields[part]) for role, part in (("phase", "Phase"), ("resonance", "Frequency"))}
         r2 = np.asarray(table[fields["R2"]], float) if "R2" in fields else None
         how = f"USID file, oscillators of {name}"
     elif selection.frequency_Hz is None:
         raise DataError(f"{path}: `{name}` has no axis Frequency: expected band-excitation spectra; the file "
                         "has no fits either, so add Raw_Data-SHO_Fit_000/Fit")
     else:
-        amplitude, resonance_Hz, phase, r2 = _fit_raw(main, selection, grid)
-        resonance_kHz, unit = resonance_Hz / 1e3, "rad"
+        amplitude, frequency, phase, r2 = _fit_raw(main, selection, grid)
+        units = {"phase": "rad", "resonance": "Hz"}
         how = f"USID file, oscillators fitted to {name}, median R² {np.nanmedian(r2):.3f}"
-    flat, theta, rotation = from_oscillators(amplitude, phase, unit, selection.voltage_V, choice.theta_rad)
-    return _result(grid.lay(flat), selection, grid.lay(resonance_kHz), (how, *selection.notes, rotation), grid,
-                   None if r2 is None else grid.lay(r2), theta)
-
-
-def _in_kHz(frequency: np.ndarray, field: str) -> np.ndarray:
-    scale = factor(unit_in(field), "Hz") or 1.0
-    return frequency / 1e3 if scale == 1 else frequency * (scale / 1e3)
-
-
-def _result(loops: np.ndarray, selection: Selection, resonance: np.ndarray | None, notes: tuple[str, ...], grid: Grid,
-            r2: np.ndarray | None, theta_rad: float | None = None) -> Loops:
-    absent = {"topography": True, "size of the scan": np.isnan(grid.width_um), "resonance": resonance is None}
-    missing = tuple(name for name, lacking in absent.items() if lacking)
-    return Loops(loops, selection.voltage_V, resonance, notes + grid.notes, missing, grid.width_um, r2=r2,
-                 cycles=selection.cycles, grid=grid.whole, theta_rad=theta_rad)
+    flat, theta, rotation = from_oscillators(amplitude, phase, units["phase"], selection.voltage_V, choice.theta_rad)
+    cubes = {"piezoresponse": flat, "resonance": frequency} | ({} if r2 is None else {"r2": r2})
+    return assembled({role: grid.lay(values) for role, values in cubes.items()}, units, selection.voltage_V,
+                     [how, *selection.notes, rotation, *grid.notes], theta_rad=theta, size_um=grid.width_um,
+                     cycles=selection.cycles, grid=grid.whole)
 
 
 def _fit_raw(main: h5py.Dataset, selection: Selection, grid: Grid) -> list[np.ndarray]:
