@@ -47,7 +47,7 @@ def packed(value):
 
 
 def whole_numbers(values: np.ndarray) -> dict[str, object]:
-    """Spectra as 16-bit integers.
+    """Spectra as integers of 14 bits, finer than a screen shows.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ def whole_numbers(values: np.ndarray) -> dict[str, object]:
     """
     axes = tuple(range(values.ndim - 1))
     low, high = values.min(axis=axes), values.max(axis=axes)
-    scale = np.where(high > low, (high - low) / 65534, 1.0)
+    scale = np.where(high > low, (high - low) / 16382, 1.0)
     zero = (high + low) / 2
     return {"steps": ((values - zero) / scale).round().astype(np.int16), "scale": scale.tolist(), "zero": zero.tolist()}
 
