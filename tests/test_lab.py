@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from browsing import until
 
+pytestmark = pytest.mark.all
 ROOT = Path(__file__).resolve().parent.parent
 CELL = f"""
 import sys
@@ -73,9 +74,9 @@ def test_keys_move_the_slider_and_change_the_maps(browser, lab):
     from selenium.webdriver.common.keys import Keys
 
     open_when_served(browser, lab)
-    until(browser, READY)
+    until(browser, READY, seconds=60)
     browser.execute_script(RUN)
-    last = until(browser, PICTURE, "")
+    last = until(browser, PICTURE, "", seconds=60)
     handle, readout = (browser.find_element("css selector", f".jp-OutputArea {part}")
                        for part in (".noUi-handle", ".widget-readout"))
     assert readout.text == "epoch 800"
