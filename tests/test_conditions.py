@@ -303,7 +303,7 @@ def test_parameters_of_any_type_are_taken_for_what_they_mean(select, cycle, fiel
 
 
 @pytest.mark.parametrize(("arguments", "message"), [
-    (("field",), "'field' chooses nothing"), (("cycle=two",), "cycle=two is not a cycle"),
+    (("field",), "'field' says nothing"), (("cycle=two",), "cycle=two is not a cycle"),
     (("forc=large",), "forc=large cannot be chosen: expected a number"), (("grid=5",), "expected rows x columns"),
     (("measurement=0.5",), "expected a whole number"), (("", True), "cycle=True is not a cycle"),
     (("", -1), "cycle=-1 is not a cycle"), (("", 0, "both"), "field=both is not a field")])
@@ -316,7 +316,7 @@ def test_rules_of_any_type_are_taken_for_what_they_mean():
     expected = Cleaning(outlier_sd=10.0, valid_range={"resonance_kHz": (1300.0, 1340.0)}, least_r2=0.5)
     assert rules_of("outliers=10,resonance=1300:1340,r2=0.5") == expected
     assert rules_of("r2=0.5", "10", "{'resonance_kHz': (1300, 1340)}") == expected
-    for arguments, message in ((("outlier=x",), "'outlier=x' is no rule"), (("r2=good",), "r2=good is not a number"),
+    for arguments, message in ((("outlier=x",), "outlier=x is no rule"), (("r2=good",), "r2=good cannot be chosen: expected a number"),
                                (("", True), "outlier_sd=True"), (("", 0, "1300"), "valid_range=1300 is no range"),
                                (("", 0, {"resonance_kHz": 5}), "is no range")):
         with pytest.raises(ValueError, match=message):
@@ -493,7 +493,7 @@ def test_files_of_microscopes_go_through_an_optional_package_or_name_it(tmp_path
     path = tmp_path / "scan.ibw"
     path.write_bytes(b"\x05\x00binary wave")
     monkeypatch.setitem(sys.modules, "SciFiReaders", None)
-    with pytest.raises(DataError, match="Igor binary wave, which SciFiReaders reads: .* pip install SciFiReaders"):
+    with pytest.raises(DataError, match="Igor, which SciFiReaders reads: .* pip install SciFiReaders"):
         load_scan(path)
 
     class Read(np.ndarray):

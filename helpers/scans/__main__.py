@@ -14,7 +14,7 @@ from helpers.scans.choice import choose
 from helpers.scans.cleaning import rules_of
 from helpers.scans.formats import DataError
 from helpers.scans.outliers import variance_in_extremes
-from helpers.scans.reading import listing, load_scan, recognise, refuse_if_it_crashes
+from helpers.scans.reading import listing, load_scan, recognise
 from helpers.scans.scan import FEWEST_PIXELS, Scan
 
 UNITS = {"piezoresponse": "arb. u.", "resonance_kHz": "kHz"}
@@ -36,8 +36,6 @@ def inspect(path: Path, select: str = "", clean: str = "") -> dict[str, object]:
     """
     try:
         choice = choose(select)
-        if path.is_file():
-            refuse_if_it_crashes(path)
         scan = load_scan(path, choice, rules_of(clean))
         numbers = [found[1] for note in scan.notes if (found := re.search(r"\bcycle (\d+) of", note))]
         cycle = choice.cycle if choice.cycle == "mean" or not numbers else int(numbers[-1])

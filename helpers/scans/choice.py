@@ -76,11 +76,7 @@ def choose(select: str = "", cycle: object = 0, field: object = "off") -> Choice
         If a name or a value is none.
     """
     asked = {"cycle": cycle, "field": field}
-    for part in filter(None, re.split(r"[,;]\s*", str(select or ""))):
-        name, equals, value = (text.strip() for text in part.partition("="))
-        if not (name and equals and value):
-            raise DataError(f"SELECT={select}: {part!r} chooses nothing: expected name=value with commas between, "
-                            "such as field=on,cycle=2; correct it")
+    for name, value in pairs("SELECT", select, "field=on,cycle=2"):
         asked[name.lower() if name.lower() in (*asked, "measurement", "dataset", "grid") else name] = value
     known = {"cycle": asked.pop("cycle"), "field": asked.pop("field")}
     if "grid" in asked:
@@ -88,19 +84,32 @@ def choose(select: str = "", cycle: object = 0, field: object = "off") -> Choice
         known["grid"] = tuple(map(int, sides.groups())) if sides else _refuse("grid", asked["grid"], "rows x columns")
         del asked["grid"]
     if "measurement" in asked:
-        known["measurement"] = _number("measurement", asked.pop("measurement"), int)
+        known["measurement"] = number_of("measurement", asked.pop("measurement"), int)
     if "dataset" in asked:
         known["dataset"] = asked.pop("dataset")
-    return Choice(**known, others={name: _number(name, value, float) for name, value in asked.items()})
+    return Choice(**known, others={name: number_of(name, value, float) for name, value in asked.items()})
+
+
+def pairs(variable: str, said: object, example: str) -> list[tuple[str, str]]:
+    """Names and values of a text such as `example`."""
+    found = []
+    for part in filter(None, re.split(r"[,;]\s*", str(said or ""))):
+        name, equals, value = (text.strip() for text in part.partition("="))
+        if not (name and equals and value):
+            raise DataError(f"{variable}={said}: {part!r} says nothing: expected name=value with commas between, such as "
+                            f"{example}; correct it")
+        found.append((name, value))
+    return found
 
 
 def _refuse(name: str, value: object, expected: str):
     raise DataError(f"{name}={value} cannot be chosen: expected {expected}; correct it")
 
 
-def _number(name: str, value: object, kind: type) -> float | int:
+def number_of(name: str, value: object, kind: type = float) -> float | int:
+    """A number that may be text."""
     try:
-        number = float(str(value))
+        number = float(str(value))  # True is none
     except ValueError:
         return _refuse(name, value, "a number")
     if not np.isfinite(number) or number != kind(number):

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from helpers.scans.choice import number_of, pairs
 from helpers.scans.outliers import closes, distance, outlier_excess, pixel_noise
 
 KEPT, MISSING, OUT_OF_RANGE, OUTLIER, POOR_FIT = range(5)
 PASSES = 3  # of the search for outliers
 RULES = {MISSING: "missing", OUT_OF_RANGE: "out of range", OUTLIER: "outliers", POOR_FIT: "poorly fitted"}
-
 
 
 @dataclass(frozen=True)
@@ -149,40 +148,25 @@ def rules_of(clean: str = "", outlier_sd: object = 0, valid_range: object = None
     ValueError
         If a name or a value is none.
     """
-    sd, ranges, r2 = _number("outlier_sd", outlier_sd or 0), dict(_ranges(valid_range or {})), 0.0
-    for part in filter(None, re.split(r"[,;]\s*", str(clean or ""))):
-        name, _, value = (text.strip() for text in part.partition("="))
+    sd, ranges, r2 = number_of("outlier_sd", outlier_sd or 0), {}, 0.0
+    try:
+        given = ast.literal_eval(valid_range) if isinstance(valid_range, str) and valid_range else valid_range or {}
+        ranges = {str(name): (number_of(name, low), number_of(name, high)) for name, (low, high) in dict(given).items()}
+    except (ValueError, TypeError, SyntaxError) as error:
+        raise ValueError(f"valid_range={valid_range} is no range: expected a lowest and a highest value of a channel, as "
+                         "{'resonance_kHz': (1300, 1340)}; correct it") from error
+    for name, value in pairs("CLEAN", clean, "outliers=10,resonance=1300:1340"):
+        low, colon, high = value.partition(":")
         if name.lower() in ("outliers", "outlier_sd"):
-            sd = _number(name, value)
+            sd = number_of(name, value)
         elif name.lower() in ("r2", "least_r2"):
-            r2 = _number(name, value)
-        elif ":" in value and name:
-            ranges[name] = tuple(_number(name, end) for end in value.split(":", 1))
+            r2 = number_of(name, value)
+        elif colon:
+            ranges[{"resonance": "resonance_kHz"}.get(name, name)] = (number_of(name, low), number_of(name, high))
         else:
-            raise ValueError(f"CLEAN={clean}: {part!r} is no rule: expected outliers=10, r2=0.5 or a channel's range "
+            raise ValueError(f"CLEAN={clean}: {name}={value} is no rule: expected outliers=10, r2=0.5 or a channel's range "
                              "such as resonance=1300:1340, with commas between; correct it")
-    full = {"resonance": "resonance_kHz"}
-    return Cleaning(valid_range={full.get(name, name): tuple(ends) for name, ends in ranges.items()}, outlier_sd=sd,
-                    least_r2=r2)
-
-
-def _ranges(given: object) -> Mapping:
-    try:
-        given = ast.literal_eval(given) if isinstance(given, str) else given
-        return {str(name): (_number(name, low), _number(name, high)) for name, (low, high) in dict(given).items()}
-    except (ValueError, TypeError, SyntaxError, AttributeError) as error:
-        raise ValueError(f"valid_range={given} is no range: expected a lowest and a highest value of a channel, as "
-                         f"{{'resonance_kHz': (1300, 1340)}}; correct it") from error
-
-
-def _number(name: str, value: object) -> float:
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        number = np.nan
-    if isinstance(value, bool) or not np.isfinite(number):
-        raise ValueError(f"{name}={value} is not a number: expected one such as 10; correct it")
-    return number
+    return Cleaning(valid_range=ranges, outlier_sd=sd, least_r2=r2)
 
 
 def _check_rules(rules: Cleaning, channels: Mapping[str, np.ndarray]) -> None:

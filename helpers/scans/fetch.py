@@ -25,7 +25,7 @@ from helpers.scans.archives import unpacked
 from helpers.scans.cleaning import Cleaning
 from helpers.scans.choice import Choice
 from helpers.scans.formats import EXPECTED, DataError
-from helpers.scans.reading import load_scan, refuse_if_it_crashes
+from helpers.scans.reading import load_scan
 from helpers.scans.scan import Scan, simulated_scan
 
 ZENODO_DOI = "10.5281/zenodo.6321172"
@@ -76,7 +76,7 @@ def find_scan(data: str = "auto", seed: int = 0, twin_shape: tuple[int, int] = (
         if choice and choice.cycle not in (None, 1):
             raise DataError(f"the twin has no cycle {choice.cycle}: expected 1, its only one; leave CYCLE out")
         return simulated_scan(seed, twin_shape)
-    load = partial(_load, choice=choice, cleaning=cleaning)
+    load = partial(load_scan, choice=choice, cleaning=cleaning)
     if data == "zenodo":
         return _from_zenodo(folder, ASKED_BYTES, ASKED_PATIENCE_S, load)
     if data.startswith("drive:"):
@@ -92,13 +92,6 @@ def find_scan(data: str = "auto", seed: int = 0, twin_shape: tuple[int, int] = (
     except DataError as error:
         print(f"{error}. The simulated twin is used instead.")
         return simulated_scan(seed, twin_shape)
-
-
-def _load(path: Path | str, **options) -> Scan:
-    """`load_scan` for a file that may be damaged."""
-    if Path(path).is_file():
-        refuse_if_it_crashes(Path(path))
-    return load_scan(path, **options)
 
 
 def _first_scan(paths: Iterator[Path], note: Path, source: str, refused: list[str],

@@ -13,16 +13,10 @@ from helpers.scans.nsid import Axis, Main, loops_of
 
 # By suffix: what it is, and the readers of SciFiReaders that may know it.
 READERS = {
-    ".ibw": ("Igor binary wave", ("IgorIBWReader", "IgorMatrixReader")),
-    ".ardf": ("Asylum Research ARDF", ("ArhdfReader",)),
-    ".spm": ("Bruker Nanoscope", ("BrukerReader",)),
-    ".3ds": ("Nanonis grid spectroscopy", ("NanonisHDF5Reader", "NanonisDatReader")),
-    ".sxm": ("Nanonis scan", ("NanonisSXMReader",)),
-    ".nid": ("Nanosurf", ()),
-    ".gsf": ("Gwyddion", ("GwyddionReader",)),
-    ".gwy": ("Gwyddion", ("GwyddionReader",)),
-    ".mtrx": ("Omicron Matrix", ()),
-    ".jpk-force-map": ("JPK", ()),
+    ".ibw": ("Igor", ("IgorIBWReader",)), ".ardf": ("Asylum Research", ("ArhdfReader",)),
+    ".arhdf5": ("Asylum Research", ("ArhdfReader",)), ".spm": ("Bruker", ("BrukerReader",)),
+    ".3ds": ("Nanonis", ("NanonisDatReader",)), ".sxm": ("Nanonis", ("NanonisSXMReader",)),
+    ".gsf": ("Gwyddion", ("GwyddionReader",)), ".gwy": ("Gwyddion", ("GwyddionReader",)),
 }
 EXTRA = "pip install SciFiReaders"
 

@@ -10,9 +10,10 @@ import h5py
 import numpy as np
 import scipy.io
 
-from helpers.scans.arrays import read_arrays, role_of
+from helpers.scans.arrays import read_arrays
 from helpers.scans.choice import Choice
 from helpers.scans.formats import MOST_BYTES, DataError, Loops, apart, from_oscillators, numbers
+from helpers.scans.roles import role_of
 from helpers.scans.units import in_kHz
 from helpers.twin.switching import drive_voltage
 

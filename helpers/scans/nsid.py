@@ -8,9 +8,9 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from helpers.scans.arrays import oscillators_in
 from helpers.scans.choice import Choice
 from helpers.scans.formats import DataError, Loops, assembled, check_size, text
+from helpers.scans.roles import oscillators_in
 from helpers.scans.units import factor
 
 MARKS = {"pyNSID_version", "sidpy_version", "main_data_name", "data_type"}

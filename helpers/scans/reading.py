@@ -215,6 +215,9 @@ def load_scan(path: Path | str, choice: Choice | None = None, cleaning: Cleaning
     if not path.is_file() and not (path.is_dir() and text_files(path)):
         raise DataError(f"{path} is not a file: expected {EXPECTED}; check the path, "
                         "or use DATA=twin for simulated loops")
+    whole = choice is None or choice.rows is None
+    if whole and path.parts[-2:] != ("results", "scan.h5"):
+        refuse_if_it_crashes(path)
     loops = read(path, choice)
     _check_shapes(loops, path)
     loops = without_repeated_end(loops)
@@ -222,7 +225,6 @@ def load_scan(path: Path | str, choice: Choice | None = None, cleaning: Cleaning
     channels = {"piezoresponse": loops.piezoresponse}
     if loops.resonance_kHz is not None:
         channels["resonance_kHz"] = loops.resonance_kHz
-    whole = choice is None or choice.rows is None
     if whole:  # of a few rows, which may well be constant, nothing is said
         for name, values in channels.items():
             _check_varies(name.removesuffix("_kHz"), values, path)
