@@ -579,11 +579,19 @@ def whole_files(made, tmp_path_factory):
     np.savez(folder / "x.npz", piezoresponse=small.piezoresponse)
     loops = np.tile(small.piezoresponse[:, :, None, None, ::4], (2, 4, 2, 2, 1))[:4, :7]
     write_usid(folder / "u.h5", (loops, loops * 0 + 1320, drive_voltage()[::4]), ("fit",))
+    with h5py.File(folder / "v.h5", "w") as file:
+        main = file.create_dataset("loops", data=small.piezoresponse)
+        for n, (label, values) in enumerate((("Y", np.arange(2.0)), ("X", np.arange(2.0)), ("Bias", small.voltage_V))):
+            main.dims[n].label = label
+            file[label] = values
+            file[label].make_scale(label)
+            main.dims[n].attach_scale(file[label])
+        main.attrs.update(data_type="SPECTRAL_IMAGE", quantity="Piezoresponse")
     return sorted(folder.iterdir())
 
 
 @settings(suppress_health_check=[HealthCheck.too_slow])
-@given(which=st.integers(0, 3), cut=st.floats(0, 0.999), flip=st.integers(0, 10**6), cutting=st.booleans())
+@given(which=st.integers(0, 4), cut=st.floats(0, 0.999), flip=st.integers(0, 10**6), cutting=st.booleans())
 def test_cut_and_damaged_files_give_one_clear_error_or_loops(which, cut, flip, cutting, whole_files,
                                                              tmp_path_factory):
     content = bytearray(whole_files[which].read_bytes())

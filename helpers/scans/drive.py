@@ -89,7 +89,12 @@ def check_values(name: str, values: np.ndarray, path: Path) -> None:
         count = int((~np.isfinite(values)).sum())
         raise DataError(f"{path}: `{name}` holds {count} NaN or infinite values: "
                         "expected finite numbers; interpolate or remove them first")
-    if np.ptp(values) == 0:
+    check_varies(name, values, path)
+
+
+def check_varies(name: str, values: np.ndarray, path: Path) -> None:
+    """Refuse what is the same everywhere."""
+    if values.size and np.isfinite(values).all() and np.ptp(values) == 0:
         raise DataError(f"{path}: `{name}` is constant at {values.flat[0]}: expected a "
                         "measured channel; check that the right dataset was stored")
 

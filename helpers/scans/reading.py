@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import zipfile
 from collections.abc import Callable
@@ -16,7 +17,7 @@ import scipy.io
 from helpers.scans.arrays import group_of_loops, numpy_arrays, read_numpy, read_own
 from helpers.scans.choice import Choice
 from helpers.scans.cleaning import Cleaning, clean
-from helpers.scans.drive import check_drive, check_values, one_cycle, without_repeated_end, without_unmeasured
+from helpers.scans.drive import check_drive, check_values, check_varies, one_cycle, without_repeated_end, without_unmeasured
 from helpers.scans.foreign import is_foreign, read_foreign
 from helpers.scans.formats import EXPECTED, DataError, Loops, apart, sha256_of, thinned
 from helpers.scans.matlab import read_matlab
@@ -84,7 +85,6 @@ def recognise(path: Path) -> str:
 
 def _recognise_hdf5(path: Path, head: bytes) -> str:
     with h5py.File(path, "r") as file:
-        _refuse_outside(path, file)
         names = set(file)
         if names & {"Loopdata_mixed", "OutA1_mixed", "OutA2_mixed"} or head.startswith(b"MATLAB 7.3"):
             return "matlab7.3"
@@ -93,24 +93,6 @@ def _recognise_hdf5(path: Path, head: bytes) -> str:
                 return kind
     raise DataError(f"{path} has no dataset piezoresponse, Loopdata_mixed or Raw_Data (it has "
                     f"{', '.join(sorted(names)) or 'none'}): expected {EXPECTED}; rename or add it")
-
-
-def _refuse_outside(path: Path, file: h5py.File) -> None:
-    """What lies in other files may be anything on this machine, and a huge chunk takes as much memory."""
-
-    def look(name: str, link: h5py.SoftLink | h5py.HardLink | h5py.ExternalLink) -> str | None:
-        item = file.get(name) if isinstance(link, h5py.HardLink) else None
-        dataset = item if isinstance(item, h5py.Dataset) else None
-        if isinstance(link, h5py.ExternalLink) or dataset is not None and (dataset.is_virtual or dataset.external):
-            return f"`{name}` lies in another file, which is not read: expected one file that holds everything; copy it into one"
-        if dataset is not None and dataset.chunks and np.prod(
-                dataset.chunks, dtype=float) * dataset.dtype.itemsize > MOST_CHUNK_BYTES:
-            return (f"`{name}` is stored in chunks of {dataset.chunks}, more than {MOST_CHUNK_BYTES >> 20} MiB: expected "
-                    "smaller ones; store it again")
-        return None
-
-    if found := file.visititems_links(look):
-        raise DataError(f"{path}: {found}")
 
 
 def listing(path: Path) -> list[str]:
@@ -227,7 +209,7 @@ def load_scan(path: Path | str, choice: Choice | None = None, cleaning: Cleaning
         channels["resonance_kHz"] = loops.resonance_kHz
     if whole:  # of a few rows, which may well be constant, nothing is said
         for name, values in channels.items():
-            _check_varies(name.removesuffix("_kHz"), values, path)
+            check_varies(name.removesuffix("_kHz"), values, path)
     channels, never = without_unmeasured(channels) if rules.missing else (channels, [])
     try:
         channels, report = clean(channels, loops.voltage_V, rules, loops.r2)
@@ -264,26 +246,20 @@ def _check_shapes(loops: Loops, path: Path) -> None:
                         "rows and columns of the loops; correct or remove it")
 
 
-def _check_varies(name: str, values: np.ndarray, path: Path) -> None:
-    if values.size and np.isfinite(values).all() and np.ptp(values) == 0:
-        raise DataError(f"{path}: `{name}` is constant at {values.flat[0]}: expected a "
-                        "measured channel; check that the right dataset was stored")
-
-
 def refuse_if_it_crashes(path: Path) -> None:
     """Touch everything in an HDF5 file, in a process of its own.
 
     Raises
     ------
     DataError
-        If that ends the process.
+        If that ends the process, or parts of the file lie elsewhere or would take too much memory.
     """
-    if h5py.is_hdf5(path):
-        apart(path, _touch)
+    if h5py.is_hdf5(path) and (found := apart(path, _touch)):
+        raise DataError(f"{path}: {found}")
 
 
-def _touch(path: Path) -> None:
-    """What cannot be read is left to the reader, which says so; here only a crash counts."""
+def _touch(path: Path) -> str | None:
+    """What refuses the file. What cannot be read is left to the reader, which says so."""
 
     def touch(_: str, item: h5py.Group | h5py.Dataset) -> None:
         with suppress(Exception):
@@ -292,5 +268,20 @@ def _touch(path: Path) -> None:
             item[tuple(slice(64) for _ in item.shape)] if item.nbytes > 2**28 else item[()]
 
     with suppress(Exception), h5py.File(path, "r") as file:
+        if found := file.visititems_links(lambda name, link: _outside(file, name, link)):
+            return found
         touch("", file)
         file.visititems(touch)
+    return None
+
+
+def _outside(file: h5py.File, name: str, link: h5py.SoftLink | h5py.HardLink | h5py.ExternalLink) -> str | None:
+    """What lies in other files may be anything on this machine, and a huge chunk takes as much memory."""
+    item = file.get(name) if isinstance(link, h5py.HardLink) else None
+    dataset = item if isinstance(item, h5py.Dataset) else None
+    if isinstance(link, h5py.ExternalLink) or dataset is not None and (dataset.is_virtual or dataset.external):
+        return f"`{name}` lies in another file, which is not read: expected one file that holds everything; copy it into one"
+    if dataset is not None and math.prod(dataset.chunks or ()) * dataset.dtype.itemsize > MOST_CHUNK_BYTES:
+        return (f"`{name}` is stored in chunks of {dataset.chunks}, more than {MOST_CHUNK_BYTES >> 20} MiB: expected "
+                "smaller ones; store it again")
+    return None
