@@ -10,7 +10,7 @@ import pytest
 import scipy.io
 from test_formats import axes_of, write_main
 
-from helpers.paths import own_scans, passed_over
+from helpers.paths import ROOT, own_scans, passed_over
 from helpers.scans import formats
 from helpers.scans.__main__ import inspect, main
 from helpers.scans.choice import Choice, choose
@@ -20,6 +20,7 @@ from helpers.scans.formats import DataError
 from helpers.scans.outliers import check_tails, variance_in_extremes
 from helpers.scans.reading import load_scan, refuse_if_it_crashes
 from helpers.scans.units import factor, in_kHz
+from workflow.settings import parameters_of
 
 ROWS, COLUMNS, STEPS = 5, 4, 32
 VOLTAGE_V = 8 * np.concatenate([np.arange(8), np.arange(8, -8, -1), np.arange(-8, 0)]) / 8
@@ -321,6 +322,10 @@ def test_rules_of_any_type_are_taken_for_what_they_mean():
                                (("", 0, {"resonance_kHz": 5}), "is no range")):
         with pytest.raises(ValueError, match=message):
             rules_of(*arguments)
+
+
+def test_select_and_clean_are_parameters_of_the_notebook():
+    assert {"select", "clean"} <= parameters_of(ROOT / "notebooks/0_measured_data.ipynb")
 
 
 # Axes and labels
