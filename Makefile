@@ -1,13 +1,11 @@
 # The front door. `make` prints what there is; every target installs what it needs.
-#
 #: make figures   figures, table, movies and numbers, in build/<profile>/seed<seed>/
 #: make every-pixel  make figures, then maps of every pixel of a scan too large for it
 #: make sweep     seeds, controls and settings of sweep.yml, in build/<profile>/sweep/
-#: make test      the tests, ten minutes; make test-all adds those that take long or need Slurm, Colab's packages, JupyterLab
-#: make site      make figures, then pages to open without a server, in
-#:                build/<profile>/seed<seed>/site/
-#: make render    make figures, then put the executed notebooks into notebooks/ and the
-#:                numbers of a measured run into data/reference/ and README.md
+#: make test      the tests, ten minutes; make test-all adds those that take long or need Slurm, Colab or JupyterLab
+#: make site      make figures, then pages to open without a server, in build/<profile>/seed<seed>/site/
+#: make render    make figures, then put the executed notebooks into notebooks/ and the numbers of a measured run
+#:                into data/reference/ and README.md
 #: make bench     speed, and how it grows with the work, in build/bench/ (minutes)
 #: make lab       open the notebooks in JupyterLab
 #: make clean     remove build/ and the workflow's notes on it
@@ -27,41 +25,28 @@
 #:
 #: make figures DATA=loops.h5
 
-VARIABLES := PROFILE DATA SEED PAINTING WEIGHTS CYCLE SELECT CLEAN CLUSTER SWEEP CORES PYTHON
-# Before or after `make`: PROFILE=smoke make figures, make figures PROFILE=smoke.
+DEFAULTS := PROFILE=laptop DATA=auto SEED=0 PAINTING= WEIGHTS=train CYCLE=0 SELECT= CLEAN= SWEEP=workflow/sweep.yml \
+	CLUSTER= CORES=all PYTHON=python3
+VARIABLES := $(foreach one,$(DEFAULTS),$(firstword $(subst =, ,$(one))))
+# They stand before or after `make`: PROFILE=smoke make figures, make figures PROFILE=smoke.
 GIVEN := $(foreach name,$(VARIABLES),$(if $(filter command environment,$(origin $(name))),$(name)))
 UNKNOWN := $(filter-out $(VARIABLES),$(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),$(name))))
 ifneq ($(UNKNOWN),)
 $(error Unknown variable $(UNKNOWN): expected one of $(VARIABLES); correct the name)
 endif
-
-PROFILE ?= laptop
-DATA ?= auto
-SEED ?= 0
-PAINTING ?=
-WEIGHTS ?= train
-CYCLE ?= 0
-SELECT ?=
-CLEAN ?=
-CLUSTER ?=
-SWEEP ?= workflow/sweep.yml
-CORES ?= all
-PYTHON ?= python3
-# As they were typed, a `$` among them, and exported, so that any character reaches Snakemake unchanged.
+# Taken as they were typed, a `$` among them, and exported, so that any character reaches Snakemake unchanged.
+$(foreach one,$(DEFAULTS),$(eval $(subst =, ?= ,$(one))))
 $(foreach name,$(VARIABLES),$(eval override $(name) := $$(value $(name))))
 export $(VARIABLES)
-
 # The name carries the content of requirements.txt: another content, another installation.
 INSTALLED := .venv/installed-$(firstword $(shell cksum < requirements.txt))
-ifneq ($(filter PYTHON,$(GIVEN)),)
-ifneq ($(shell "$(PYTHON)" -V),$(if $(wildcard .venv/bin/python),$(shell .venv/bin/python -V)))
+THERE := $(shell .venv/bin/python -V 2> /dev/null)
+ifneq ($(if $(filter PYTHON,$(GIVEN)),$(shell "$(PYTHON)" -V),$(THERE)),$(THERE))
 .PHONY: $(INSTALLED)
-endif
 endif
 # One installation at a time: whoever comes second waits, and finds it done.
 ALONE := exec 9>> requirements.txt; "$$PYTHON" -c 'import fcntl; fcntl.flock(9, fcntl.LOCK_EX)'
 PIP := .venv/bin/python -m pip install --quiet --disable-pip-version-check
-
 READY := $(INSTALLED)
 WHERE := --cores "$$CORES"
 ifneq ($(CLUSTER),)
@@ -69,32 +54,23 @@ ifeq ($(wildcard workflow/profiles/$(CLUSTER)/config.yaml),)
 $(error CLUSTER=$(CLUSTER): expected slurm, or a folder of your own in workflow/profiles; Kubernetes takes one job that \
 you send yourself: kubectl create -f workflow/kubernetes.yaml (workflow/README.md))
 endif
-ifeq ($(CLUSTER),slurm)
-SENDER := command -v sbatch > /dev/null || { echo "CLUSTER=slurm: there is no sbatch here: expected a machine from which" \
-	"jobs are sent; log in on one, or leave CLUSTER out to run here" >&2; exit 1; };
-endif
+SENDER := $(if $(filter slurm,$(CLUSTER)),command -v sbatch > /dev/null || { echo "CLUSTER=slurm: there is no sbatch here:" \
+	"expected a machine from which jobs are sent; log in on one or leave CLUSTER out" >&2; exit 1; };)
 # A cluster has cores of its own; CORES limits them where it is given.
 READY := .venv/cluster-$(firstword $(shell cat requirements.txt requirements-cluster.txt | cksum))
 WHERE := --workflow-profile "workflow/profiles/$$CLUSTER" $(if $(filter CORES,$(GIVEN)),--cores "$$CORES")
 endif
-# A path as a YAML list of one string: alone, Snakemake would take a name like "film #3" for YAML with a comment.
-PATH_OF = ['$$(printf %s "$$$(1)" | sed "s/'/''/g")']
-LOWER = $(shell echo $(1) | tr A-Z a-z)
-SNAKEMAKE = $(SENDER) .venv/bin/python -m snakemake $(WHERE) --rerun-incomplete --quiet host reason \
-	--config "profile=$$PROFILE" "data=$(call PATH_OF,DATA)" "seed=$$SEED" "weights=$$WEIGHTS" "cycle=$$CYCLE" \
-	"sweep=$(call PATH_OF,SWEEP)" $(foreach name,PAINTING SELECT CLEAN,$(if $($(name)),"$(call LOWER,$(name))=$(call PATH_OF,$(name))"))
+# Each value is a YAML list of one string: alone, Snakemake would take a name like "film #3" for YAML with a comment.
+SNAKEMAKE = $(SENDER) .venv/bin/python -m snakemake $(WHERE) --rerun-incomplete --quiet host reason --config \
+	$(foreach name,$(filter-out CLUSTER CORES PYTHON,$(VARIABLES)),"$(name)=['$$(printf %s "$$$(name)" | sed "s/'/''/g")']")
 
 .PHONY: help figures every-pixel sweep test test-all site render bench lab clean
-
 help:
 	@sed -n 's/^#: \{0,1\}//p' Makefile
 
 # A scan of a folder that fails leaves the others standing.
 figures: $(READY)
 	@$(OF_RUN) $(SNAKEMAKE) $$(test ! -d "$$DATA" || echo --keep-going)
-
-every-pixel: figures
-	@.venv/bin/python -m workflow.apply "build/$$PROFILE/seed$$SEED"
 
 # A cell that fails leaves the others standing; the table says which.
 sweep: $(READY)
@@ -109,23 +85,19 @@ site render: OF_RUN = DATA=$$(.venv/bin/python -c 'import json, sys; print(json.
 	"build/$$PROFILE/seed$$SEED/results/0_measured_data.json" 2> /dev/null || echo auto);
 endif
 
-site: figures
-	@.venv/bin/python -m docs.build "build/$$PROFILE/seed$$SEED"
+every-pixel: DOES := workflow.apply
+site: DOES := docs.build
+render: DOES := workflow.render
+every-pixel site render: figures
+	@.venv/bin/python -m $(DOES) "build/$$PROFILE/seed$$SEED"
 
-render: figures
-	@.venv/bin/python -m workflow.render "build/$$PROFILE/seed$$SEED"
-
-TEST := .venv/bin/python -m pytest -n logical --maxprocesses 4
-test: $(READY)
-	@$(TEST)
-
-test-all: $(READY)
-	@$(TEST) -m "all or not all" --hypothesis-profile=many
+test-all: ALL := -m "all or not all" --hypothesis-profile=many
+test test-all: $(READY)
+	@.venv/bin/python -m pytest -n logical --maxprocesses 4 $(ALL)
 
 bench: $(INSTALLED)
 	@mkdir -p build/bench
-	@.venv/bin/python -m pytest benchmarks --benchmark-columns=median,stddev,rounds \
-	  --benchmark-json=build/bench/speed.json
+	@.venv/bin/python -m pytest benchmarks --benchmark-columns=median,stddev,rounds --benchmark-json=build/bench/speed.json
 
 lab: $(INSTALLED)
 	@JUPYTER_PATH="$(CURDIR)/.venv/share/jupyter" .venv/bin/python -m jupyter lab notebooks

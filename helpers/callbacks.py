@@ -209,13 +209,20 @@ class ProgressBar(keras.callbacks.Callback):
 
     def __init__(self, epochs: int, title: str, done: int, snapshots: KeepSnapshots):
         super().__init__()
-        self.snapshots = snapshots
+        self.snapshots, self.compiled = snapshots, False
         self.bar = tqdm(total=epochs, initial=done, desc=title, unit="epoch", mininterval=1.0)
 
     def on_epoch_end(self, epoch, logs=None):
         shown = {name: f"{logs[name]:.3g}" for name in ("loss", "mse", "kl", "beta")}
         self.bar.set_postfix(shown | {"active": self.snapshots.kept.active[-1]}, refresh=False)
-        self.bar.update()
+        if self.compiled:
+            self.bar.update()
+            return
+        self.compiled = True
+        # The first epoch compiles the model: how long the others take is told by the others.
+        self.bar.initial = self.bar.n = self.bar.last_print_n = self.bar.n + 1
+        self.bar.start_t = self.bar.last_print_t = time.time()
+        self.bar.refresh()
 
     def on_train_end(self, logs=None):
         self.bar.close()

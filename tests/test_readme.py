@@ -42,11 +42,11 @@ def test_commands_variables_and_profiles_exist():
     targets = {found[1] for command in commands if (found := re.search(r"\bmake ([\w-]+)", command))}
     assert {"figures", "test"} <= targets
     for target in targets:
-        assert re.search(rf"^{re.escape(target)}:", makefile, re.MULTILINE), target
+        assert re.search(rf"^([\w-]+ )*{re.escape(target)}( [\w-]+)*:", makefile, re.MULTILINE), target
     variables = {word.partition("=")[0] for word in words if re.match(r"[A-Z]+=", word)}
     assert {"DATA", "PROFILE", "SEED"} <= variables
     for variable in variables:
-        assert re.search(rf"^{variable} [?:]=", makefile, re.MULTILINE), variable
+        assert re.search(rf"^#: {variable}=", makefile, re.MULTILINE), variable
     assert set(re.findall(r"PROFILE=(\w+)", README)) <= set(PROFILES)
 
 

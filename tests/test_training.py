@@ -4,11 +4,12 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from helpers import toy
+from helpers import callbacks, toy
 from helpers.beta_vae import open_channels
 from helpers.callbacks import KeepSnapshots, Snapshots
 from helpers.checkpoints import CODE, Checkpoints, configuration_hash
@@ -160,6 +161,7 @@ def save_and_die(self, epoch, arrays):
         os.kill(os.getpid(), signal.SIGKILL)
 callbacks.Checkpoints.save = save_and_die
 from pathlib import Path
+from types import SimpleNamespace
 test_training.run(Path({folder!r}), **test_training.{settings})
 """
 PLAIN = {}
@@ -224,6 +226,7 @@ if {devices} > 1:
         tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * {devices})
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 import keras, numpy as np, test_training
 from helpers import training
 
@@ -266,6 +269,16 @@ def test_the_bar_shows_the_active_channels(tmp_path, monkeypatch):
     result = run(tmp_path, training=replace(TRAINING, start="random"))
     assert [values["active"] for values in shown] == result.snapshots.active.tolist()
     assert set(shown[0]) == {"loss", "mse", "kl", "beta", "active"}
+
+
+def test_the_time_left_is_told_without_the_first_epoch_which_compiles():
+    shown = callbacks.ProgressBar(10, "t", 2, SimpleNamespace(kept=SimpleNamespace(active=[1])))
+    logs = dict.fromkeys(("loss", "mse", "kl", "beta"), 1.0)
+    for seconds in (60, 1):
+        shown.bar.start_t -= seconds
+        shown.on_epoch_end(0, logs)
+    bar = shown.bar.format_dict
+    assert (bar["n"], bar["n"] - bar["initial"]) == (4, 1) and bar["elapsed"] < 10
 
 
 def test_a_finished_training_is_read_back(finished, capsys):

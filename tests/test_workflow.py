@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from modulefinder import ModuleFinder
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from snakemake.cli import parse_config
 
 from helpers.scans.scan import save_scan, simulated_scan
 import workflow.render
-from helpers.notebooks import NOTEBOOKS, written
+from helpers.notebooks import NOTEBOOKS, needed, written
 from helpers.paths import write_json
 from workflow.render import scrub
 from workflow.compare import write_page
@@ -75,7 +76,7 @@ def test_wrong_settings_are_named_in_one_sentence(wrong, sentence):
 def test_settings_have_defaults_and_absolute_paths(tmp_path, monkeypatch):
     assert check_settings({}) == {
         "profile": "laptop", "data": "auto", "seed": 0, "painting": "", "weights": "train", "cycle": 0,
-        "sweep": str(ROOT / "workflow/sweep.yml")}
+        "select": "", "clean": "", "sweep": str(ROOT / "workflow/sweep.yml")}
     assert check_settings({"cycle": "mean"})["cycle"] == "mean"
     assert check_settings({"data": "drive:1a-B_c"})["data"] == "drive:1a-B_c"
     monkeypatch.chdir(tmp_path)
@@ -356,6 +357,34 @@ def test_imports_are_followed_through_modules_and_the_tables_that_they_name(tmp_
     assert depends_on(notebook, tmp_path) == sorted(files)
 
 
+HELPERS = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "helpers").rglob("*.py"))
+
+
+def test_the_toy_depends_on_few_helpers_and_on_no_reader():
+    """A touched reader reruns notebook 0 and what reads its result, no more."""
+    used = {name: set(depends_on(Path(f"notebooks/{name}.ipynb"))) for name in NOTEBOOKS}
+    assert len([file for file in used["1_toy_rgb_benchmark"] if file.startswith("helpers/")]) <= 12
+    of_readers = {name for name, files in used.items() if any(file.startswith("helpers/scans/") for file in files)}
+    assert "0_measured_data" in of_readers
+    assert of_readers <= {name for name in NOTEBOOKS if "0_measured_data" in [name, *needed(name)]}
+
+
+@pytest.mark.parametrize("module", HELPERS)
+def test_imports_run_one_way(module):
+    """notebooks → record, figures, controls → training → networks → ground; nothing of helpers needs workflow or docs."""
+    found = ModuleFinder([str(ROOT)])
+    found.run_script(str(ROOT / module))
+    reached = {name for name, one in found.modules.items() if one.__file__ and name.startswith(("helpers.", "workflow", "docs"))}
+    assert not {name for name in reached if name.startswith(("workflow", "docs"))}
+    own, networks = module.split("/")[1].removesuffix(".py"), {"helpers.backend", "helpers.beta_vae", "helpers.training"}
+    if own == "figures":
+        assert not {name for name in reached if name.startswith("helpers.scans")} | (reached & networks)
+    if own in ("profiles", "paths", "toy", "sho", "loops", "scores", "generate", "dictionary", "linear", "paper", "ledger", "twin"):
+        assert not reached & networks and not {name for name in reached if name.startswith(("helpers.scans", "helpers.figures"))}
+    if own == "scans":
+        assert not {name for name in reached if name.startswith("helpers.figures")} | (reached & networks)
+
+
 def test_a_notebook_without_parameters_is_named(tmp_path):
     notebook = tmp_path / "9_untagged.ipynb"
     write_notebook(notebook, "seed = 0")
@@ -466,7 +495,7 @@ def test_variables_stand_before_or_after_make_and_none_is_run_by_the_shell(tree)
     pretend_installed(tree, 'printf "%s\\n" "$@"')
     for said in (tree.run("make", "figures", "CORES=1", PROFILE="smoke", SEED="3", DATA="$x.h5"),
                  tree.run("make", "figures", "PROFILE=smoke", "SEED=3", "DATA=$x.h5", CORES="1")):
-        assert {"profile=smoke", "seed=3", "data=['$x.h5']", "1", "weights=train"} <= set(said.stdout.splitlines())
+        assert {"PROFILE=['smoke']", "SEED=['3']", "DATA=['$x.h5']", "1", "WEIGHTS=['train']"} <= set(said.stdout.splitlines())
     odd = "$(touch hit); `touch hit`; touch hit"
     for variable in ("PROFILE", "SEED", "CORES", "WEIGHTS", "CYCLE"):
         assert odd in tree.run("make", "figures", f"{variable}={odd}").stdout
@@ -480,7 +509,7 @@ def test_the_site_is_that_of_the_run_that_is_there(tree):
 
     def data(*command: str) -> set[str]:
         lines = tree.run("make", *command, "PROFILE=smoke").stdout.splitlines()
-        return {parse_config([line])["data"][0] for line in lines if line.startswith("data=")}
+        return {parse_config([line])["DATA"][0] for line in lines if line.startswith("DATA=")}
 
     assert data("site") == {"auto"}
     record = tree.folder("smoke", 0) / "results/0_measured_data.json"
@@ -523,4 +552,4 @@ def test_a_cluster_that_is_not_there_is_named(tree):
         (tree.root / "bin" / name).symlink_to(shutil.which(name))
     missing = tree.run("make", "figures", "CLUSTER=slurm", PATH=str(tree.root / "bin"))
     assert missing.returncode != 0
-    assert "CLUSTER=slurm: there is no sbatch here: expected a machine from which jobs are sent; log in" in missing.stdout
+    assert "CLUSTER=slurm: there is no sbatch here: expected a machine from which jobs are sent; log in on one" in missing.stdout

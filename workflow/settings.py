@@ -47,7 +47,7 @@ def check_settings(config: dict) -> dict:
     Parameters
     ----------
     config : dict
-        Snakemake's configuration; a list of one value counts as that value.
+        Snakemake's configuration; a list of one value counts as that value, and names may be in capitals.
 
     Returns
     -------
@@ -60,7 +60,10 @@ def check_settings(config: dict) -> dict:
         If a name or a value is not among those allowed, or a file is missing.
     """
     settings = {name: about["default"] for name, about in SETTINGS.items()}
-    settings |= {name: value[0] if isinstance(value, list) and len(value) == 1 else value for name, value in config.items()}
+    for name, value in config.items():
+        value = value[0] if isinstance(value, list) and len(value) == 1 else value
+        whole = name.lower() in ("seed", "cycle") and isinstance(value, str) and value.isdecimal()
+        settings[name.lower()] = int(value) if whole else value
     if unknown := settings.keys() - SETTINGS.keys():
         raise ValueError(f"Unknown setting {', '.join(sorted(unknown))}: expected {', '.join(SETTINGS)}; correct the name.")
     for error in jsonschema.Draft202012Validator({"properties": SETTINGS}).iter_errors(settings):
