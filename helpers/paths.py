@@ -18,7 +18,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 
-OWN_SCANS = (".h5", ".hdf5", ".hf5", ".mat", ".npy", ".npz", ".ibw")
+OWN_SCANS = (".h5", ".hdf5", ".hf5", ".mat", ".npy", ".npz", ".ibw", ".arhdf5")
 TEXT_SCANS = (".txt", ".csv", ".tsv", ".dat", ".asc")  # one file a pixel
 
 

@@ -13,9 +13,9 @@ from helpers.scans.nsid import Axis, Main, loops_of
 
 # By suffix: what it is, and the readers of SciFiReaders that may know it.
 READERS = {
-    ".ibw": ("Igor", ("IgorIBWReader",)), ".ardf": ("Asylum Research", ("ArhdfReader",)),
-    ".arhdf5": ("Asylum Research", ("ArhdfReader",)), ".spm": ("Bruker", ("BrukerReader",)),
-    ".3ds": ("Nanonis", ("NanonisDatReader",)), ".sxm": ("Nanonis", ("NanonisSXMReader",)),
+    ".ibw": ("Igor", ("IgorIBWReader",)), ".ardf": ("Asylum Research", ()), ".arhdf5": ("Asylum Research", ("ARhdf5Reader",)),
+    ".spm": ("Bruker", ("BrukerAFMReader",)), ".nid": ("Nanosurf", ("NanoSurfNIDReader",)),
+    ".3ds": ("Nanonis", ("Nanonis3dsReader",)), ".sxm": ("Nanonis", ("NanonisSXMReader",)),
     ".gsf": ("Gwyddion", ("GwyddionReader",)), ".gwy": ("Gwyddion", ("GwyddionReader",)),
 }
 EXTRA = "pip install SciFiReaders"

@@ -91,6 +91,8 @@ def _recognise_hdf5(path: Path, head: bytes) -> str:
         for kind, holds in (("usid", any(usid_datasets(file))), ("nsid", nsid_datasets(file)), ("own", group_of_loops(file))):
             if holds:
                 return kind
+    if is_foreign(path, head):
+        return "foreign"
     raise DataError(f"{path} has no dataset piezoresponse, Loopdata_mixed or Raw_Data (it has "
                     f"{', '.join(sorted(names)) or 'none'}): expected {EXPECTED}; rename or add it")
 
