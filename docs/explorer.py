@@ -17,7 +17,7 @@ from scipy.ndimage import rotate
 from sklearn.decomposition import PCA
 
 from helpers.dictionary import stack_channels, unstack_channels
-from helpers.figures.inputs import QUANTITIES, Orientation, channels_of, orientation_of
+from helpers.figures.inputs import QUANTITIES, Look, Orientation, channels_of
 from helpers.figures.maps import UNUSABLE, signed_norm
 from helpers.figures.snapshots import Snapshots
 from helpers.figures.style import BOUND, DATA, DL, SIGNED, VAE
@@ -198,7 +198,7 @@ def explorer_data(folder: Path, profile: str) -> dict[str, object]:
         "palette": [to_hex(colour) for colour in mpl.colormaps[SIGNED](np.linspace(0, 1, 256))],
         "grey": to_hex(UNUSABLE),
         # Uncropped, so that every pixel can be reached.
-        "scan": layout((len(rows), len(columns)), replace(orientation_of(scan), crop=0.0)),
+        "scan": layout((len(rows), len(columns)), replace(Look.of(scan).orientation, crop=0.0)),
         "training": training_data(Snapshots.of(scan, vae, stride)),
     }
 
@@ -225,5 +225,5 @@ def training_data(kept: Snapshots) -> dict[str, object]:
     return {
         "maps": shades(kept.maps.reshape(*kept.maps.shape[:2], -1), kept.half), "half": kept.half,
         "names": kept.names, "kl": kept.kl.tolist(), "titles": [kept.title(i) for i in range(len(kept.maps))],
-        "quantity": QUANTITIES["β-VAE"], "scan": layout(kept.maps.shape[2:], kept.orientation),
+        "quantity": QUANTITIES["β-VAE"], "scan": layout(kept.maps.shape[2:], kept.look.orientation),
     }

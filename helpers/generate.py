@@ -10,31 +10,18 @@ import numpy as np
 NEIGHBOURS = 100
 
 
-def nearest_pixels(channel: np.ndarray, value: float, neighbours: int = NEIGHBOURS) -> np.ndarray:
-    """Which pixels are nearest to a value, and all as near as the last of them.
+def nearest_pixels(channel: np.ndarray, value: float) -> np.ndarray:
+    """Which NEIGHBOURS pixels are nearest to a value, and all as near as the last of them; all, if there are fewer.
 
     A sparse code is exactly 0 in many pixels; a hundred of them taken by their place in the scan would be
-    those of its first rows.
-
-    Parameters
-    ----------
-    channel : ndarray, any shape
-        NaN is never near.
-    value : float
-    neighbours : int
-        If there are fewer pixels, all are near.
-
-    Returns
-    -------
-    ndarray of bool, shape of `channel`
+    those of its first rows. `channel` has any shape, that of the bool returned; NaN is never near.
     """
     distance = np.nan_to_num(np.abs(channel - value), nan=np.inf)
-    last = min(neighbours, np.isfinite(distance).sum()) - 1
+    last = min(NEIGHBOURS, np.isfinite(distance).sum()) - 1
     return distance <= np.partition(distance, last, axis=None)[last]
 
 
-def sweep_channel(embeddings: np.ndarray, channel: int, points: int = 200,
-                  neighbours: int = NEIGHBOURS) -> tuple[np.ndarray, np.ndarray]:
+def sweep_channel(embeddings: np.ndarray, channel: int, points: int = 200) -> tuple[np.ndarray, np.ndarray]:
     """Latents met while `channel` goes linearly from its minimum to its maximum.
 
     At each value the pixels nearest in that channel (`nearest_pixels`) are averaged and the channel
@@ -44,7 +31,7 @@ def sweep_channel(embeddings: np.ndarray, channel: int, points: int = 200,
     ----------
     embeddings : ndarray, shape (n_pixels, n_channels)
     channel : int
-    points, neighbours : int
+    points : int
         The paper takes 200 values.
 
     Returns
@@ -54,8 +41,7 @@ def sweep_channel(embeddings: np.ndarray, channel: int, points: int = 200,
     """
     swept = embeddings[:, channel]
     values = np.linspace(swept.min(), swept.max(), points)
-    latents = np.stack([embeddings[nearest_pixels(swept, value, neighbours)].mean(axis=0, dtype="float64")
-                        for value in values])
+    latents = np.stack([embeddings[nearest_pixels(swept, value)].mean(axis=0, dtype="float64") for value in values])
     latents[:, channel] = values
     return values, latents
 

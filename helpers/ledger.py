@@ -187,19 +187,10 @@ def verdict_counts(rows: Sequence[Mapping[str, str]]) -> dict[str, int]:
 
 
 def sweep_numbers(build: Build, sha256: str) -> dict[str, dict[str, float]]:
-    """What `make sweep` collected for this profile; else the reference sweep, if it is of this scan.
+    """What `make sweep` collected for the profile of this run; else the reference sweep, if it is of the same scan.
 
-    Parameters
-    ----------
-    build : Build
-        Of the run whose ledger is drawn.
-    sha256 : str
-        Of the scan; numbers of another one are not handed on.
-
-    Returns
-    -------
-    dict of str to {"median", "min", "max", "n"}
-        Empty where there is neither.
+    A dictionary of {"median", "min", "max", "n"} by metric, empty where there is neither; numbers of a scan of another
+    `sha256` are not handed on.
     """
     def read(path: Path) -> dict:
         return json.loads(path.read_text(encoding="utf-8"))

@@ -67,11 +67,14 @@ def loop_features(loops: np.ndarray, voltage_V: np.ndarray) -> dict[str, np.ndar
                          "for each pixel and a column for each voltage; reshape them")
     turn = voltage_V.argmin()
     # Branches of each channel: values and voltages, falling and rising.
-    piezoresponse, *resonance = ([(closed[:, part], voltage_V[part]) for part in (slice(turn + 1), slice(turn, None))]
+    parts = slice(turn + 1), slice(turn, None)
+    piezoresponse, *resonance = ([(closed[:, part], voltage_V[part]) for part in parts]
                                  for closed in (_closed(loops[..., k], start) for k in range(loops.shape[-1])))
     features = _of_piezoresponse(*piezoresponse)
-    for branches in resonance:
-        features |= _of_resonance(*branches)
+    for falling, rising in resonance:
+        for polarity, there, back in (("negative", falling, rising), ("positive", rising, falling)):
+            names = (f"softening_{polarity}_kHz", f"softening_at_{polarity}_V", f"hardening_{polarity}_kHz")
+            features |= zip(names, softening_and_hardening(*there, *back), strict=True)
     return {name: features[name] for name in UNITS if name in features}
 
 
@@ -217,17 +220,6 @@ def _of_piezoresponse(falling: tuple[np.ndarray, np.ndarray],
         "concavity_negative": intermediate_concavity(*falling),
         "concavity_positive": intermediate_concavity(*rising),
     }
-
-
-def _of_resonance(falling: tuple[np.ndarray, np.ndarray],
-                  rising: tuple[np.ndarray, np.ndarray]) -> dict[str, np.ndarray]:
-    """As `_of_piezoresponse`, for the resonance."""
-    features = {}
-    for polarity, there, back in (("negative", falling, rising), ("positive", rising, falling)):
-        softening, at_V, hardening = softening_and_hardening(*there, *back)
-        features |= {f"softening_{polarity}_kHz": softening, f"softening_at_{polarity}_V": at_V,
-                     f"hardening_{polarity}_kHz": hardening}
-    return features
 
 
 def _closed_cycle(voltage_V: np.ndarray) -> tuple[np.ndarray, int]:

@@ -13,7 +13,6 @@ import sys
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -40,42 +39,17 @@ def is_text_scan(folder: Path) -> bool:
     return not own_scans(folder) and any(p.suffix.lower() in TEXT_SCANS for p in folder.glob("[!.]*"))
 
 
-@dataclass(frozen=True)
 class Build:
     """Folders of one run: ``<root>/<profile>/seed<seed>/``."""
 
-    root: Path
-    profile: str
-    seed: int
-
-    @property
-    def folder(self) -> Path:
-        return self.root / self.profile / f"seed{self.seed}"
-
-    @property
-    def results(self) -> Path:
-        return self.folder / "results"
-
-    @property
-    def figures(self) -> Path:
-        return self.folder / "figures"
-
-    @property
-    def movies(self) -> Path:
-        return self.folder / "movies"
-
-    @property
-    def checkpoints(self) -> Path:
-        return self.folder / "checkpoints"
+    def __init__(self, root: Path, profile: str, seed: int):
+        self.root, self.profile, self.seed = root, profile, seed
+        self.folder = root / profile / f"seed{seed}"
+        self.results, self.figures, self.movies, self.checkpoints = (
+            self.folder / name for name in ("results", "figures", "movies", "checkpoints"))
 
     def make_folders(self) -> None:
-        """Create the folders.
-
-        Raises
-        ------
-        PermissionError
-            If a folder cannot be written, naming it and the remedy.
-        """
+        """Create the folders; one that cannot be written is a PermissionError naming it and the remedy."""
         for folder in (self.results, self.figures, self.movies):
             try:
                 folder.mkdir(parents=True, exist_ok=True)
@@ -126,16 +100,13 @@ def write_json(path: Path, content: object) -> None:
 
 def hardware() -> str:
     """Cores, their kind and the GPU, if there is one, for a sentence."""
-    return f"{os.cpu_count()} {platform.machine()} cores and {_gpu() or 'no GPU'}"
-
-
-def _gpu() -> str:
-    if not shutil.which("nvidia-smi"):
-        return ""
-    asked = subprocess.run(["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"], text=True,
-                           capture_output=True, check=False)
-    names = asked.stdout.strip().splitlines() if asked.returncode == 0 else []
-    return f"{len(names)} × {names[0]}" if names else ""
+    names = []
+    if shutil.which("nvidia-smi"):
+        asked = subprocess.run(["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"], text=True,
+                               capture_output=True, check=False)
+        names = asked.stdout.strip().splitlines() if asked.returncode == 0 else []
+    gpu = f"{len(names)} × {names[0]}" if names else "no GPU"
+    return f"{os.cpu_count()} {platform.machine()} cores and {gpu}"
 
 
 def peak_memory_GiB() -> float:

@@ -24,8 +24,7 @@ from helpers.paper import PLACES, as_markdown, caption_of, full_name
 from helpers.paths import ROOT, Build, atomic, hardware, peak_memory_GiB, write_json
 from helpers.profiles import Profile, get_profile
 
-PACKAGES = ("tensorflow", "keras", "numpy", "scipy", "scikit-learn", "h5py", "matplotlib",
-            "papermill", "snakemake")
+PACKAGES = ("tensorflow", "keras", "numpy", "scipy", "scikit-learn", "h5py", "matplotlib", "papermill", "snakemake")
 
 
 @dataclass
@@ -77,21 +76,16 @@ class Record:
         texts = caption_of(identifier)
         self.manifest.append({
             "id": identifier, "kind": kind, "file": str(file.relative_to(self.build.folder)),
-            "notebook": self.notebook, "panels": list(panels), "source": source,
-            "caption": texts.caption, "alt": texts.alt,
-        })
+            "notebook": self.notebook, "panels": list(panels), "source": source, "caption": texts.caption,
+            "alt": texts.alt})
         display(Markdown(f'<a id="{identifier}"></a>**{full_name(identifier)} ({PLACES[source]}).** {texts.caption}'))
 
     def finish(self) -> None:
         """Write the record; call it in the last cell."""
         write_json(self.build.results / f"{self.notebook}.json", {
-            "notebook": self.notebook,
-            "parameters": self.parameters,
-            "seconds": time.perf_counter() - self.started,
-            "peak_memory_GiB": peak_memory_GiB(),
-            "metrics": {name: _finite(value) for name, value in self.metrics.items()},
-            "manifest": self.manifest,
-        })
+            "notebook": self.notebook, "parameters": self.parameters,
+            "seconds": time.perf_counter() - self.started, "peak_memory_GiB": peak_memory_GiB(),
+            "metrics": {name: _finite(value) for name, value in self.metrics.items()}, "manifest": self.manifest})
 
 
 def _finite(value: object) -> object:
@@ -137,13 +131,16 @@ def require(path: Path) -> Path:
 
 def earlier_metrics(record: Record) -> dict[str, object]:
     """Metrics of all notebooks before this one, of the same profile and seed."""
-    parts = _parts(record, takewhile(lambda notebook: notebook != record.notebook, NOTEBOOKS))
-    return {name: value for part in parts for name, value in part["metrics"].items()}
+    return _merged(_parts(record, takewhile(lambda notebook: notebook != record.notebook, NOTEBOOKS)), "metrics")
 
 
 def _parts(record: Record, notebooks: Iterable[str]) -> list[dict]:
     """What notebooks have recorded."""
     return [json.loads(require(record.build.results / f"{name}.json").read_text()) for name in notebooks]
+
+
+def _merged(parts: list[dict], key: str) -> dict[str, object]:
+    return {name: value for part in parts for name, value in part[key].items()}
 
 
 def collect(record: Record, scan) -> dict[str, object]:
@@ -154,13 +151,12 @@ def collect(record: Record, scan) -> dict[str, object]:
     record.finish()
     parts = _parts(record, NOTEBOOKS)
     seconds = {part["notebook"]: round(part["seconds"], 1) for part in parts}
-    metrics = {name: value for part in parts for name, value in part["metrics"].items()}
-    metrics["run.seconds"] = sum(seconds.values())
+    metrics = _merged(parts, "metrics") | {"run.seconds": sum(seconds.values())}
     folder = record.build.folder
     write_json(folder / "metrics.json", dict(sorted(metrics.items())))
     write_json(folder / "manifest.json", [entry for part in parts for entry in part["manifest"]])
     write_json(folder / "run.json", {
-        "parameters": {name: value for part in parts for name, value in part["parameters"].items()},
+        "parameters": _merged(parts, "parameters"),
         "settings": asdict(record.profile),
         "versions": {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
         "git_commit": _git_commit(),
@@ -180,7 +176,7 @@ def _version(package: str) -> str:
 
 
 def _git_commit() -> str:
-    command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=40"]
+    command = ["git", "-C", ROOT, "describe", "--always", "--dirty", "--abbrev=40"]
     try:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):

@@ -72,12 +72,11 @@ def sho_response(frequency: np.ndarray, amplitude: np.ndarray, phase: np.ndarray
     """
     resonance, quality = (np.asarray(x, float)[..., None] for x in (resonance, quality))
     scale = (np.asarray(amplitude) * np.exp(1j * np.asarray(phase)))[..., None] * resonance**2
-    difference = (frequency - resonance) * (frequency + resonance)
-    return scale / (difference - 1j * frequency * resonance / quality)
+    return scale / ((frequency - resonance) * (frequency + resonance) - 1j * frequency * resonance / quality)
 
 
 def fit_sho(spectra: np.ndarray, frequency: np.ndarray) -> SHOFit:
-    """Least-squares oscillator of every spectrum.
+    """Least-squares oscillator of every spectrum, in arrays of shape (...).
 
     Start values are the best of a grid of oscillators (every frequency of the band, four
     quality factors); a damped Gauss-Newton search in ω₀² and γ follows, side by side for all.
@@ -88,11 +87,6 @@ def fit_sho(spectra: np.ndarray, frequency: np.ndarray) -> SHOFit:
         A spectrum with a NaN or infinity, or of zeros alone, gives NaN throughout.
     frequency : ndarray, shape (bins,)
         Positive and rising; the resonance is sought within this band.
-
-    Returns
-    -------
-    SHOFit
-        Arrays of shape (...).
 
     Raises
     ------
@@ -240,7 +234,7 @@ def _summary(y: np.ndarray, w: np.ndarray, parameters: np.ndarray) -> np.ndarray
 
 
 def optimum_rotation(amplitude: np.ndarray, phase: np.ndarray, voltage: np.ndarray) -> float:
-    """θ that turns the switching of a scan into P = A cos(φ + θ) (paper, section 2).
+    """θ (rad, within (−π, π]) that turns the switching of a scan into P = A cos(φ + θ) (paper, section 2).
 
     The loops A exp(iφ), each less its mean, are turned so that their largest variance lies along the real axis,
     and so that P rises with the voltage; of a complex response no jump of φ by 2π matters. One θ serves the scan,
@@ -252,20 +246,14 @@ def optimum_rotation(amplitude: np.ndarray, phase: np.ndarray, voltage: np.ndarr
         A and φ (rad); points that are NaN are left out.
     voltage : ndarray, shape (steps,)
 
-    Returns
-    -------
-    float
-        θ, in rad, within (−π, π].
-
     Raises
     ------
     ValueError
         If no response varies, so that no direction is preferred.
     """
     response = np.asarray(amplitude) * np.exp(1j * np.asarray(phase))
-    count = np.isfinite(response).sum(axis=-1, keepdims=True)
-    mean = np.nansum(response, axis=-1, keepdims=True) / np.maximum(count, 1)
-    change = np.nan_to_num(response - mean)
+    count = np.maximum(np.isfinite(response).sum(axis=-1, keepdims=True), 1)
+    change = np.nan_to_num(response - np.nansum(response, axis=-1, keepdims=True) / count)
     second = (change**2).sum()
     if not np.abs(second) > 0:
         raise ValueError("the response A exp(iφ) has no direction of largest variance; expected loops "

@@ -24,24 +24,6 @@ def time_steps() -> np.ndarray:
     return np.linspace(-1.0, 1.0, 25)
 
 
-def selu(x: np.ndarray) -> np.ndarray:
-    """Scaled exponential linear unit, any shape to the same shape."""
-    # The minimum keeps expm1 from overflowing where the linear branch is taken.
-    negative = SELU_ALPHA * np.expm1(np.minimum(x, 0.0))
-    return SELU_SCALE * np.where(x > 0, x, negative)
-
-
-def _checked_rgb(rgb: np.ndarray) -> np.ndarray:
-    """`rgb` as float64, or a ValueError that says what is wrong with it."""
-    rgb = np.asarray(rgb, dtype=float)
-    if rgb.ndim == 0 or rgb.shape[-1] != 3:
-        raise ValueError(f"rgb has shape {rgb.shape}, expected (..., 3); put R, G and B on the last axis.")
-    inside = (rgb >= 0) & (rgb <= 1)
-    if not inside.all():
-        raise ValueError(f"rgb holds {rgb[~inside][0]}, expected finite values in [0, 1]; divide 8-bit colours by 255.")
-    return rgb
-
-
 def spectra(rgb: np.ndarray, t: np.ndarray | None = None) -> np.ndarray:
     """Spectrum of every colour, the function f(t; R, G, B) of the paper.
 
@@ -68,40 +50,28 @@ def spectra(rgb: np.ndarray, t: np.ndarray | None = None) -> np.ndarray:
         If the last axis of `rgb` is not 3, a value lies outside [0, 1] or is not
         finite, or `t` is not one-dimensional.
     """
-    red, green, blue = np.moveaxis(_checked_rgb(rgb)[..., None], -2, 0)
+    rgb = np.asarray(rgb, dtype=float)
+    if rgb.shape[-1:] != (3,):
+        raise ValueError(f"rgb has shape {rgb.shape}, expected (..., 3); put R, G and B on the last axis.")
+    inside = (rgb >= 0) & (rgb <= 1)
+    if not inside.all():
+        raise ValueError(f"rgb holds {rgb[~inside][0]}, expected finite values in [0, 1]; divide 8-bit colours by 255.")
     t = time_steps() if t is None else np.asarray(t, dtype=float)
     if t.ndim != 1:
         raise ValueError(f"t has shape {t.shape}, expected (n_steps,); give one list of time steps for all colours.")
-    step_up = np.tanh(20 * (t - 2 * (red - 0.5)))
-    bend = selu(t - 2 * (green - 0.5))
-    step_down = expit(-20 * (t - (blue - 0.5)))
-    return step_up + bend + step_down
+    red, green, blue = np.moveaxis(rgb[..., None], -2, 0)
+    x = t - 2 * (green - 0.5)
+    # The minimum keeps expm1 from overflowing where SELU's linear branch is taken.
+    bend = SELU_SCALE * np.where(x > 0, x, SELU_ALPHA * np.expm1(np.minimum(x, 0.0)))
+    return np.tanh(20 * (t - 2 * (red - 0.5))) + bend + expit(-20 * (t - (blue - 0.5)))
 
 
 def sample_rgb(n: int, seed: int, stream: str = "training") -> np.ndarray:
-    """Colours drawn uniformly from the RGB cube.
+    """`n` colours drawn uniformly from the RGB cube, shape (n, 3), in [0, 1); the paper trains on 10 000 of them.
 
-    The paper trains on 10 000 of them. Each (seed, stream) seeds its own generator, so that streams are
-    statistically independent and neither depends on how many colours the other drew.
-
-    Parameters
-    ----------
-    n : int
-        Number of colours, at least 1.
-    seed : int
-        Seed of the run, 0 or more.
-    stream : {"training", "gamut"}
-        What the colours are for; the gamut is for validation.
-
-    Returns
-    -------
-    ndarray, shape (n, 3)
-        R, G, B in [0, 1).
-
-    Raises
-    ------
-    ValueError
-        If `n` is less than 1 or `seed` is negative.
+    Each (seed, stream) seeds its own generator, so that the streams, "training" and, for validation, "gamut", are
+    statistically independent and neither depends on how many colours the other drew. An `n` below 1 or a negative
+    `seed` is a ValueError.
     """
     if n < 1 or seed < 0:
         raise ValueError(f"n is {n} and seed is {seed}, expected n of at least 1 and "

@@ -1,4 +1,4 @@
-"""Figures: what is drawn is what was given, its labels, and files on disk. The panels stand in test_inventory."""
+"""Figures: what is drawn is what was given, its labels, files on disk; the paper's inventory, panel by panel."""
 
 from __future__ import annotations
 
@@ -16,8 +16,10 @@ from helpers.figures import comparison, loops, measurement, network, toy, traini
 from helpers.figures.inputs import IMAGE, SCAN, TURNED, Look, ModelOutput, Orientation, Sweep, channels_of
 from helpers.figures.maps import lay_out, plot_map, signed_norm
 from helpers.figures.spectra import close_loop
-from helpers.figures.style import BOUND, TWIN_LABEL, page_figure, plain, plain_log_ticks, save_figure
+from helpers.figures.style import BOUND, TWIN_LABEL, page_figure, panel_letters, plain, plain_log_ticks, save_figure
 from helpers.loops import UNITS
+from helpers.paper import CAPTIONS
+from helpers.paths import ROOT
 
 ROWS, COLUMNS, STEPS = 12, 12, 16
 PIXELS = ROWS * COLUMNS
@@ -31,8 +33,10 @@ def scan(source: str = "measured", **changes) -> SimpleNamespace:
     """What a figure needs to know of a scan."""
     cube = RNG.normal(size=(ROWS, COLUMNS, STEPS))
     facts = {"piezoresponse": cube * 1e-4, "resonance_kHz": 1325 + cube, "source": source, "size_um": 2.0,
-             "turned": True, "unusable": None}
-    return SimpleNamespace(**facts | changes)
+             "turned": True, "unusable": None, "voltage_V": VOLTAGE} | changes
+    lost = np.zeros(facts["piezoresponse"].shape[:2], bool) if facts["unusable"] is None else facts["unusable"]
+    channels = {name: facts[name] for name in ("piezoresponse", "resonance_kHz") if facts[name] is not None}
+    return SimpleNamespace(**facts, usable=~lost.ravel(), channels=channels)
 
 
 def model(name: str, data: np.ndarray, **options) -> ModelOutput:
@@ -49,11 +53,6 @@ def raw_loop() -> measurement.RawLoop:
     spectra = RNG.normal(size=(STEPS, 30)) + 1j * RNG.normal(size=(STEPS, 30))
     loop = RNG.normal(size=STEPS)
     return measurement.RawLoop(np.linspace(1300, 1350, 30), spectra, spectra, VOLTAGE, loop, loop)
-
-
-def recorded(one: SimpleNamespace) -> twin.RecordedLoops:
-    cubes = [cube for cube in (one.piezoresponse, one.resonance_kHz) if cube is not None]
-    return twin.RecordedLoops(cubes, VOLTAGE, Look.of(one))
 
 
 def figures_of(source: str) -> dict[str, Figure]:
@@ -99,12 +98,6 @@ def twin_figures() -> dict[str, Figure]:
     return figures_of("twin") | other_figures()
 
 
-def letters(figure: Figure) -> str:
-    """Panel letters in reading order of the alphabet."""
-    titles = [ax.get_title(loc="left") for ax in figure.axes]
-    return "".join(sorted(t[len(r"$\mathbf{")] for t in titles if t.startswith(r"$\mathbf{")))
-
-
 def labelled(drawn: dict[str, Figure]) -> set[str]:
     return {name for name, figure in drawn.items() if any(text.get_text() == TWIN_LABEL for text in figure.texts)}
 
@@ -135,10 +128,10 @@ def test_any_grid_one_channel_and_unusable_pixels_are_drawn(shape, channels, fig
         "figS6": measurement.figure_s6(cube, VOLTAGE, look, topography=RNG.normal(size=(30, 20))),
         "figS7": loops.figure_s7(maps, np.ones(5), np.arange(5), look),
         "figS8": loops.figure_s8(data, dl, vae, look),
-        "compared": twin.compare_scans(recorded(own), recorded(scan("twin"))),
+        "compared": twin.compare_scans(own, scan("twin")),
         "cleaning": measurement.cleaning_map(np.ones(shape, int), look),
     }
-    assert [letters(drawn[name]) for name in ("fig4", "figS8", "compared")] == [
+    assert ["".join(panel_letters(drawn[name])) for name in ("fig4", "figS8", "compared")] == [
         fig4, "ab"[:channels], "abcdefghijkl"[:6 * channels]]
     for name, figure in drawn.items():
         figure.canvas.draw()
@@ -201,7 +194,7 @@ def test_axes_and_colour_bars_name_quantity_and_unit(twin_figures):
 
 
 def test_compared_scans_name_their_source():
-    figure = twin.compare_scans(recorded(scan()), recorded(scan("twin")))
+    figure = twin.compare_scans(scan(), scan("twin"))
     titles = [ax.get_title(loc="left") for ax in figure.axes]
     assert sum("measured" in title for title in titles) == 6 == sum("simulated (twin)" in title for title in titles)
     for block in figure.subfigs:
@@ -364,3 +357,85 @@ def test_a_logarithmic_axis_has_several_labels_and_room_for_them(axis, limits, f
 
 def test_small_errors_are_powers_of_ten():
     assert [plain(value) for value in (0.0039, 0.00038, 6.73e-5)] == ["0.0039", "0.00038", r"$6.7\times10^{-5}$"]
+
+
+# What the letters of each figure hold. Those of the scan have maps with a scale bar.
+FIGURES = {
+    "fig1": {"abc": "curves", "d": "picture"},  # spectra along R, G and B; the painting
+    # Dictionary: maps, best, median and worst; β-VAE the same; errors along the spectrum.
+    "fig2": {"abc": "picture", "def": "curves", "ghi": "picture", "jkl": "curves", "m": "violins"},
+    "fig3": {},  # one drawing
+    # Dictionary: maps, three piezoresponse loops, three of the resonance; β-VAE the same; errors.
+    "fig4": {"abc": "map", "def": "loops", "hij": "loops",
+             "klm": "map", "nop": "loops", "qrs": "loops", "tu": "map"},
+    "fig5": {"abc": "map", "def": "map"},  # each with its generated loops
+    "figS1": {"ab": "curves", "c": "mesh"},  # drive, reading on and off field, spectra over the steps
+    "figS2": {"abc": "curves"},  # amplitude, phase, loop
+    "figS3": {},  # one curve
+    "figS4": {"abc": "curves", "d": "bars"},  # error along each colour, its distribution
+    "figS5": {"abcde": "map"},  # all five atoms
+    "figS6": {"ab": "map"},  # observables, after the topography where there is one
+    "figS7": {"abcdefghijklmnop": "map"},  # all sixteen latents
+    "figS8": {"ab": "violins"},  # piezoresponse, resonance
+    "figS9": {"ab": "curves"},  # toy, scan
+    "figS10": {"a": "map"},  # at least one active channel
+}
+TABLES = {"table1": ("Reconstruction quality (MSE)", "Ordinal", "Nonlinear", "Training time",
+                     "Inference time", "Influence of hyperparameters")}
+# How many channels a movie shows at least: atoms, latents, active channels.
+MOVIES = {"movieS1": 3, "movieS2": 16, "movieS3": 1, "movieS4": 5, "movieS5": 16, "movieS6": 1}
+INVENTORY = {*FIGURES, *TABLES, *MOVIES}
+RESONANCE = {"fig4": "hijqrs", "figS8": "b"}
+OF_THE_SCAN = {"fig4", "fig5", "figS5", "figS6", "figS7", "figS10"}
+
+
+def missing_parts(entry: dict, *, resonance: bool = True) -> list[str]:
+    """Panels and texts that an entry of the manifest should have and has not."""
+    name = entry["id"]
+    if name in MOVIES:
+        missing = ["channels"] if len(entry["panels"]) < MOVIES[name] else []
+    else:
+        wanted = TABLES.get(name) or "".join(FIGURES[name])
+        left_out = "" if resonance else RESONANCE.get(name, "")
+        missing = [panel for panel in wanted if panel not in entry["panels"] and panel not in left_out]
+    return missing + [text for text in ("caption", "alt") if not entry.get(text)]
+
+
+def holds(ax, kind: str) -> bool:
+    """Whether a panel holds what its letter promises."""
+    closed = [line.get_xdata()[0] == line.get_xdata()[-1] for line in ax.lines if len(line.get_xdata())]
+    return bool({
+        "curves": ax.lines, "loops": closed and all(closed), "picture": ax.images, "bars": ax.patches,
+        "map": ax.images and ax.artists, "mesh": ax.collections, "violins": len(ax.collections) >= 2,
+    }[kind])
+
+
+@pytest.mark.parametrize("name", [name for name in FIGURES if name != "fig3"])
+def test_every_panel_holds_what_the_paper_shows_there(twin_figures, name):
+    panels = {ax.get_title(loc="left").partition(r"\mathbf{")[2][:1]: ax for ax in twin_figures[name].axes}
+    kinds = {letter: kind for letters, kind in FIGURES[name].items() for letter in letters}
+    assert set(panels) - {""} == set(kinds)
+    assert [letter for letter, kind in kinds.items() if not holds(panels[letter], kind)] == []
+    without_bar = [letter for letter in kinds if name in OF_THE_SCAN and panels[letter].images
+                   and not panels[letter].artists]
+    assert without_bar == []
+
+
+def test_generated_loops_of_both_models_share_one_range(twin_figures):
+    axes = [ax for ax in twin_figures["fig5"].axes if ax.lines]
+    for label in ("Piezoresponse", "Resonance"):
+        assert len({ax.get_ylim() for ax in axes if ax.get_ylabel().startswith(label)}) == 1
+
+
+def test_every_entry_of_the_paper_has_texts_and_no_other():
+    assert set(CAPTIONS) == INVENTORY
+
+
+REFERENCE = ROOT / "data/reference/manifest.json"
+
+
+@pytest.mark.skipif(not REFERENCE.is_file(), reason="no reference run is stored")
+def test_the_reference_run_has_the_whole_inventory():
+    manifest = {entry["id"]: entry for entry in json.loads(REFERENCE.read_text(encoding="utf-8"))}
+    assert set(manifest) == INVENTORY
+    assert {name: missing_parts(entry) for name, entry in manifest.items() if missing_parts(entry)} == {}

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helpers.generate import generate_sweeps, sweep_channel
+from helpers.generate import NEIGHBOURS, generate_sweeps, sweep_channel
 
 
 def by_sorting(embeddings, channel, points, neighbours):
@@ -20,14 +20,13 @@ def by_sorting(embeddings, channel, points, neighbours):
     return values, np.array(latents)
 
 
-@given(seed=st.integers(0, 10_000), pixels=st.integers(1, 300), neighbours=st.integers(1, 100),
-       sparsity=st.sampled_from([0.0, 0.5, 1.5]))
-def test_sweep_equals_its_definition(seed, pixels, neighbours, sparsity):
+@given(seed=st.integers(0, 10_000), pixels=st.integers(1, 300), sparsity=st.sampled_from([0.0, 0.5, 1.5]))
+def test_sweep_equals_its_definition(seed, pixels, sparsity):
     embeddings = np.random.default_rng(seed).normal(size=(pixels, 3))
     embeddings = np.sign(embeddings) * np.maximum(np.abs(embeddings) - sparsity, 0)  # lasso codes: many are 0
     # 18 values, none half-way between two pixels, where rounding would choose.
-    values, latents = sweep_channel(embeddings, 1, points=18, neighbours=neighbours)
-    expected_values, expected = by_sorting(embeddings, 1, 18, min(neighbours, pixels))
+    values, latents = sweep_channel(embeddings, 1, points=18)
+    expected_values, expected = by_sorting(embeddings, 1, 18, min(NEIGHBOURS, pixels))
     np.testing.assert_allclose(values, expected_values)
     np.testing.assert_allclose(latents, expected, atol=1e-9)
 
@@ -35,7 +34,7 @@ def test_sweep_equals_its_definition(seed, pixels, neighbours, sparsity):
 def test_swept_channel_takes_the_values_and_the_others_follow_the_data():
     ramp = np.linspace(-1, 1, 1000)
     embeddings = np.stack([ramp, 3 * ramp], axis=1)
-    values, latents = sweep_channel(embeddings, 0, points=200, neighbours=100)
+    values, latents = sweep_channel(embeddings, 0)
     np.testing.assert_array_equal(latents[:, 0], values)
     inside = np.abs(values) < 0.85
     np.testing.assert_allclose(latents[inside, 1], 3 * values[inside], atol=0.02)

@@ -19,11 +19,11 @@ CELL = f"""
 import sys
 sys.path.insert(0, {str(ROOT)!r})
 import numpy as np
-from helpers.figures.inputs import SCAN
+from helpers.figures.inputs import SCAN, Look
 from helpers.figures.snapshots import Snapshots, show_training
 values = np.random.default_rng(0).normal(size=(9, 2, 6, 6))
 show_training(Snapshots(values, np.ones((9, 2)), 100 * np.arange(9), np.linspace(1, 0, 9), np.ones(9),
-                        ("z1", "z2"), "twin", SCAN))
+                        ("z1", "z2"), Look("twin", SCAN, ())))
 """
 pytestmark = pytest.mark.all
 READY = "return window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.status == 'idle'"

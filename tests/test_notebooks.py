@@ -8,7 +8,7 @@ import imageio_ffmpeg
 import numpy as np
 import pytest
 from matplotlib.image import imread
-from test_inventory import missing_parts
+from test_figures import missing_parts
 
 from workflow.render import LARGEST_MIB, is_current
 

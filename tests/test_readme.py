@@ -3,7 +3,7 @@
 import json
 import re
 
-from test_inventory import INVENTORY
+from test_figures import INVENTORY
 
 from helpers.paths import ROOT
 from helpers.profiles import PROFILES

@@ -4,7 +4,7 @@ import json
 
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook, new_output
-from test_inventory import MOVIES
+from test_figures import MOVIES
 
 from workflow.settings import cells_digest
 from helpers.paths import ROOT

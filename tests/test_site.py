@@ -22,7 +22,7 @@ from docs.build import build_site, plain
 from docs.explorer import NO_VALUE, drawn_pixels, explorer_data, packed, shades, whole_numbers
 from helpers.dictionary import stack_channels, unstack_channels
 from helpers.figures import snapshots
-from helpers.figures.inputs import SCAN, TURNED, channels_of
+from helpers.figures.inputs import SCAN, TURNED, Look, channels_of
 from helpers.figures.maps import lay_out
 from helpers.figures.snapshots import Snapshots, show_training, training_strip
 from helpers.figures.style import TWIN_LABEL
@@ -197,7 +197,7 @@ def test_a_large_scan_is_thinned(twin_run, monkeypatch):
 def made_snapshots(count: int = 9) -> Snapshots:
     values = np.random.default_rng(0).normal(size=(count, 2, 6, 6))
     return Snapshots(values, np.ones((count, 2)), np.arange(count), np.linspace(1, 0, count), np.ones(count),
-                     ("z1", "z2"), "twin", SCAN)
+                     ("z1", "z2"), Look("twin", SCAN, ()))
 
 
 @pytest.mark.parametrize("allowed, shown", [(True, ["interact"]), (False, ["PageFigure"])])

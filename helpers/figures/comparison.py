@@ -1,4 +1,7 @@
-"""Models beside one another: linear models of equal size, PCA of every size (Figure S9), features of the loops."""
+"""Models beside one another: linear models of equal size, PCA of every size (Figure S9), features of the loops.
+
+`toy` and `beps` are the errors on the two benchmarks; `source` is that of the loops (see `Look`).
+"""
 
 from __future__ import annotations
 
@@ -16,18 +19,7 @@ from matplotlib.ticker import MaxNLocator
 from helpers.figures.inputs import Look
 from helpers.figures.maps import UNUSABLE, lay_out, map_height
 from helpers.figures.style import (
-    BOUND,
-    COLUMN,
-    DATA,
-    DL,
-    MODEL_COLOURS,
-    POSITIVE,
-    SIGNED,
-    label_source,
-    letter_panels,
-    page_figure,
-    panel_title,
-    plain_log_ticks,
+    BOUND, COLUMN, DATA, DL, MODEL_COLOURS, POSITIVE, SIGNED, letter_panels, page_figure, plain_log_ticks,
 )
 
 MARKERS = ("o", "s", "^", "v")
@@ -65,57 +57,39 @@ class BaselineErrors:
     converged: Mapping[int, np.ndarray]
 
 
-def _colour(name: str) -> str:
-    return BOUND if name == "PCA" else DL if "DL" in name else DATA
-
-
 def plot_baselines(ax: Axes, errors: BaselineErrors) -> Axes:
     """One row per model, one marker per size, PCA of each size as a line.
 
     A ring marks a fit that ended at its limit of iterations.
     """
     rows, pca = np.arange(len(errors.names)), list(errors.names).index("PCA")
-    colours = [_colour(name) for name in errors.names]
+    colours = [BOUND if name == "PCA" else DL if "DL" in name else DATA for name in errors.names]
     handles = []
     for (n, mse), marker in zip(errors.mse.items(), MARKERS, strict=False):
-        style = {"marker": marker, "color": "0.4", "linestyle": "none"}
-        handles.append(Line2D([], [], label=f"n = {n}", **style))
+        handles.append(Line2D([], [], label=f"n = {n}", marker=marker, color="0.4", linestyle="none"))
         ax.axvline(mse[pca], color=BOUND, linestyle="--", linewidth=0.8, zorder=0)
         ax.scatter(mse, rows, c=colours, marker=marker, s=14, zorder=2)
         short = ~np.asarray(errors.converged[n], bool)
-        ax.scatter(np.asarray(mse)[short], rows[short], s=55, facecolors="none", edgecolors="0.5",
-                   linewidths=0.6)
+        ax.scatter(np.asarray(mse)[short], rows[short], s=55, facecolors="none", edgecolors="0.5", linewidths=0.6)
     handles.append(Line2D([], [], color=BOUND, linestyle="--", linewidth=0.8, label="PCA of that size"))
     handles.append(Line2D([], [], marker="o", color="0.5", markerfacecolor="none", linestyle="none",
                           markersize=6, markeredgewidth=0.6, label="ended at its limit"))
-    ax.set(xscale="log", xlabel="MSE (s.d.²)", yticks=rows, yticklabels=errors.names)
-    ax.set_ylim(len(rows) - 0.4, -0.6)
+    ax.set(xscale="log", xlabel="MSE (s.d.²)", yticks=rows, yticklabels=errors.names, ylim=(len(rows) - 0.4, -0.6),
+           title=errors.title, axisbelow=True)
     plain_log_ticks(ax.xaxis)
     ax.tick_params(axis="y", length=0)
     ax.grid(axis="y", color="0.92", linewidth=0.6)
-    ax.set_axisbelow(True)
-    ax.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, -0.17), ncols=4,
-              columnspacing=1.0)
-    panel_title(ax, "", errors.title)
+    ax.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, -0.17), ncols=4, columnspacing=1.0)
     return ax
 
 
 def figure_baselines(toy: BaselineErrors, beps: BaselineErrors, *, source: str) -> Figure:
-    """Error of every linear model at equal size, on spectra that it was not fitted on.
-
-    Parameters
-    ----------
-    toy, beps : BaselineErrors
-        The two benchmarks.
-    source : {"measured", "twin"}
-        Origin of the BEPS data.
-    """
-    figure = page_figure(2.7)
+    """Error of every linear model at equal size, on spectra that it was not fitted on."""
+    figure = page_figure(2.7, source=source)
     axes = figure.subplots(1, 2)
     for ax, errors in zip(axes, (toy, beps), strict=True):
         plot_baselines(ax, errors)
-    letter_panels(axes, "ab")
-    label_source(figure, source)
+    letter_panels(axes)
     return figure
 
 
@@ -131,10 +105,8 @@ def figure_reference_34(components: Sequence[int], rms: Mapping[float, np.ndarra
         Root of the mean squared error (s.d.) by α.
     pca_rms : ndarray, shape (n_components,)
         The same of PCA with as many components.
-    source : {"measured", "twin"}
-        Origin of the data.
     """
-    figure = page_figure(2.2, COLUMN)
+    figure = page_figure(2.2, COLUMN, source)
     ax = figure.subplots()
     for (alpha, values), marker, shade in zip(rms.items(), MARKERS, ("#f0a57a", DL, "#7a3600"), strict=False):
         ax.plot(components, values, marker=marker, color=shade, label=f"α = {alpha:g}")
@@ -142,7 +114,6 @@ def figure_reference_34(components: Sequence[int], rms: Mapping[float, np.ndarra
     ax.set(xlabel="Atoms n", ylabel="RMS error (s.d.)", ylim=(0, None))
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
-    label_source(figure, source)
     return figure
 
 
@@ -177,31 +148,21 @@ def plot_component_errors(ax: Axes, errors: Errors) -> Axes:
     for name, (n, mse) in errors.paper.items():
         ax.plot(n, mse, "D", color=MODEL_COLOURS[name], markersize=5, markerfacecolor="none",
                 label=f"{name}, paper")
-    ax.set(xlabel="Components", ylabel="MSE (s.d.²)", yscale="log")
+    ax.set(xlabel="Components", ylabel="MSE (s.d.²)", yscale="log", title=errors.title)
     plain_log_ticks(ax.yaxis)
     ax.xaxis.set_major_locator(MaxNLocator(8, integer=True))
-    panel_title(ax, "", errors.title)
     return ax
 
 
 def figure_s9(toy: Errors, beps: Errors, *, source: str) -> Figure:
-    """Figure S9: mean squared error against the number of components.
-
-    Parameters
-    ----------
-    toy, beps : Errors
-        The two benchmarks.
-    source : {"measured", "twin"}
-        Origin of the BEPS data.
-    """
-    figure = page_figure(2.6, 5.0)
+    """Figure S9: mean squared error against the number of components."""
+    figure = page_figure(2.6, 5.0, source)
     axes = figure.subplots(1, 2)
     for ax, errors in zip(axes, (toy, beps), strict=True):
         plot_component_errors(ax, errors)
     named = dict(zip(*axes[0].get_legend_handles_labels()[::-1], strict=True))
     figure.legend(named.values(), named.keys(), loc="outside upper center", ncols=5, columnspacing=1.2)
-    letter_panels(axes, "ab")
-    label_source(figure, source)
+    letter_panels(axes)
     return figure
 
 
@@ -215,12 +176,10 @@ def figure_loop_features(measured: Mapping[str, np.ndarray], models: Mapping[str
         Features named as by `helpers.loops.loop_features`; those in SHOWN_FEATURES are drawn.
     models : mapping of str to such a mapping
         The same features of each model's loops. One signed scale a column serves all models.
-    look : Look
-        Of the scan.
     """
     names = [name for name in SHOWN_FEATURES if name in measured]
     height = 7.2 / len(names) * map_height(next(iter(measured.values())).shape, look.orientation)
-    figure = page_figure((height + 0.1) * (1 + len(models)) + 0.9)
+    figure = page_figure((height + 0.1) * (1 + len(models)) + 0.9, source=look.source)
     axes = figure.subplots(1 + len(models), len(names), squeeze=False)
     for column, name in enumerate(names):
         factor = FACTORS.get(name, 1.0)
@@ -236,7 +195,7 @@ def figure_loop_features(measured: Mapping[str, np.ndarray], models: Mapping[str
             ax.set(xticks=[], yticks=[])
             ax.spines[:].set_visible(False)
             if row == 0:
-                ax.set_title(SHOWN_FEATURES[name])
+                ax.set_title(SHOWN_FEATURES[name], loc="center")
             if row in (0, len(models)):
                 bar = figure.colorbar(image, ax=ax, location="bottom", shrink=0.9, aspect=14, pad=0.03)
                 bar.ax.locator_params(nbins=3)
@@ -244,5 +203,4 @@ def figure_loop_features(measured: Mapping[str, np.ndarray], models: Mapping[str
     loops = "measured" if look.source == "measured" else "simulated"
     for ax, label in zip(axes[:, 0], [loops.capitalize(), *(f"{model} − {loops}" for model in models)], strict=True):
         ax.set_ylabel(label)
-    label_source(figure, look.source)
     return figure

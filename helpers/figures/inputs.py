@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
 
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+RANKS = ("best", "median", "worst")
 # What a map shows, by model.
 QUANTITIES = {"DL": "coefficient", "β-VAE": "posterior mean"}
 
 
 @dataclass(frozen=True)
 class Orientation:
-    """How a map is laid on the page.
+    """How a map is laid on the page: a counter-clockwise turn, and the part of the turned frame cut away at each side.
 
-    Attributes
-    ----------
-    angle_deg : float
-        Counter-clockwise turn.
-    crop : float
-        Part of the turned frame cut away at each side.
-    size_um : float or None
-        Width of the scan (µm), for the scale bar; None draws none.
+    `size_um` is the width of the scan (µm), for the scale bar; None draws none.
     """
 
     angle_deg: float
@@ -56,7 +50,7 @@ SCALED = (Channel("Piezoresponse", "s.d."), Channel("Resonance", "s.d."))
 
 
 class Recorded(Protocol):
-    """What decides the look of a scan; `helpers.scans.scan.Scan` has it."""
+    """What is drawn of a scan; `helpers.scans.scan.Scan` has it."""
 
     piezoresponse: np.ndarray
     resonance_kHz: np.ndarray | None
@@ -64,6 +58,9 @@ class Recorded(Protocol):
     size_um: float
     turned: bool
     unusable: np.ndarray | None
+    usable: np.ndarray
+    channels: Mapping[str, np.ndarray]
+    voltage_V: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -88,9 +85,11 @@ class Look:
 
     @classmethod
     def of(cls, scan: Recorded) -> Look:
-        """Look of a scan: maps turned for the published one, as recorded for any other."""
-        return cls(scan.source, orientation_of(scan), channels_of(scan.piezoresponse, scan.resonance_kHz),
-                   scan.unusable)
+        """Maps turned for the published scan, as recorded for any other; no scale bar where the size is unknown."""
+        rows, columns = scan.piezoresponse.shape[:2]
+        size_um = scan.size_um if np.isfinite(scan.size_um) and scan.size_um > 0 else None
+        orientation = replace(TURNED if scan.turned and rows == columns else SCAN, size_um=size_um)
+        return cls(scan.source, orientation, channels_of(scan.piezoresponse, scan.resonance_kHz), scan.unusable)
 
     def masked(self, maps: np.ndarray) -> np.ndarray:
         """Maps, shape (…, rows, columns), that are NaN at unusable pixels."""
@@ -98,13 +97,6 @@ class Look:
 
 
 TOY = Look("toy", IMAGE, (Channel("Spectrum", "s.d."),))
-
-
-def orientation_of(scan: Recorded) -> Orientation:
-    """`TURNED` for the published scan, as recorded for any other; no bar where the size is unknown."""
-    rows, columns = scan.piezoresponse.shape[:2]
-    size_um = scan.size_um if np.isfinite(scan.size_um) and scan.size_um > 0 else None
-    return replace(TURNED if scan.turned and rows == columns else SCAN, size_um=size_um)
 
 
 def channels_of(piezoresponse: np.ndarray, resonance_kHz: np.ndarray | None = None) -> tuple[Channel, ...]:
@@ -122,11 +114,6 @@ def channels_of(piezoresponse: np.ndarray, resonance_kHz: np.ndarray | None = No
     if resonance_kHz is None:
         return made
     return (*made, Channel("Resonance", "kHz" if np.abs(np.median(resonance_kHz)) > 3 else "s.d."))
-
-
-def map_names(model: str, names: Sequence[str], count: int) -> list[str]:
-    """Titles of the maps of a model: `names`, or its own name and a number from 1 where there are none."""
-    return list(names) or [f"{model} {index + 1}" for index in range(count)]
 
 
 @dataclass(frozen=True)
@@ -159,12 +146,7 @@ class ModelOutput:
     @property
     def names(self) -> list[str]:
         """Title of every map."""
-        return map_names(self.name, self.titles, len(self.maps))
-
-    @property
-    def quantity(self) -> str:
-        """What the maps show."""
-        return QUANTITIES[self.name]
+        return list(self.titles) or [f"{self.name} {n + 1}" for n in range(len(self.maps))]
 
     def best_median_worst(self) -> tuple[int, int, int]:
         """Spectra of the smallest, the median and the largest error."""
@@ -199,13 +181,4 @@ class Sweep:
     @property
     def names(self) -> list[str]:
         """Title of every map."""
-        return map_names(self.name, self.titles, len(self.maps))
-
-    @property
-    def quantity(self) -> str:
-        """What the maps show."""
-        return QUANTITIES[self.name]
-
-    def first(self, n: int) -> Sweep:
-        """The first `n` swept channels alone."""
-        return Sweep(self.name, self.maps[:n], self.values[:n], self.generated[:n], self.titles[:n])
+        return list(self.titles) or [f"{self.name} {n + 1}" for n in range(len(self.maps))]

@@ -1,4 +1,8 @@
-"""Both models on the switching loops: Figures 4, 5, S5, S7, S8 and S10, and maps of every pixel of a large scan."""
+"""Both models on the switching loops: Figures 4, 5, S5, S7, S8 and S10, and maps of every pixel of a large scan.
+
+In every figure `voltage_V`, shape (n_steps,), is the applied bias (V), `dl` and `vae` are dictionary learning and the
+β-VAE, and `look` is that of the scan.
+"""
 
 from __future__ import annotations
 
@@ -10,63 +14,36 @@ import numpy as np
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure, SubFigure
 
-from helpers.figures.inputs import SCALED, Look, ModelOutput, Orientation, Sweep
-from helpers.figures.maps import map_height, plot_map, plot_no_map, signed_norm
+from helpers.figures.inputs import QUANTITIES, RANKS, SCALED, Look, ModelOutput, Sweep
+from helpers.figures.maps import map_height, plot_map, plot_maps, signed_norm
 from helpers.figures.spectra import (
-    VISIBLE_SHARE,
-    channel_values,
-    plot_error_violins,
-    plot_reconstruction,
-    plot_spectra,
-    share_axis,
+    VISIBLE_SHARE, channel_loops, close_loop, plot_error_violins, plot_reconstruction, plot_spectra, share_axis,
     share_range,
 )
-from helpers.figures.style import PAGE, SIGNED, label_source, letter_panels, page_figure, panel_title, plain
+from helpers.figures.style import PAGE, SIGNED, letter_panels, page_figure, plain
 
 VOLTAGE = "Voltage (V)"
-RANKS = ("best", "median", "worst")
 LINES = 9  # loops drawn of the swept values, evenly spaced
 EVERY_PIXEL_TITLES = {"pca": "PCA", "dl": "DL", "vae": "β-VAE"}
 ACROSS = 3  # maps side by side at full resolution
 
 
-def _draw_maps(axes: np.ndarray, model: ModelOutput, orientation: Orientation) -> None:
-    """First maps of a model, each on its own symmetric scale."""
-    for index, ax in enumerate(axes):
-        if index >= len(model.maps):
-            plot_no_map(ax)
-            continue
-        plot_map(ax, model.maps[index], orientation, label=model.quantity)
-        panel_title(ax, "", model.names[index])
-
-
 def _draw_examples(axes: np.ndarray, voltage_V: np.ndarray, data: np.ndarray,
                    models: tuple[ModelOutput, ModelOutput], look: Look) -> None:
     """Best, median and worst spectrum of the first model; both models on each."""
-    last = len(look.channels) - 1
-    for column, spectrum in enumerate(models[0].best_median_worst()):
-        for row, channel in enumerate(look.channels):
-            drawn = {m.name: channel_values(m.reconstruction[spectrum], row, channel) for m in models}
-            plot_reconstruction(axes[row, column], voltage_V, channel_values(data[spectrum], row, channel), drawn,
-                                x_label=VOLTAGE if row == last else "", y_label=channel.label, loop=True)
-        title = f"{models[0].name} {RANKS[column]}\nMSE {plain(models[0].mse[spectrum])}"
-        panel_title(axes[0, column], "", title)
+    for column, spectrum in zip(axes.T, models[0].best_median_worst(), strict=True):
+        for index, (ax, channel) in enumerate(zip(column, look.channels, strict=True)):
+            drawn = {m.name: channel_loops(m.reconstruction[spectrum], index, channel) for m in models}
+            plot_reconstruction(ax, close_loop(voltage_V), channel_loops(data[spectrum], index, channel), drawn)
+            ax.set_ylabel(channel.label)
+            ax.tick_params(labelbottom=ax is column[-1])
+        column[-1].set_xlabel(VOLTAGE)
+    for ax, rank, spectrum in zip(axes[0], RANKS, models[0].best_median_worst(), strict=True):
+        ax.set_title(f"{models[0].name} {rank}\nMSE {plain(models[0].mse[spectrum])}")
     share_axis(axes[0])
     # The worst resonance spectrum is an outlier whose range would flatten the others.
     for ax in axes[1:, 1:].flat:
         ax.set_ylabel("")
-
-
-def _draw_model(block: SubFigure, voltage_V: np.ndarray, data: np.ndarray, models: tuple[ModelOutput, ModelOutput],
-                look: Look, letters: str, heights: tuple[float, float]) -> None:
-    """Maps and examples of the first of two models, in one half of Figure 4."""
-    upper, lower = block.subfigures(2, 1, height_ratios=heights)
-    maps, examples = upper.subplots(1, 3), lower.subplots(len(look.channels), 3, squeeze=False)
-    _draw_maps(maps, models[0], look.orientation)
-    _draw_examples(examples, voltage_V, data, models, look)
-    letter_panels([*maps, *examples.flat], letters[: 3 + examples.size])
-    for ax in examples[:-1].flat:
-        ax.tick_params(labelbottom=False)
 
 
 def _draw_error_maps(figure: SubFigure, models: tuple[ModelOutput, ModelOutput], look: Look) -> None:
@@ -75,74 +52,57 @@ def _draw_error_maps(figure: SubFigure, models: tuple[ModelOutput, ModelOutput],
     top = np.nanpercentile(np.concatenate([m.mse for m in models]), 99)
     for ax, model in zip(axes, models, strict=True):
         plot_map(ax, model.mse.reshape(model.maps.shape[1:]), look.orientation, norm=Normalize(0, float(top)))
-        panel_title(ax, "", f"{model.name}, mean {np.nanmean(model.mse):.3g}")
+        ax.set_title(f"{model.name}, mean {np.nanmean(model.mse):.3g}")
     letter_panels(axes, "tu")
-    bar = figure.colorbar(axes[0].images[0], ax=axes, shrink=0.8, extend="max")
-    bar.set_label("MSE (s.d.²)")
+    figure.colorbar(axes[0].images[0], ax=axes, shrink=0.8, extend="max").set_label("MSE (s.d.²)")
 
 
 def figure_4(voltage_V: np.ndarray, data: np.ndarray, dl: ModelOutput, vae: ModelOutput, look: Look) -> Figure:
     """Figure 4: both models on the switching loops.
 
-    The paper's letter g stands for no panel and is left out here too; so are the letters of the
-    resonance where a scan has none.
-
-    Parameters
-    ----------
-    voltage_V : ndarray, shape (n_steps,)
-        Applied bias (V).
-    data : ndarray, shape (n_spectra, n_steps, n_channels)
-        Piezoresponse and, where there is one, resonance.
-    dl, vae : ModelOutput
-        Dictionary learning and β-VAE; the first three maps of each are drawn.
-    look : Look
-        Of the scan.
+    `data`, shape (n_spectra, n_steps, n_channels), holds the piezoresponse and, where there is one, the resonance. The
+    first three maps of each model are drawn. The paper's letter g stands for no panel and is left out here too; so are
+    the letters of the resonance where a scan has none.
     """
     tall = map_height(dl.maps.shape, look.orientation)
     heights = 0.61 + 1.15 * tall, 0.32 + 1.16 * len(look.channels)
     errors = 0.4 + 1.2 * tall
-    figure = page_figure(sum(heights) + errors)
+    figure = page_figure(sum(heights) + errors, source=look.source)
     top, bottom = figure.subfigures(2, 1, height_ratios=[sum(heights), errors])
-    blocks = top.subfigures(1, 2)
-    for block, models, letters in zip(blocks, ((dl, vae), (vae, dl)), ("abcdefhij", "klmnopqrs"), strict=True):
-        _draw_model(block, voltage_V, data, models, look, letters, heights)
-    handles, names = blocks[0].subfigs[1].axes[0].get_legend_handles_labels()
+    for half, models, letters in zip(top.subfigures(1, 2), ((dl, vae), (vae, dl)), ("abcdefhij", "klmnopqrs"),
+                                     strict=True):
+        upper, lower = half.subfigures(2, 1, height_ratios=heights)
+        maps, examples = upper.subplots(1, 3), lower.subplots(len(look.channels), 3, squeeze=False)
+        plot_maps(maps, models[0], look.orientation)
+        _draw_examples(examples, voltage_V, data, models, look)
+        letter_panels([*maps, *examples.flat], letters)
+    handles, names = top.subfigs[0].subfigs[1].axes[0].get_legend_handles_labels()
     top.legend(handles, names, loc="outside lower center", ncols=3)
     _draw_error_maps(bottom.subfigures(1, 3, width_ratios=[1, 3, 1])[1], (dl, vae), look)
-    label_source(figure, look.source)
     return figure
 
 
-def _draw_channel(axes: np.ndarray, voltage_V: np.ndarray, sweep: Sweep, index: int, look: Look) -> None:
-    """One row: the map, then each channel of the generated loops in the map's colours."""
-    norm = signed_norm(sweep.maps[index])
-    plot_map(axes[0], sweep.maps[index], look.orientation, label=sweep.quantity, norm=norm)
-    lines = np.unique(np.linspace(0, sweep.values.shape[1] - 1, LINES).round().astype(int))
-    colours = mpl.colormaps[SIGNED](norm(sweep.values[index, lines]))
-    for spectral, channel in enumerate(look.channels):
-        loops = channel_values(sweep.generated[index, lines], spectral, channel)
-        plot_spectra(axes[1 + spectral], voltage_V, loops, colours, x_label=VOLTAGE, y_label=channel.label,
-                     loop=True)
+def _draw_sweep(block: Figure | SubFigure, voltage_V: np.ndarray, sweep: Sweep, look: Look, letters: str) -> np.ndarray:
+    """A row for each map, at most one a letter: the map, then the generated loops of each channel in its colours.
 
-
-def draw_sweep(block: Figure | SubFigure, voltage_V: np.ndarray, sweep: Sweep, look: Look, letters: str) -> np.ndarray:
-    """One row, and one letter, for each map of a sweep: map, generated loops of each channel.
-
-    Returns
-    -------
-    ndarray of Axes, shape (n_maps, 1 + n_channels)
-        The panels; each channel has one vertical range.
+    Returns the panels, shape (n_maps, 1 + n_channels); each channel has one vertical range.
     """
-    widths = [1.3] + [1] * len(look.channels)
-    axes = block.subplots(len(sweep.maps), len(widths), squeeze=False, width_ratios=widths)
-    for index, (row, name) in enumerate(zip(axes, sweep.names, strict=True)):
-        _draw_channel(row, voltage_V, sweep, index, look)
-        panel_title(row[0], letters[index], name)
+    rows = min(len(sweep.maps), len(letters))
+    axes = block.subplots(rows, 1 + len(look.channels), squeeze=False, width_ratios=[1.3] + [1] * len(look.channels))
+    lines = np.unique(np.linspace(0, sweep.values.shape[1] - 1, LINES).round().astype(int))
+    for index, (of_map, *of_loops) in enumerate(axes):
+        norm = signed_norm(sweep.maps[index])
+        plot_map(of_map, sweep.maps[index], look.orientation, label=QUANTITIES[sweep.name], norm=norm)
+        of_map.set_title(sweep.names[index])
+        colours = mpl.colormaps[SIGNED](norm(sweep.values[index, lines]))
+        for spectral, (ax, channel) in enumerate(zip(of_loops, look.channels, strict=True)):
+            loops = channel_loops(sweep.generated[index, lines], spectral, channel)
+            plot_spectra(ax, close_loop(voltage_V), loops, colours).set_ylabel(channel.label)
+            ax.tick_params(labelbottom=index == rows - 1)
+    letter_panels(axes[:, 0], letters)
     for column in axes.T[1:]:
         share_range(column)
-        for ax in column[:-1]:
-            ax.set_xlabel("")
-            ax.tick_params(labelbottom=False)
+        column[-1].set_xlabel(VOLTAGE)
     return axes
 
 
@@ -152,119 +112,72 @@ def _taller(sweep: Sweep, look: Look) -> float:
 
 
 def figure_5(voltage_V: np.ndarray, dl: Sweep, vae: Sweep, look: Look) -> Figure:
-    """Figure 5: what each channel means, dictionary learning left, β-VAE right.
-
-    Parameters
-    ----------
-    voltage_V : ndarray, shape (n_steps,)
-        Applied bias (V).
-    dl, vae : Sweep
-        Generated loops; the first three channels of each are drawn.
-    look : Look
-        Of the scan.
-    """
-    rows = max(min(3, len(dl.maps)), min(3, len(vae.maps)))
+    """Figure 5: what each of the first three channels means, dictionary learning left, β-VAE right."""
+    rows = min(3, max(len(dl.maps), len(vae.maps)))
     width = PAGE if len(look.channels) > 1 else 0.75 * PAGE
-    figure = page_figure((1.6 + _taller(dl, look)) * rows, width)
-    blocks = figure.subfigures(1, 2, wspace=0.03)
-    drawn = [draw_sweep(block, voltage_V, sweep.first(3), look, letters)
-             for block, sweep, letters in zip(blocks, (dl, vae), ("abc", "def"), strict=True)]
+    figure = page_figure((1.6 + _taller(dl, look)) * rows, width, look.source)
+    left, right = figure.subfigures(1, 2, wspace=0.03)
+    drawn = _draw_sweep(left, voltage_V, dl, look, "abc"), _draw_sweep(right, voltage_V, vae, look, "def")
     for columns in zip(*(axes.T[1:] for axes in drawn), strict=True):
         share_range(np.concatenate(columns))
-    label_source(figure, look.source)
     return figure
 
 
 def figure_s5(voltage_V: np.ndarray, sweep: Sweep, look: Look) -> Figure:
-    """Figures S5 and S10: every channel of one model and its generated loops.
-
-    Parameters
-    ----------
-    voltage_V : ndarray, shape (n_steps,)
-        Applied bias (V).
-    sweep : Sweep
-        All channels of dictionary learning (S5), or all active channels of the β-VAE (S10).
-    look : Look
-        Of the scan.
-    """
-    rows = len(sweep.maps)
+    """Figures S5 and S10: every channel of a model (of the β-VAE every active one) and its generated loops."""
     width = 5.0 if len(look.channels) > 1 else 3.6
-    figure = page_figure((1.55 + _taller(sweep, look)) * rows + 0.2, width)
-    draw_sweep(figure, voltage_V, sweep, look, "abcdefghijklmnop"[:rows])
-    label_source(figure, look.source)
+    figure = page_figure((1.55 + _taller(sweep, look)) * len(sweep.maps) + 0.2, width, look.source)
+    _draw_sweep(figure, voltage_V, sweep, look, ascii_lowercase)
     return figure
-
-
-
-
-
-def channel_state(kl_nat: float, threshold_nat: float) -> str:
-    """Active above the threshold; closed where a channel carries nothing at all."""
-    if kl_nat > threshold_nat:
-        return "active"
-    return "noise" if kl_nat > 0 else "closed"
 
 
 def figure_s7(maps: np.ndarray, kl_nat: np.ndarray, latents: np.ndarray, look: Look, *,
               threshold_nat: float = 0.1) -> Figure:
-    """Figure S7: every embedding map of the β-VAE on one colour scale.
+    """Figure S7: every embedding map of the β-VAE on one colour scale, by descending KL.
 
     Parameters
     ----------
     maps : ndarray, shape (n_latents, rows, columns)
-        Posterior means, in any order; drawn by descending KL.
+        Posterior means, in any order.
     kl_nat : ndarray, shape (n_latents,)
         Mean KL divergence of each latent (nat).
     latents : ndarray, shape (n_latents,)
         Number of each latent in the network, for the titles.
-    look : Look
-        Of the scan.
     threshold_nat : float
-        A latent is active above this KL.
+        A latent is active above this KL; one of KL 0 is closed and carries nothing at all.
     """
     rows = -(-len(maps) // 4)
-    figure = page_figure((0.22 + 1.2 * map_height(maps.shape, look.orientation)) * rows, 5.8)
+    figure = page_figure((0.22 + 1.2 * map_height(maps.shape, look.orientation)) * rows, 5.8, look.source)
     axes = figure.subplots(rows, 4, squeeze=False)
     norm = signed_norm(maps)
     for ax in axes.flat[len(maps) :]:
         ax.set_axis_off()
     order = np.argsort(-kl_nat, kind="stable")
-    for ax, index, letter in zip(axes.flat, order, ascii_lowercase, strict=False):
+    for ax, index in zip(axes.flat, order, strict=False):
+        kl = kl_nat[index]
+        state = "active" if kl > threshold_nat else "noise" if kl > 0 else "closed"
         plot_map(ax, maps[index], look.orientation, norm=norm)
-        state = channel_state(kl_nat[index], threshold_nat)
-        panel_title(ax, letter, f"z{latents[index]} {state}, KL {kl_nat[index]:.2g} nat")
-        if state != "active":
-            ax.set_title(ax.get_title(loc="left"), loc="left", color="0.5")
-    bar = figure.colorbar(axes.flat[0].images[0], ax=axes, shrink=0.5, extend="both")
-    bar.set_label("posterior mean")
-    label_source(figure, look.source)
+        ax.set_title(f"z{latents[index]} {state}, KL {kl:.2g} nat", color="black" if state == "active" else "0.5")
+    letter_panels(axes.flat[: len(maps)])
+    figure.colorbar(axes.flat[0].images[0], ax=axes, shrink=0.5, extend="both").set_label("posterior mean")
     return figure
 
 
 def figure_s8(data: np.ndarray, dl: ModelOutput, vae: ModelOutput, look: Look) -> Figure:
     """Figure S8: signed error of both models at each voltage step, by channel.
 
-    Parameters
-    ----------
-    data : ndarray, shape (n_spectra, n_steps, n_channels)
-        Piezoresponse and, where there is one, resonance, standardised like the reconstructions.
-    dl, vae : ModelOutput
-        Dictionary learning and β-VAE; spectra whose error is NaN are left out.
-    look : Look
-        Of the scan.
+    `data` are those of `figure_4`, standardised like the reconstructions; spectra whose error is NaN are left out.
     """
-    note = f"reconstruction − data ({100 * VISIBLE_SHARE:g} % in frame)"
     n = data.shape[-1]
-    figure = page_figure(0.3 + 2.15 * n)
+    figure = page_figure(0.3 + 2.15 * n, source=look.source)
     axes = figure.subplots(n, 1, sharex=True, squeeze=False)[:, 0]
     usable = np.isfinite(dl.mse)
     for index, (ax, channel) in enumerate(zip(axes, SCALED[:n], strict=True)):
-        errors = {m.name: (m.reconstruction - data)[usable, :, index] for m in (dl, vae)}
-        plot_error_violins(ax, errors, y_label=f"Error ({channel.unit})",
-                           x_label="Voltage step" if index == n - 1 else "")
-        panel_title(ax, "", f"{channel.name}, {note}")
-    letter_panels(axes, "ab"[:n])
-    label_source(figure, look.source)
+        plot_error_violins(ax, {m.name: (m.reconstruction - data)[usable, :, index] for m in (dl, vae)})
+        ax.set(ylabel=f"Error ({channel.unit})",
+               title=f"{channel.name}, reconstruction − data ({100 * VISIBLE_SHARE:g} % in frame)")
+    axes[-1].set_xlabel("Voltage step")
+    letter_panels(axes)
     return figure
 
 
@@ -279,22 +192,18 @@ def figure_every_pixel(codes: np.ndarray, titles: Sequence[str], mse: Mapping[st
         Names of the channels.
     mse : mapping of str to ndarray, shape (rows, columns)
         Error (s.d.²) of "pca", "dl" and "vae", on one colour scale.
-    look : Look
-        Of the scan.
     """
     rows = -(-len(codes) // ACROSS) + 1
     tall = map_height(next(iter(mse.values())).shape, look.orientation)
-    figure = page_figure(rows * (0.35 + PAGE / ACROSS * 0.92 * tall), PAGE)
+    figure = page_figure(rows * (0.35 + PAGE / ACROSS * 0.92 * tall), source=look.source)
     axes = figure.subplots(rows, ACROSS, squeeze=False)
     for ax in axes.flat:
         ax.set_axis_off()
     norm = signed_norm(codes) if len(codes) else None
     for ax, values, title in zip(axes.flat, codes, titles, strict=False):
-        plot_map(ax, values, look.orientation, label="posterior mean", norm=norm)
-        panel_title(ax, "", title)
+        plot_map(ax, values, look.orientation, label="posterior mean", norm=norm).set_title(title)
     high = np.nanpercentile(np.concatenate([values.ravel() for values in mse.values()]), 99)
     for ax, (name, values) in zip(axes[-1], mse.items(), strict=True):
         plot_map(ax, values, look.orientation, label="MSE (s.d.²)", norm=Normalize(0, high))
-        panel_title(ax, "", f"{EVERY_PIXEL_TITLES[name]}, mean {np.nanmean(values):.3g}")
-    label_source(figure, look.source)
+        ax.set_title(f"{EVERY_PIXEL_TITLES[name]}, mean {np.nanmean(values):.3g}")
     return figure

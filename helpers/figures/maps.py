@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import CenteredNorm, ListedColormap, Normalize
@@ -11,7 +13,7 @@ from matplotlib.ticker import MaxNLocator
 from mpl_toolkits.axes_grid1.anchored_artists import AnchoredSizeBar
 from scipy.ndimage import rotate
 
-from helpers.figures.inputs import Orientation
+from helpers.figures.inputs import QUANTITIES, ModelOutput, Orientation
 from helpers.figures.style import POSITIVE, SIGNED
 
 UNUSABLE = "0.8"  # grey of pixels without usable loops
@@ -26,17 +28,7 @@ def map_height(shape: tuple[int, ...], orientation: Orientation) -> float:
 def lay_out(values: np.ndarray, orientation: Orientation) -> np.ndarray:
     """Turn and crop a map for display; pixels outside the scan become NaN.
 
-    Parameters
-    ----------
-    values : ndarray, shape (rows, columns)
-        Map on the grid of the scan.
-    orientation : Orientation
-        Turn and crop.
-
-    Returns
-    -------
-    ndarray, shape (rows', columns')
-        Same pixel size; interpolated linearly where turned.
+    Shapes: (rows, columns) in, (rows', columns') out, with pixels of the same size; interpolated linearly where turned.
     """
     if orientation.angle_deg == 0.0:
         return values
@@ -95,11 +87,15 @@ def plot_map(ax: Axes, values: np.ndarray, orientation: Orientation, *, label: s
     return ax
 
 
-def plot_no_map(ax: Axes) -> Axes:
-    """Fill the panel of a map that the model does not have."""
-    ax.set_axis_off()
-    ax.text(0.5, 0.5, "no further\nactive channel", transform=ax.transAxes, ha="center", va="center", color="0.5")
-    return ax
+def plot_maps(axes: Iterable[Axes], model: ModelOutput, orientation: Orientation) -> None:
+    """First maps of a model, each on its own symmetric scale; a panel for which it has none says so."""
+    for index, ax in enumerate(axes):
+        if index < len(model.maps):
+            plot_map(ax, model.maps[index], orientation, label=QUANTITIES[model.name]).set_title(model.names[index])
+        else:
+            ax.set_axis_off()
+            ax.text(0.5, 0.5, "no further\nactive channel", transform=ax.transAxes, ha="center", va="center",
+                    color="0.5")
 
 
 def _colour_bar(ax: Axes, image: AxesImage, label: str) -> None:

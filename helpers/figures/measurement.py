@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,20 +9,10 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from helpers.figures.inputs import Channel, Look, channels_of
+from helpers.figures.inputs import Look, channels_of
 from helpers.figures.maps import map_height, plot_map
 from helpers.figures.spectra import close_loop
-from helpers.figures.style import (
-    BOUND,
-    DATA,
-    DL,
-    POSITIVE,
-    VAE,
-    label_source,
-    letter_panels,
-    page_figure,
-    panel_title,
-)
+from helpers.figures.style import BOUND, DATA, DL, POSITIVE, VAE, letter_panels, page_figure
 
 
 @dataclass(frozen=True)
@@ -48,14 +37,6 @@ class RawLoop:
     piezoresponse: np.ndarray
 
 
-def plot_drive(ax: Axes, voltage_V: np.ndarray) -> Axes:
-    """Staircase of the bias over the cycle that is used."""
-    steps = np.arange(len(voltage_V) + 1)
-    ax.step(steps, close_loop(voltage_V), where="post", color=DATA, linewidth=0.7)
-    ax.set(xlabel="Voltage step", ylabel="DC bias (V)", xlim=(0, len(voltage_V)))
-    return ax
-
-
 def plot_on_off(ax: Axes, voltage_V: np.ndarray) -> Axes:
     """Three steps in detail: bias on, bias off, and a band-excitation pulse in each."""
     for step, bias in enumerate(voltage_V):
@@ -73,15 +54,6 @@ def plot_on_off(ax: Axes, voltage_V: np.ndarray) -> Axes:
     return ax
 
 
-def plot_spectrogram(ax: Axes, raw: RawLoop) -> Axes:
-    """Modulus of the response at every frequency and step."""
-    steps = np.arange(len(raw.spectra))
-    mesh = ax.pcolormesh(steps, raw.frequency_kHz, np.abs(raw.spectra).T, cmap=POSITIVE, rasterized=True)
-    ax.figure.colorbar(mesh, ax=ax, label="|response| (arb. u.)", aspect=25)
-    ax.set(xlabel="Voltage step", ylabel="Frequency (kHz)")
-    return ax
-
-
 def figure_s1(voltage_V: np.ndarray, raw: RawLoop) -> Figure:
     """Figure S1: the drive of the scan, on- and off-field measurement, and what is recorded.
 
@@ -92,59 +64,43 @@ def figure_s1(voltage_V: np.ndarray, raw: RawLoop) -> Figure:
     raw : RawLoop
         Simulated spectra of one pixel.
     """
-    figure = page_figure(2.1)
-    axes = figure.subplots(1, 3, width_ratios=[1, 1.1, 1.2])
-    plot_drive(axes[0], voltage_V)
+    figure = page_figure(2.1, source="twin")
+    axes = drive, detail, spectrogram = figure.subplots(1, 3, width_ratios=[1, 1.1, 1.2])
+    drive.step(np.arange(len(voltage_V) + 1), close_loop(voltage_V), where="post", color=DATA, linewidth=0.7)
+    drive.set(xlabel="Voltage step", ylabel="DC bias (V)", xlim=(0, len(voltage_V)), title="cycle used")
     positive = np.unique(voltage_V[voltage_V > 0] if (voltage_V > 0).any() else np.abs(voltage_V))
-    plot_on_off(axes[1], positive[len(positive) // 2 :][:3])
-    plot_spectrogram(axes[2], raw)
-    for ax, text in zip(axes, ("cycle used", "three steps (schematic)", "one pixel, simulated"), strict=True):
-        panel_title(ax, "", text)
-    letter_panels(axes, "abc")
-    label_source(figure, "twin")
+    plot_on_off(detail, positive[len(positive) // 2 :][:3]).set_title("three steps (schematic)")
+    mesh = spectrogram.pcolormesh(np.arange(len(raw.spectra)), raw.frequency_kHz, np.abs(raw.spectra).T, cmap=POSITIVE,
+                                  rasterized=True)
+    figure.colorbar(mesh, ax=spectrogram, label="|response| (arb. u.)", aspect=25)
+    spectrogram.set(xlabel="Voltage step", ylabel="Frequency (kHz)", title="one pixel, simulated")
+    letter_panels(axes)
     return figure
 
 
-def plot_fit(ax: Axes, raw: RawLoop, steps: dict[str, int], of: Callable, label: str) -> Axes:
-    """`of` the spectra (points) and of their fits (lines) at some steps."""
-    for (name, step), colour in zip(steps.items(), (VAE, DL), strict=True):
-        ax.plot(raw.frequency_kHz, of(raw.spectra[step]), ".", color=colour, markersize=2, label=name)
-        ax.plot(raw.frequency_kHz, of(raw.fitted[step]), color=colour, linewidth=0.8)
-    ax.set(xlabel="Frequency (kHz)", ylabel=label)
-    return ax
-
-
-def plot_fitted_loop(ax: Axes, raw: RawLoop, channel: Channel) -> Axes:
-    """Loop from the fits (points) on the loop that the spectra were made of (line)."""
-    x = close_loop(raw.voltage_V)
-    ax.plot(x, close_loop(raw.truth) * channel.scale, color=DATA, linewidth=0.8, label="simulated")
-    ax.plot(x, close_loop(raw.piezoresponse) * channel.scale, ".", color=BOUND, label="from fits")
-    ax.set(xlabel="Voltage (V)", ylabel=channel.label)
-    ax.legend()
-    return ax
-
-
 def figure_s2(raw: RawLoop) -> Figure:
-    """Figure S2: oscillators fitted to band-excitation spectra, and the loop that they give.
+    """Figure S2: oscillators fitted to band-excitation spectra of one pixel, and the loop that they give.
 
-    Parameters
-    ----------
-    raw : RawLoop
-        Simulated spectra of one pixel; the two steps drawn are those of the largest and the
-        smallest piezoresponse, where the polarisation points in opposite directions.
+    The two steps drawn are those of the largest and the smallest piezoresponse, where the polarisation points in
+    opposite directions.
     """
-    steps = {"polarisation up": int(raw.truth.argmax()), "polarisation down": int(raw.truth.argmin())}
-    figure = page_figure(2.1)
-    axes = figure.subplots(1, 3)
-    plot_fit(axes[0], raw, steps, lambda h: 1e3 * np.abs(h), "Amplitude (10⁻³ arb. u.)")
-    plot_fit(axes[1], raw, steps, lambda h: np.degrees(np.unwrap(np.angle(h))), "Phase (°)")
-    axes[0].legend()
-    plot_fitted_loop(axes[2], raw, channels_of(raw.truth)[0])
-    texts = "amplitude (points), fit (lines)", "phase (points), fit (lines)", "P = A cos(φ + θ)"
-    for ax, text in zip(axes, texts, strict=True):
-        panel_title(ax, "", text)
-    letter_panels(axes, "abc")
-    label_source(figure, "twin")
+    figure = page_figure(2.1, source="twin")
+    axes = amplitude, phase, loop = figure.subplots(1, 3)
+    steps = {"polarisation up": (raw.truth.argmax(), VAE), "polarisation down": (raw.truth.argmin(), DL)}
+    for ax, of in ((amplitude, lambda h: 1e3 * np.abs(h)), (phase, lambda h: np.degrees(np.unwrap(np.angle(h))))):
+        for name, (step, colour) in steps.items():
+            ax.plot(raw.frequency_kHz, of(raw.spectra[step]), ".", color=colour, markersize=2, label=name)
+            ax.plot(raw.frequency_kHz, of(raw.fitted[step]), color=colour, linewidth=0.8)
+        ax.set_xlabel("Frequency (kHz)")
+    amplitude.set(ylabel="Amplitude (10⁻³ arb. u.)", title="amplitude (points), fit (lines)")
+    phase.set(ylabel="Phase (°)", title="phase (points), fit (lines)")
+    amplitude.legend()
+    channel, x = channels_of(raw.truth)[0], close_loop(raw.voltage_V)
+    loop.plot(x, close_loop(raw.truth) * channel.scale, color=DATA, linewidth=0.8, label="simulated")
+    loop.plot(x, close_loop(raw.piezoresponse) * channel.scale, ".", color=BOUND, label="from fits")
+    loop.set(xlabel="Voltage (V)", ylabel=channel.label, title="P = A cos(φ + θ)")
+    loop.legend()
+    letter_panels(axes)
     return figure
 
 
@@ -174,26 +130,17 @@ def figure_s6(piezoresponse: np.ndarray, voltage_V: np.ndarray, look: Look, *,
         maps = {"height (unit of the file)": topography - np.nanmin(topography)} | maps
         title = "topography and loop observables"
     tall = max(map_height(values.shape, look.orientation) for values in maps.values())
-    figure = page_figure(0.65 + 1.8 * tall, 1.75 * len(maps) + 0.1)
+    figure = page_figure(0.65 + 1.8 * tall, 1.75 * len(maps) + 0.1, look.source)
     axes = figure.subplots(1, len(maps), squeeze=False)[0]
     for ax, (label, values) in zip(axes, maps.items(), strict=True):
         plot_map(ax, values, look.orientation, label=label, norm=Normalize(*np.nanpercentile(values, [1, 99])))
-    letter_panels(axes, "abc"[: len(maps)])
+    letter_panels(axes)
     figure.suptitle(title, fontsize=7)
-    label_source(figure, look.source)
     return figure
 
 
 def cleaning_map(flagged: np.ndarray, look: Look) -> Figure:
-    """Where points were flagged and interpolated.
-
-    Parameters
-    ----------
-    flagged : ndarray of int, shape (rows, columns)
-        Points of each pixel, over all channels.
-    look : Look
-        Of the scan; pixels beyond repair are drawn grey.
-    """
+    """How many points of each pixel, `flagged` of shape (rows, columns), were interpolated; grey: beyond repair."""
     values = look.masked(flagged.astype(float))
     figure = page_figure(0.75 + 2 * map_height(flagged.shape, look.orientation), 2.6)
     norm = Normalize(0, max(1, np.nanmax(values)))

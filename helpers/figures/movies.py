@@ -1,18 +1,22 @@
-"""Movies S1–S6: embedding channels swept, and embeddings through the training, as MP4 that any browser plays."""
+"""Movies S1–S6: embedding channels swept, and embeddings through the training, as MP4 that any browser plays.
+
+Both kinds return the seconds taken by a frame, and raise an OSError, one sentence naming the file and the remedy, if it
+cannot be written. Every frame from the twin says so.
+"""
 
 from __future__ import annotations
 
 import errno
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from io import BytesIO
+from itertools import chain
 from pathlib import Path
 
 import imageio_ffmpeg
 import matplotlib as mpl
 import numpy as np
 from matplotlib.artist import Artist
-from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.image import AxesImage
@@ -20,10 +24,10 @@ from matplotlib.lines import Line2D
 from PIL import Image
 from tqdm import tqdm
 
-from helpers.figures.inputs import Look, Orientation, Sweep
+from helpers.figures.inputs import QUANTITIES, Channel, Look, Orientation, Sweep
 from helpers.figures.maps import lay_out, map_height, plot_map, signed_norm
 from helpers.figures.spectra import close_loop
-from helpers.figures.style import DATA, SIGNED, VAE, label_source, page_figure, plain_log_ticks
+from helpers.figures.style import DATA, SIGNED, VAE, PageFigure, page_figure, plain_log_ticks
 from helpers.generate import nearest_pixels
 from helpers.paths import atomic
 
@@ -34,42 +38,26 @@ HOLD = 5  # frames that show one snapshot of a training
 
 
 def sweep_movie(path: Path | str, sweep: Sweep, x: np.ndarray, look: Look, *, x_label: str, loop: bool) -> float:
-    """Movies S1, S3, S4 and S6: spectra generated while each channel is swept.
+    """Movies S1, S3, S4 and S6: spectra generated while each channel is swept, a frame for every value.
 
     Parameters
     ----------
     path : path
         Target, ``.mp4``.
     sweep : Sweep
-        Maps, swept values and generated spectra; one frame for every value.
     x : ndarray, shape (n_steps,)
         Time or voltage.
     look : Look
-        Of the scan or the toy; every frame from the twin says so.
+        Of the scan or the toy.
     x_label : str
         Name and unit of `x`.
     loop : bool
         Whether the last step is joined to the first.
-
-    Returns
-    -------
-    float
-        Seconds taken by a frame.
-
-    Raises
-    ------
-    OSError
-        If the movie cannot be written: one sentence naming it and the remedy.
     """
     joined = close_loop if loop else np.asarray
     spectra = [joined(sweep.generated[..., i] * channel.scale) for i, channel in enumerate(look.channels)]
-
-    def frames() -> Iterator[bytes]:
-        for index in range(len(sweep.maps)):
-            scene = SweepScene(sweep, index, joined(x), spectra, look, x_label)
-            yield from map(scene.frame, range(sweep.values.shape[1]))
-
-    return write_movie(path, frames(), sweep.values.size)
+    frames = (sweep_frames(sweep, index, joined(x), spectra, look, x_label) for index in range(len(sweep.maps)))
+    return write_movie(path, chain.from_iterable(frames), sweep.values.size)
 
 
 def training_movie(path: Path | str, embeddings: np.ndarray, epochs: np.ndarray, beta: np.ndarray, mse: np.ndarray,
@@ -85,24 +73,18 @@ def training_movie(path: Path | str, embeddings: np.ndarray, epochs: np.ndarray,
     epochs, beta, mse : ndarray, shape (n_snapshots,)
         Epoch, β and mean squared error (s.d.²) of each snapshot.
     look : Look
-        Of the scan or the toy; every frame from the twin says so.
+        Of the scan or the toy.
     names : sequence of str
         Title of each map.
-
-    Returns and raises as `sweep_movie`.
     """
-    def frames() -> Iterator[bytes]:
-        scene = TrainingScene(embeddings, epochs, beta, mse, look, names)
-        for snapshot in range(len(embeddings)):
-            yield from [scene.frame(snapshot)] * HOLD
-
-    return write_movie(path, frames(), HOLD * len(embeddings))
+    frames = training_frames(embeddings, epochs, beta, mse, look, names)
+    return write_movie(path, (frame for frame in frames for _ in range(HOLD)), HOLD * len(embeddings))
 
 
 def write_movie(path: Path | str, frames: Iterator[bytes], n_frames: int) -> float:
     """Encode RGBA frames of 1280 × 720 pixels as they are drawn; the file appears whole or not at all.
 
-    The environment variable TQDM_DISABLE hides the bar. Returns and raises as `sweep_movie`.
+    The environment variable TQDM_DISABLE hides the bar.
     """
     started = time.perf_counter()
     frames = tqdm(frames, Path(path).name, n_frames, unit="frame", mininterval=1.0)
@@ -141,33 +123,30 @@ def _encode(path: Path, frames: Iterator[bytes]) -> None:
         writer.close()
 
 
-def movie_figure(source: str) -> Figure:
-    """Empty figure of the size of a frame, labelled where its data are simulated."""
-    figure = page_figure(HEIGHT, WIDTH)
+def _frame_figure(source: str) -> PageFigure:
+    figure = page_figure(HEIGHT, WIDTH, source)
     figure.set_dpi(DPI)
-    label_source(figure, source)
     return figure
 
 
-class Animated:
-    """A figure drawn once, whose listed artists alone are drawn again for every frame."""
+def _animated(figure: Figure, artists: Sequence[Artist]) -> Callable[[], bytes]:
+    """Draw a figure once; what is returned draws the listed artists alone, as they are, and gives the RGBA bytes."""
+    canvas = FigureCanvasAgg(figure)
+    for artist in artists:
+        artist.set_animated(True)
+    canvas.draw()
+    # The layout is settled; solving it again would move the panels.
+    figure.set_layout_engine("none")
+    canvas.draw()
+    background = canvas.copy_from_bbox(figure.bbox)
 
-    def __init__(self, figure: Figure, artists: Sequence[Artist]):
-        self.canvas, self.artists = FigureCanvasAgg(figure), artists
+    def draw() -> bytes:
+        canvas.restore_region(background)
         for artist in artists:
-            artist.set_animated(True)
-        self.canvas.draw()
-        # The layout is settled; solving it again would move the panels.
-        figure.set_layout_engine("none")
-        self.canvas.draw()
-        self.background = self.canvas.copy_from_bbox(figure.bbox)
+            artist.draw(canvas.get_renderer())
+        return canvas.buffer_rgba().tobytes()
 
-    def frame(self) -> bytes:
-        """RGBA bytes of the figure as the artists are."""
-        self.canvas.restore_region(self.background)
-        for artist in self.artists:
-            artist.draw(self.canvas.get_renderer())
-        return self.canvas.buffer_rgba().tobytes()
+    return draw
 
 
 def mark_nearest(values: np.ndarray, value: float, orientation: Orientation) -> np.ndarray:
@@ -179,117 +158,87 @@ def mark_nearest(values: np.ndarray, value: float, orientation: Orientation) -> 
     return np.stack([np.ones(shown.shape)] * 3 + [0.9 * shown], axis=-1)
 
 
-class SweepScene:
-    """Map, histogram and generated spectra of one swept channel.
+def sweep_frames(sweep: Sweep, index: int, x: np.ndarray, spectra: Sequence[np.ndarray], look: Look,
+                 x_label: str) -> Iterator[bytes]:
+    """Map, histogram and generated spectra of one swept channel, RGBA bytes for each of its values.
 
-    Parameters
-    ----------
-    sweep : Sweep
-        All channels, of which `index` is shown.
-    x : ndarray, shape (n_points,)
-        Time or voltage.
-    spectra : list of ndarray, shape (n_maps, n_values, n_points)
-        Generated spectra by spectral channel, in the units of its label.
+    `spectra`, one array of shape (n_maps, n_values, n_points) for each spectral channel, are in the units of its label,
+    over `x`, shape (n_points,).
     """
-
-    def __init__(self, sweep: Sweep, index: int, x: np.ndarray, spectra: list[np.ndarray], look: Look, x_label: str):
-        self.values, self.swept = sweep.maps[index], sweep.values[index]
-        self.spectra, self.orientation = [s[index] for s in spectra], look.orientation
-        self.norm, self.quantity = signed_norm(self.values), sweep.quantity
-        figure = movie_figure(look.source)
-        upper, lower = figure.subfigures(2, 1, height_ratios=[1.15, 1])
-        title = sweep.names[index]
-        if not title.startswith(sweep.name):
-            title = f"{sweep.name}, {title}"
-        self._draw_map(upper, f"{title}; white: nearest pixels")
-        self._draw_spectra(lower, x, spectra, x_label, [channel.label for channel in look.channels])
-        # The scale bar of the map has to be drawn again over the moving image.
-        artists = [self.overlay, *self.overlay.axes.artists, self.marker, self.text, *self.lines]
-        self.animated = Animated(figure, artists)
-
-    def _draw_map(self, block: SubFigure, title: str) -> None:
-        map_ax, histogram = block.subplots(1, 2, width_ratios=[1, 1.7])
-        plot_map(map_ax, self.values, self.orientation, label=self.quantity, norm=self.norm)
-        map_ax.set_title(title, loc="left")
-        self.overlay = map_ax.imshow(mark_nearest(self.values, self.swept[0], self.orientation))
-        histogram.hist(self.values[np.isfinite(self.values)], 200, color="0.6", log=True)
-        histogram.set(xlabel=self.quantity, ylabel="Pixels")
-        self.marker = histogram.axvline(self.swept[0], color=DATA, linewidth=1.5)
-        self.text = histogram.text(1, 1.02, "", transform=histogram.transAxes, ha="right", fontsize=9)
-
-    def _draw_spectra(self, block: SubFigure, x: np.ndarray, spectra: list[np.ndarray], x_label: str,
-                      labels: Sequence[str]) -> None:
-        """Pale lines over the whole range, and the line that moves among them."""
-        axes = block.subplots(1, len(spectra), squeeze=False)[0]
-        self.lines = []
-        for ax, every, own, label in zip(axes, spectra, self.spectra, labels, strict=True):
-            margin = 0.05 * np.ptp(every)
-            ax.plot(x, own[:: max(1, len(own) // 10)].T, color="0.85", linewidth=0.6)
-            self.lines += ax.plot(x, own[0], linewidth=1.8)
-            ax.set(xlabel=x_label, ylabel=label, ylim=(every.min() - margin, every.max() + margin))
-
-    def frame(self, step: int) -> bytes:
-        """RGBA bytes with the channel at its value of this step."""
-        value = self.swept[step]
-        self.overlay.set_data(mark_nearest(self.values, value, self.orientation))
-        self.marker.set_xdata([value, value])
-        self.text.set_text(f"{self.quantity} {value:+.2f}".replace("-", "−"))
-        for line, own in zip(self.lines, self.spectra, strict=True):
-            line.set(ydata=own[step], color=mpl.colormaps[SIGNED](self.norm(value)))
-        return self.animated.frame()
+    values, swept, quantity = sweep.maps[index], sweep.values[index], QUANTITIES[sweep.name]
+    norm, title = signed_norm(values), sweep.names[index]
+    if not title.startswith(sweep.name):
+        title = f"{sweep.name}, {title}"
+    figure = _frame_figure(look.source)
+    upper, lower = figure.subfigures(2, 1, height_ratios=[1.15, 1])
+    of_map, histogram = upper.subplots(1, 2, width_ratios=[1, 1.7])
+    plot_map(of_map, values, look.orientation, label=quantity, norm=norm).set_title(f"{title}; white: nearest pixels")
+    overlay = of_map.imshow(mark_nearest(values, swept[0], look.orientation))
+    histogram.hist(values[np.isfinite(values)], 200, color="0.6", log=True)
+    histogram.set(xlabel=quantity, ylabel="Pixels")
+    marker = histogram.axvline(swept[0], color=DATA, linewidth=1.5)
+    text = histogram.text(1, 1.02, "", transform=histogram.transAxes, ha="right", fontsize=9)
+    lines = _draw_spectra(lower, x, spectra, index, x_label, look.channels)
+    # The scale bar of the map has to be drawn again over the moving image.
+    draw = _animated(figure, [overlay, *of_map.artists, marker, text, *lines])
+    for step, value in enumerate(swept):
+        overlay.set_data(mark_nearest(values, value, look.orientation))
+        marker.set_xdata([value, value])
+        text.set_text(f"{quantity} {value:+.2f}".replace("-", "−"))
+        for line, every in zip(lines, spectra, strict=True):
+            line.set(ydata=every[index, step], color=mpl.colormaps[SIGNED](norm(value)))
+        yield draw()
 
 
-class TrainingScene:
-    """Maps of every channel at one snapshot, beside β and the error of all snapshots.
+def _draw_spectra(block: SubFigure, x: np.ndarray, spectra: Sequence[np.ndarray], index: int, x_label: str,
+                  channels: Sequence[Channel]) -> list[Line2D]:
+    """Pale lines over the whole range; returns the line of each spectral channel that moves among them."""
+    lines = []
+    for ax, every, channel in zip(block.subplots(1, len(spectra), squeeze=False)[0], spectra, channels, strict=True):
+        own, margin = every[index], 0.05 * np.ptp(every)
+        ax.plot(x, own[:: max(1, len(own) // 10)].T, color="0.85", linewidth=0.6)
+        lines += ax.plot(x, own[0], linewidth=1.8)
+        ax.set(xlabel=x_label, ylabel=channel.label, ylim=(every.min() - margin, every.max() + margin))
+    return lines
 
-    Parameters are those of `training_movie`.
-    """
 
-    def __init__(self, embeddings: np.ndarray, epochs: np.ndarray, beta: np.ndarray, mse: np.ndarray, look: Look,
-                 names: Sequence[str]):
-        self.embeddings, self.epochs, self.beta, self.mse = embeddings, epochs, beta, mse
-        self.orientation = look.orientation
-        figure = movie_figure(look.source)
-        left, right = figure.subfigures(1, 2, width_ratios=[1.35, 1])
-        self.images = self._draw_maps(left, names)
-        self.text = right.suptitle("epoch", fontsize=9)
-        axes = right.subplots(2, 1, sharex=True)
-        self.markers = [*self._draw_curve(axes[0], mse, "MSE (s.d.²)", DATA),
-                        *self._draw_curve(axes[1], beta, "β", VAE)]
-        axes[0].set_yscale("log")
-        plain_log_ticks(axes[0].yaxis)
-        axes[1].set_xlabel("Epoch")
-        bars = [bar for image in self.images for bar in image.axes.artists]
-        self.animated = Animated(figure, [*self.images, *bars, *self.markers, self.text])
-
-    def _draw_maps(self, block: SubFigure, names: Sequence[str]) -> list[AxesImage]:
-        """Grid on one scale, fixed by the second half of the training."""
-        tall = map_height(self.embeddings.shape, self.orientation)
-        columns = int(np.ceil(np.sqrt(len(names) * tall)))
-        axes = block.subplots(-(-len(names) // columns), columns, squeeze=False)
-        norm = signed_norm(self.embeddings[len(self.embeddings) // 2 :])
-        for ax in axes.flat:
-            ax.set_axis_off()
-        for ax, values, name in zip(axes.flat, self.embeddings[0], names, strict=False):
-            plot_map(ax, values, self.orientation, norm=norm)
-            ax.set_title(name, loc="left", pad=1.5)
-        images = [ax.images[0] for ax in axes.flat[: len(names)]]
-        bar = block.colorbar(images[0], ax=axes, shrink=0.6, extend="both")
-        bar.set_label("posterior mean")
-        return images
-
-    def _draw_curve(self, ax: Axes, values: np.ndarray, label: str, colour: str) -> list[Line2D]:
-        """Curve over the epochs; returns the point that moves along it."""
-        ax.plot(self.epochs, values, color=colour)
+def training_frames(embeddings: np.ndarray, epochs: np.ndarray, beta: np.ndarray, mse: np.ndarray, look: Look,
+                    names: Sequence[str]) -> Iterator[bytes]:
+    """Maps of every channel at one snapshot, beside β and the error of all: RGBA bytes of each snapshot."""
+    figure = _frame_figure(look.source)
+    left, right = figure.subfigures(1, 2, width_ratios=[1.35, 1])
+    images = _draw_maps(left, embeddings, look.orientation, names)
+    text = right.suptitle("epoch", fontsize=9)
+    curves, markers = ((mse, "MSE (s.d.²)", DATA), (beta, "β", VAE)), []
+    axes = right.subplots(2, 1, sharex=True)
+    for ax, (values, label, colour) in zip(axes, curves, strict=True):
+        ax.plot(epochs, values, color=colour)
         ax.set_ylabel(label)
-        return ax.plot(self.epochs[:1], values[:1], "o", color=colour, markersize=6)
+        markers += ax.plot(epochs[:1], values[:1], "o", color=colour, markersize=6)
+    axes[0].set_yscale("log")
+    plain_log_ticks(axes[0].yaxis)
+    axes[1].set_xlabel("Epoch")
+    bars = [bar for image in images for bar in image.axes.artists]
+    draw = _animated(figure, [*images, *bars, *markers, text])
+    for snapshot, maps in enumerate(embeddings):
+        for image, values in zip(images, maps, strict=True):
+            image.set_data(lay_out(values, look.orientation))
+        for marker, (values, _, _) in zip(markers, curves, strict=True):
+            marker.set_data(epochs[[snapshot]], values[[snapshot]])
+        text.set_text(f"epoch {epochs[snapshot]}, β = {beta[snapshot]:.3g}, MSE {mse[snapshot]:.3g}")
+        yield draw()
 
-    def frame(self, snapshot: int) -> bytes:
-        """RGBA bytes of one snapshot."""
-        for image, values in zip(self.images, self.embeddings[snapshot], strict=True):
-            image.set_data(lay_out(values, self.orientation))
-        for marker, values in zip(self.markers, (self.mse, self.beta), strict=True):
-            marker.set_data(self.epochs[[snapshot]], values[[snapshot]])
-        self.text.set_text(f"epoch {self.epochs[snapshot]}, β = {self.beta[snapshot]:.3g}, "
-                           f"MSE {self.mse[snapshot]:.3g}")
-        return self.animated.frame()
+
+def _draw_maps(block: SubFigure, embeddings: np.ndarray, orientation: Orientation,
+               names: Sequence[str]) -> list[AxesImage]:
+    """Grid on one scale, fixed by the second half of the training."""
+    columns = int(np.ceil(np.sqrt(len(names) * map_height(embeddings.shape, orientation))))
+    axes = block.subplots(-(-len(names) // columns), columns, squeeze=False)
+    norm = signed_norm(embeddings[len(embeddings) // 2 :])
+    for ax in axes.flat:
+        ax.set_axis_off()
+    for ax, values, name in zip(axes.flat, embeddings[0], names, strict=False):
+        plot_map(ax, values, orientation, norm=norm).set_title(name, pad=1.5)
+    images = [ax.images[0] for ax in axes.flat[: len(names)]]
+    block.colorbar(images[0], ax=axes, shrink=0.6, extend="both").set_label("posterior mean")
+    return images

@@ -42,35 +42,29 @@ class Stage:
 
 def _layer_stage(layer) -> Stage | None:
     """Stage of one Keras layer, or None for layers that get no box of their own."""
-    name = type(layer).__name__
     shape = tuple(layer.output.shape[1:])
-    if layer.name == "spectra" and name == "InputLayer":
-        return Stage("data", ("input",), shape)
-    if name == "Bidirectional":
-        lines = ("BiLSTM", f"{layer.forward_layer.units} units")
-        if not layer.forward_layer.return_sequences:
-            lines += ("last step",)
-        return Stage("recurrent", lines, shape)
-    if name == "Dense":
-        return Stage("dense", (f"Dense {layer.units}",), shape)
-    if name == "RepeatVector":
-        return Stage("shape", ("repeat", f"{layer.n} ×"), shape)
-    if name == "AppendDrive":
-        return Stage("shape", ("append", "drive"), shape)
-    if layer.name == "interleaved":
-        return Stage("shape", ("interleave",), shape)
-    return None
+    match type(layer).__name__:
+        case "InputLayer" if layer.name == "spectra":
+            return Stage("data", ("input",), shape)
+        case "Bidirectional":
+            last = () if layer.forward_layer.return_sequences else ("last step",)
+            return Stage("recurrent", ("BiLSTM", f"{layer.forward_layer.units} units", *last), shape)
+        case "Dense":
+            return Stage("dense", (f"Dense {layer.units}",), shape)
+        case "RepeatVector":
+            return Stage("shape", ("repeat", f"{layer.n} ×"), shape)
+        case "AppendDrive":
+            return Stage("shape", ("append", "drive"), shape)
+    return Stage("shape", ("interleave",), shape) if layer.name == "interleaved" else None
 
 
-def _merge_block(layers: list) -> Stage:
+def _block_stage(layers: list) -> Stage:
     """One stage of a residual block: its recurrent layers, normalisation and shortcut."""
     recurrent = [x for x in layers if type(x).__name__ == "Bidirectional"]
     kinds = {type(x).__name__ for x in layers}
-    lines = (f"{len(recurrent)} × BiLSTM", f"{recurrent[0].forward_layer.units} units")
-    if "LayerNormalization" in kinds:
-        lines += ("layer norm",)
-    shape = tuple(layers[-1].output.shape[1:])
-    return Stage("recurrent", lines, shape, skip="Add" in kinds)
+    norm = ("layer norm",) if "LayerNormalization" in kinds else ()
+    lines = (f"{len(recurrent)} × BiLSTM", f"{recurrent[0].forward_layer.units} units", *norm)
+    return Stage("recurrent", lines, tuple(layers[-1].output.shape[1:]), skip="Add" in kinds)
 
 
 def network_stages(layers: Iterable) -> list[Stage]:
@@ -84,17 +78,13 @@ def network_stages(layers: Iterable) -> list[Stage]:
     layers : iterable of keras.layers.Layer
         ``model.layers`` of a built model.
     """
-    blocks: dict[str, list] = {}
-    order: list = []
+    boxes: dict[str, list] = {}
     for layer in layers:
-        block = re.match(r"(block\d+)_", layer.name)
-        if block and block[1] not in blocks:
-            order.append(block[1])
-        if block:
-            blocks.setdefault(block[1], []).append(layer)
-        elif layer.name not in ("mean", "log_variance", "linear_path"):
-            order.append(layer)
-    stages = [_merge_block(blocks[item]) if isinstance(item, str) else _layer_stage(item) for item in order]
+        block = re.match(r"block\d+(?=_)", layer.name)
+        if layer.name not in ("mean", "log_variance", "linear_path"):
+            boxes.setdefault(block[0] if block else layer.name, []).append(layer)
+    stages = (_block_stage(own) if own[0].name.startswith(f"{name}_") else _layer_stage(own[0])
+              for name, own in boxes.items())
     return [stage for stage in stages if stage is not None]
 
 

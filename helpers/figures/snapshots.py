@@ -10,9 +10,9 @@ import numpy as np
 from IPython import get_ipython
 from IPython.display import display
 
-from helpers.figures.inputs import QUANTITIES, Orientation, Recorded, orientation_of
+from helpers.figures.inputs import QUANTITIES, Look, Recorded
 from helpers.figures.maps import map_height, plot_map, signed_norm
-from helpers.figures.style import PAGE, PageFigure, label_source, page_figure
+from helpers.figures.style import PAGE, PageFigure, page_figure
 
 STRIP = 4  # snapshots of the static picture
 
@@ -31,10 +31,8 @@ class Snapshots:
         Epoch, β and mean squared error (s.d.²).
     names : tuple of str
         Of the channels.
-    source : str
-        "measured", "twin" or "toy".
-    orientation : Orientation
-        Of the maps on the page.
+    look : Look
+        Of the scan.
     """
 
     maps: np.ndarray
@@ -43,8 +41,7 @@ class Snapshots:
     beta: np.ndarray
     mse: np.ndarray
     names: tuple[str, ...]
-    source: str
-    orientation: Orientation
+    look: Look
 
     @classmethod
     def of(cls, scan: Recorded, stored: Mapping[str, np.ndarray], stride: int = 1) -> Snapshots:
@@ -62,8 +59,7 @@ class Snapshots:
         order = [k for k in stored["order"] if embeddings[..., k].any()]
         maps = np.stack([scan.maps(codes)[:, ::stride, ::stride] for codes in embeddings[..., order]])
         return cls(maps, stored["snapshot_kl"][:, order], stored["snapshot_epochs"], stored["snapshot_beta"],
-                   stored["snapshot_mse"], tuple(f"z{k + 1}" for k in order), scan.source,
-                   orientation_of(scan))
+                   stored["snapshot_mse"], tuple(f"z{k + 1}" for k in order), Look.of(scan))
 
     @property
     def half(self) -> float:
@@ -77,11 +73,11 @@ class Snapshots:
 
 def training_strip(kept: Snapshots, chosen: Sequence[int]) -> PageFigure:
     """A row of maps, one of each channel, for each of the `chosen` snapshots; one colour bar for all."""
-    count, tall = kept.maps.shape[1], map_height(kept.maps.shape, kept.orientation)
+    count, tall = kept.maps.shape[1], map_height(kept.maps.shape, kept.look.orientation)
     width = min(PAGE, 1.1 * count)
     heights = np.full(len(chosen), width / count * tall + 0.35)
     heights[-1] += 0.3  # the colour bar
-    figure = page_figure(heights.sum(), width)
+    figure = page_figure(heights.sum(), width, kept.look.source)
     norm = signed_norm(kept.maps[len(kept.maps) // 2:])
     lines = figure.subfigures(len(chosen), 1, squeeze=False, height_ratios=heights)[:, 0]
     for line, index in zip(lines, chosen, strict=True):
@@ -89,11 +85,10 @@ def training_strip(kept: Snapshots, chosen: Sequence[int]) -> PageFigure:
         axes = line.subplots(1, count, squeeze=False)[0]
         for ax, values, name in zip(axes, kept.maps[index], kept.names, strict=True):
             first_of_last = line is lines[-1] and ax is axes[0]
-            plot_map(ax, values, kept.orientation, label=QUANTITIES["β-VAE"] if first_of_last else "", norm=norm)
-            ax.set_title(name, loc="left", pad=1.5)
+            plot_map(ax, values, kept.look.orientation, label=QUANTITIES["β-VAE"] if first_of_last else "", norm=norm)
+            ax.set_title(name, pad=1.5)
     figure.alt = (f"Maps of {', '.join(kept.names)}, from left to right, at epoch "
                   f"{', '.join(str(kept.epochs[index]) for index in chosen)}, from top to bottom.")
-    label_source(figure, kept.source)
     return figure
 
 

@@ -22,55 +22,22 @@ def close_loop(values: np.ndarray) -> np.ndarray:
     return np.concatenate([values, values[..., :1]], axis=-1)
 
 
-def plot_spectra(ax: Axes, x: np.ndarray, spectra: np.ndarray, colours: Sequence, *, x_label: str, y_label: str,
-                 loop: bool = False) -> Axes:
-    """Draw coloured spectra over one axis.
-
-    Parameters
-    ----------
-    x : ndarray, shape (n_steps,)
-        Time or voltage.
-    spectra : ndarray, shape (n_spectra, n_steps)
-        In the units of `y_label`.
-    colours : sequence of n_spectra colours
-        Line colours.
-    x_label, y_label : str
-        Quantities and units.
-    loop : bool
-        Whether the last step is joined to the first.
-    """
-    if loop:
-        x, spectra = close_loop(x), close_loop(spectra)
+def plot_spectra(ax: Axes, x: np.ndarray, spectra: np.ndarray, colours: Sequence) -> Axes:
+    """Draw spectra, shape (n_spectra, n_steps), over time or voltage, shape (n_steps,), each in its colour."""
     for spectrum, colour in zip(spectra, colours, strict=True):
         ax.plot(x, spectrum, color=colour, linewidth=0.8)
-    ax.set(xlabel=x_label, ylabel=y_label)
     return ax
 
 
-def plot_reconstruction(ax: Axes, x: np.ndarray, data: np.ndarray, models: Mapping[str, np.ndarray], *,
-                        x_label: str, y_label: str, loop: bool = False) -> Axes:
-    """Draw one spectrum (points) and its reconstructions (lines).
-
-    Parameters
-    ----------
-    x, data : ndarray, shape (n_steps,)
-        Spectrum as the models saw it.
-    models : mapping of str to ndarray, shape (n_steps,)
-        Reconstruction by model name; the name chooses the colour.
-    x_label, y_label : str
-        Quantities and units.
-    loop : bool
-        Whether the last step is joined to the first.
-    """
-    joined = close_loop if loop else np.asarray
-    ax.plot(joined(x), joined(data), ".-", color=DATA, markersize=2, linewidth=0.3, label="data")
+def plot_reconstruction(ax: Axes, x: np.ndarray, data: np.ndarray, models: Mapping[str, np.ndarray]) -> Axes:
+    """Draw one spectrum (points) and, by model name, its reconstructions (lines), all of shape (n_steps,)."""
+    ax.plot(x, data, ".-", color=DATA, markersize=2, linewidth=0.3, label="data")
     for name, reconstruction in models.items():
-        ax.plot(joined(x), joined(reconstruction), color=MODEL_COLOURS[name], label=name)
-    ax.set(xlabel=x_label, ylabel=y_label)
+        ax.plot(x, reconstruction, color=MODEL_COLOURS[name], label=name)
     return ax
 
 
-def plot_error_violins(ax: Axes, errors: Mapping[str, np.ndarray], *, x_label: str, y_label: str) -> Axes:
+def plot_error_violins(ax: Axes, errors: Mapping[str, np.ndarray]) -> Axes:
     """Distribution of the signed error at each step, one half violin a model.
 
     Parameters
@@ -78,8 +45,6 @@ def plot_error_violins(ax: Axes, errors: Mapping[str, np.ndarray], *, x_label: s
     errors : mapping of str to ndarray, shape (n_spectra, n_steps)
         Reconstruction minus data by model name: first left halves, then right halves.
         The frame holds at least 99.8 % of each.
-    x_label, y_label : str
-        Quantities and units.
     """
     for (name, error), side in zip(errors.items(), ("low", "high"), strict=True):
         stride = max(1, len(error) // VIOLIN_SPECTRA)
@@ -91,7 +56,7 @@ def plot_error_violins(ax: Axes, errors: Mapping[str, np.ndarray], *, x_label: s
         parts["cmedians"].set(color=MODEL_COLOURS[name], linewidth=0.8)
     limit = max(np.quantile(np.abs(error), VISIBLE_SHARE) for error in errors.values())
     ax.axhline(0.0, color="0.4", linewidth=0.5, zorder=0)
-    ax.set(xlabel=x_label, ylabel=y_label, xlim=(-1, error.shape[1]), ylim=(-1.1 * limit, 1.1 * limit))
+    ax.set(xlim=(-1, error.shape[1]), ylim=(-1.1 * limit, 1.1 * limit))
     ax.legend(handles=[Patch(color=MODEL_COLOURS[name], label=name) for name in errors], loc="lower right",
               bbox_to_anchor=(1.0, 1.0), borderpad=0.0, ncols=2)
     return ax
@@ -99,10 +64,9 @@ def plot_error_violins(ax: Axes, errors: Mapping[str, np.ndarray], *, x_label: s
 
 def share_range(axes: Sequence[Axes]) -> None:
     """Give panels of one quantity the same vertical range."""
-    low = min(ax.get_ylim()[0] for ax in axes)
-    high = max(ax.get_ylim()[1] for ax in axes)
+    lows, highs = zip(*(ax.get_ylim() for ax in axes), strict=True)
     for ax in axes:
-        ax.set_ylim(low, high)
+        ax.set_ylim(min(lows), max(highs))
 
 
 def share_axis(axes: Sequence[Axes]) -> None:
@@ -113,6 +77,6 @@ def share_axis(axes: Sequence[Axes]) -> None:
         ax.tick_params(labelleft=False, which="both")
 
 
-def channel_values(spectra: np.ndarray, index: int, channel: Channel) -> np.ndarray:
-    """One channel of (…, n_steps, n_channels) in the units of its axis."""
-    return spectra[..., index] * channel.scale
+def channel_loops(spectra: np.ndarray, index: int, channel: Channel) -> np.ndarray:
+    """Closed loops of one channel of (…, n_steps, n_channels), in the units of its axis."""
+    return close_loop(spectra[..., index] * channel.scale)

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from io import BytesIO
 from pathlib import Path
+from string import ascii_lowercase
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
@@ -35,7 +36,8 @@ SOURCES = ("measured", "twin", "toy", "schematic")
 
 mpl.rcParams.update({
     "font.family": "sans-serif", "font.sans-serif": ["DejaVu Sans"], "mathtext.fontset": "dejavusans",
-    "font.size": 7, "axes.titlesize": 7, "axes.titlepad": 3, "axes.labelsize": 7, "axes.labelpad": 2,
+    "font.size": 7, "axes.titlesize": 7, "axes.titlepad": 3, "axes.titlelocation": "left",
+    "axes.labelsize": 7, "axes.labelpad": 2,
     "axes.linewidth": 0.6, "axes.spines.top": False, "axes.spines.right": False,
     "xtick.labelsize": 6, "xtick.major.width": 0.6, "xtick.major.size": 2.5, "xtick.minor.size": 1.5,
     "xtick.major.pad": 2, "ytick.labelsize": 6, "ytick.major.width": 0.6, "ytick.major.size": 2.5,
@@ -62,23 +64,26 @@ class PageFigure(Figure):
         return buffer.getvalue(), {"alt": self.alt or named_axes(self)}
 
 
-def page_figure(height: float, width: float = PAGE) -> PageFigure:
-    """Empty figure of the given size (inches) whose panels are spaced automatically."""
+def page_figure(height: float, width: float = PAGE, source: str = "toy") -> PageFigure:
+    """Empty figure of the given size (inches) whose panels are spaced automatically.
+
+    `source` is the origin of the data, as in `helpers.figures.inputs.Look`. Simulated loops alone could be taken
+    for a measurement: the bottom right corner says that they are none. A ValueError names an unknown source.
+    """
+    if source not in SOURCES:
+        raise ValueError(f"the source of the data is {source!r}: expected one of {SOURCES}; "
+                         "pass on the `source` of the scan")
     figure = PageFigure(figsize=(width, height), layout="constrained")
     figure.get_layout_engine().set(w_pad=0.03, h_pad=0.03, wspace=0.02, hspace=0.02)
+    if source == "twin":
+        figure.supxlabel(TWIN_LABEL, x=0.995, ha="right", fontsize=6, style="italic", color="0.35")
     return figure
 
 
-def panel_title(ax: Axes, letter: str = "", text: str = "") -> None:
-    """Bold panel letter, then an optional title, flush left above the panel."""
-    bold = rf"$\mathbf{{{letter}}}$" if letter else ""
-    ax.set_title("  ".join(part for part in (bold, text) if part), loc="left")
-
-
-def letter_panels(axes: Iterable[Axes], letters: str) -> None:
-    """Put one letter of `letters` before the title of each panel."""
-    for ax, letter in zip(axes, letters, strict=True):
-        panel_title(ax, letter, ax.get_title(loc="left"))
+def letter_panels(axes: Iterable[Axes], letters: str = ascii_lowercase) -> None:
+    """Put a bold letter before the title of each panel."""
+    for ax, letter in zip(axes, letters, strict=False):
+        ax.set_title(rf"$\mathbf{{{letter}}}$  {ax.get_title(loc='left')}".strip())
 
 
 def plain(value: float) -> str:
@@ -121,28 +126,6 @@ def plain_log_ticks(axis: Axis) -> None:
     axis.set_minor_formatter(NullFormatter())
 
 
-def label_source(figure: Figure, source: str) -> None:
-    """Write on the figure that its data are simulated, where they are.
-
-    Parameters
-    ----------
-    figure : Figure
-        Changed in place; the label takes the bottom right corner.
-    source : {"measured", "twin", "toy", "schematic"}
-        Origin of the data drawn; only the twin could be taken for a measurement.
-
-    Raises
-    ------
-    ValueError
-        If `source` is none of these.
-    """
-    if source not in SOURCES:
-        raise ValueError(f"the source of the data is {source!r}: expected one of {SOURCES}; "
-                         "pass on the `source` of the scan")
-    if source == "twin":
-        figure.supxlabel(TWIN_LABEL, x=0.995, ha="right", fontsize=6, style="italic", color="0.35")
-
-
 def save_figure(figure: Figure, path: Path | str, *, provenance: Mapping[str, str]) -> tuple[Path, Path]:
     """Write the figure as PNG and PDF, each whole or not at all.
 
@@ -166,12 +149,8 @@ def save_figure(figure: Figure, path: Path | str, *, provenance: Mapping[str, st
     path = Path(path)
     note = json.dumps(dict(provenance), ensure_ascii=False)
     # No date: the same figure gives the same bytes.
-    metadata = {
-        ".png": {"Title": path.name, "Description": note},
-        ".pdf": {"Title": path.name, "Subject": note, "CreationDate": None},
-    }
-    targets = tuple(path.with_name(path.name + suffix) for suffix in metadata)
-    for target in targets:
+    png, pdf = (path.with_name(f"{path.name}.{kind}") for kind in ("png", "pdf"))
+    for target, metadata in ((png, {"Description": note}), (pdf, {"Subject": note, "CreationDate": None})):
         with atomic(target) as temporary:
-            figure.savefig(temporary, dpi=FILE_DPI, metadata=metadata[target.suffix])
-    return targets
+            figure.savefig(temporary, dpi=FILE_DPI, metadata={"Title": path.name, **metadata})
+    return png, pdf

@@ -11,24 +11,12 @@ from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from helpers.figures.inputs import IMAGE, ModelOutput
-from helpers.figures.maps import plot_map, plot_no_map
+from helpers.figures.inputs import IMAGE, RANKS, ModelOutput
+from helpers.figures.maps import plot_maps
 from helpers.figures.spectra import VISIBLE_SHARE, plot_error_violins, plot_reconstruction, plot_spectra, share_axis
-from helpers.figures.style import (
-    BOUND,
-    COLUMN,
-    DATA,
-    MODEL_COLOURS,
-    letter_panels,
-    page_figure,
-    panel_title,
-    plain,
-    plain_log_ticks,
-)
+from helpers.figures.style import BOUND, COLUMN, DATA, MODEL_COLOURS, letter_panels, page_figure, plain, plain_log_ticks
 
 TIME = "Time t"
-INTENSITY = "Intensity (s.d.)"
-RANKS = ("best", "median", "worst")
 
 
 def _colour_ramp(primary: int, values: np.ndarray) -> np.ndarray:
@@ -41,7 +29,7 @@ def _colour_ramp(primary: int, values: np.ndarray) -> np.ndarray:
 def plot_colour_axis(ax: Axes, time: np.ndarray, spectra: np.ndarray, values: np.ndarray, primary: int) -> Axes:
     """Draw the spectra along one primary colour, each in the colour it belongs to."""
     colours = _colour_ramp(primary, values)
-    plot_spectra(ax, time, spectra, colours, x_label=TIME, y_label="Intensity (arb. u.)")
+    plot_spectra(ax, time, spectra, colours).set(xlabel=TIME, ylabel="Intensity (arb. u.)")
     scale = Normalize(values[0], values[-1])
     ramp = ListedColormap(_colour_ramp(primary, np.linspace(values[0], values[-1], 256)))
     bar = ax.figure.colorbar(ScalarMappable(scale, ramp), ax=ax, location="bottom", aspect=25, pad=0.02)
@@ -71,22 +59,17 @@ def figure_1(time: np.ndarray, spectra: np.ndarray, values: np.ndarray, painting
     share_axis(axes[:3])
     axes[3].imshow(painting)
     axes[3].set_axis_off()
-    letter_panels(axes, "abcd")
+    letter_panels(axes)
     return figure
 
 
-def _draw_toy_model(axes: Sequence[Axes], time: np.ndarray, data: np.ndarray, model: ModelOutput) -> None:
+def _draw_model(axes: Sequence[Axes], time: np.ndarray, data: np.ndarray, model: ModelOutput) -> None:
     """Three maps, then the best, median and worst reconstruction, of one model."""
-    for index, ax in enumerate(axes[:3]):
-        if index >= len(model.maps):
-            plot_no_map(ax)
-            continue
-        plot_map(ax, model.maps[index], IMAGE, label=model.quantity)
-        panel_title(ax, "", model.names[index])
+    plot_maps(axes[:3], model, IMAGE)
     for rank, spectrum, ax in zip(RANKS, model.best_median_worst(), axes[3:], strict=True):
-        plot_reconstruction(ax, time, data[spectrum], {model.name: model.reconstruction[spectrum]},
-                            x_label=TIME, y_label=INTENSITY)
-        panel_title(ax, "", f"{model.name} {rank}\nMSE {plain(model.mse[spectrum])}")
+        plot_reconstruction(ax, time, data[spectrum], {model.name: model.reconstruction[spectrum]})
+        ax.set(xlabel=TIME, ylabel="Intensity (s.d.)",
+               title=f"{model.name} {rank}\nMSE {plain(model.mse[spectrum])}")
     share_axis(axes[3:])
     axes[3].legend(loc="best")
 
@@ -105,18 +88,16 @@ def figure_2(time: np.ndarray, data: np.ndarray, dl: ModelOutput, vae: ModelOutp
     """
     figure = page_figure(5.4)
     top, bottom = figure.subfigures(2, 1, height_ratios=[2.2, 1])
-    left, right = top.subfigures(1, 2)
-    axes = np.hstack([left.subplots(2, 3), right.subplots(2, 3)])
+    axes = np.hstack([half.subplots(2, 3) for half in top.subfigures(1, 2)])
     for row, model in zip(axes, (dl, vae), strict=True):
-        _draw_toy_model(row, time, data, model)
-    letter_panels(axes.flat, "abcdefghijkl")
+        _draw_model(row, time, data, model)
     if vae.n_active is not None:
         note = f"{min(3, len(vae.maps))} of {vae.n_active} active channels shown"
         axes[1, 1].text(0.5, -0.38, note, transform=axes[1, 1].transAxes, ha="center", va="top", color="0.35")
-    violins = bottom.subplots()
-    errors = {model.name: model.reconstruction - data for model in (dl, vae)}
-    plot_error_violins(violins, errors, x_label="Spectrum index", y_label="Error (s.d.)")
-    panel_title(violins, "m", f"reconstruction − data ({100 * VISIBLE_SHARE:g} % in frame)")
+    violins = plot_error_violins(bottom.subplots(), {m.name: m.reconstruction - data for m in (dl, vae)})
+    violins.set(xlabel="Spectrum index", ylabel="Error (s.d.)",
+                title=f"reconstruction − data ({100 * VISIBLE_SHARE:g} % in frame)")
+    letter_panels([*axes.flat, violins])
     return figure
 
 
@@ -143,17 +124,7 @@ def figure_s3(alphas: np.ndarray, mse: np.ndarray, chosen: float, pca_mse: float
 
 
 def plot_error_along(ax: Axes, values: np.ndarray, mse: Mapping[str, np.ndarray], *, label: str) -> Axes:
-    """Median and 10–90 % range of the error in 20 bins of one colour.
-
-    Parameters
-    ----------
-    values : ndarray, shape (n_spectra,)
-        Value of the colour, in [0, 1].
-    mse : mapping of str to ndarray, shape (n_spectra,)
-        Mean squared error of each spectrum by model name.
-    label : str
-        Name of the colour.
-    """
+    """Median and 10–90 % range of the errors of `figure_s4` in 20 bins of one colour, whose values lie in [0, 1]."""
     edges = np.linspace(0, 1, 21)
     bins = np.clip(np.digitize(values, edges) - 1, 0, 19)
     centres = edges[:-1] + 0.025
@@ -204,5 +175,5 @@ def figure_s4(rgb: np.ndarray, mse: Mapping[str, np.ndarray], pca_mse: float) ->
     plot_error_histogram(axes[3], mse, pca_mse)
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=2,
                   title="line: median; band: 10–90 %", title_fontsize=6)
-    letter_panels(axes, "abcd")
+    letter_panels(axes)
     return figure

@@ -1,4 +1,7 @@
-"""Course of a training, the number of channels, and the paper's own network and schedule at a part of its epochs."""
+"""Course of a training, the number of channels, and the paper's own network and schedule at a part of its epochs.
+
+`source` is that of the training data, as in `helpers.figures.inputs.Look`.
+"""
 
 from __future__ import annotations
 
@@ -9,17 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from helpers.figures.style import (
-    BOUND,
-    COLUMN,
-    DATA,
-    VAE,
-    label_source,
-    letter_panels,
-    page_figure,
-    panel_title,
-    plain_log_ticks,
-)
+from helpers.figures.style import BOUND, COLUMN, DATA, VAE, letter_panels, page_figure, plain_log_ticks
 from helpers.scores import ACTIVE_KL_NAT
 
 TITLES = {"toy": "Toy", "beps": "BEPS, published film"}
@@ -33,39 +26,29 @@ def training_curves(history: Mapping[str, np.ndarray], *, source: str, snapshot_
     ----------
     history : mapping of str to ndarray, shape (n_epochs,)
         "mse" (s.d.²), "kl" (nat, summed over latents) and "beta" of every epoch.
-    source : {"measured", "twin", "toy"}
-        Origin of the training data.
     snapshot_epochs, active : ndarray, shape (n_snapshots,)
         Number of active channels and the epochs at which they were counted.
     """
-    figure = page_figure(2.95, COLUMN)
+    figure = page_figure(2.95, COLUMN, source)
     axes = figure.subplots(3, 1, sharex=True, height_ratios=[2, 1, 1])
     epochs = np.arange(1, len(history["mse"]) + 1)
-    plot_loss_terms(axes[0], epochs, history)
+    axes[0].plot(epochs, history["mse"], color=DATA, label="MSE (s.d.²)")
+    penalty = history["beta"] * history["kl"]  # zero at first, which a logarithmic axis cannot show
+    axes[0].plot(epochs, np.where(penalty > 0, penalty, np.nan), color=VAE, label="β·KL (nat)")
+    axes[0].set(ylabel="Loss terms", yscale="log")
+    plain_log_ticks(axes[0].yaxis)
+    axes[0].legend(ncols=2)
     axes[1].step(epochs, history["beta"], color=VAE)
     axes[1].set_ylabel("β")
     axes[2].step(snapshot_epochs, active, "-", color=DATA, where="post")
     axes[2].set(xlabel="Epoch", ylabel="Active\nchannels", ylim=(0, None))
     axes[2].yaxis.set_major_locator(MaxNLocator(4, integer=True))
-    letter_panels(axes, "abc")
-    label_source(figure, source)
+    letter_panels(axes)
     return figure
 
 
-def plot_loss_terms(ax: Axes, epochs: np.ndarray, history: Mapping[str, np.ndarray]) -> Axes:
-    """Mean squared error and β·KL (where β is not zero) over the epochs."""
-    penalty = history["beta"] * history["kl"]
-    ax.plot(epochs, history["mse"], color=DATA, label="MSE (s.d.²)")
-    ax.plot(epochs, np.where(penalty > 0, penalty, np.nan), color=VAE, label="β·KL (nat)")
-    ax.set(ylabel="Loss terms", yscale="log")
-    plain_log_ticks(ax.yaxis)
-    ax.legend(ncols=2)
-    return ax
-
-
-def channels_found(
-    coordinate_errors: np.ndarray, found: int, snapshots: Mapping[str, np.ndarray], *, shown: int, source: str
-) -> Figure:
+def channels_found(coordinate_errors: np.ndarray, found: int, snapshots: Mapping[str, np.ndarray], *, shown: int,
+                   source: str) -> Figure:
     """How many channels the spectra need, and what each channel carries as β changes.
 
     Parameters
@@ -78,10 +61,8 @@ def channels_found(
         "snapshot_beta", "snapshot_mse" (s.d.²) and "snapshot_kl" (…, latents) in nat.
     shown : int
         Index of the chosen snapshot.
-    source : {"measured", "twin", "toy"}
-        Origin of the training data.
     """
-    figure = page_figure(2.1)
+    figure = page_figure(2.1, source=source)
     elbow, error, carried = figure.subplots(1, 3)
     numbers = np.arange(1, len(coordinate_errors) + 1)
     elbow.plot(numbers, coordinate_errors, ".-", color=DATA)
@@ -103,16 +84,14 @@ def channels_found(
         error.legend()
     error.set(ylabel="MSE (s.d.²)", yscale="log")
     active = (kl > ACTIVE_KL_NAT).any(axis=0)
-    for channel in np.flatnonzero(active):
-        carried.plot(beta[at_work], kl[at_work, channel], ".-", color=VAE)
+    carried.plot(beta[at_work], kl[at_work][:, active], ".-", color=VAE)
     carried.axhline(ACTIVE_KL_NAT, color="0.6", linestyle=":")
     counted = (kl[shown] > ACTIVE_KL_NAT).sum()
     carried.set(ylabel="KL of each channel (nat)", ylim=(0, None))
     for ax in (elbow, error):
         plain_log_ticks(ax.yaxis)
-    panel_title(carried, "", f"{counted} active")
-    letter_panels((elbow, error, carried), "abc")
-    label_source(figure, source)
+    carried.set_title(f"{counted} active")
+    letter_panels((elbow, error, carried))
     return figure
 
 
@@ -127,36 +106,31 @@ def figure_paper_recipe(parts: Mapping[tuple[str, int], Sequence[Mapping]]) -> F
     figure = page_figure(2.9)
     axes = figure.subplots(2, len(parts), sharex="col", sharey="row", squeeze=False, height_ratios=(3, 2))
     for column, ((benchmark, part), runs) in zip(axes.T, parts.items(), strict=True):
-        for run in runs:
-            _plot_run(*column, run)
-        _scale_and_mark(column, runs[0]["training"])
+        _plot_runs(*column, runs)
         seeds = f", {len(runs)} seeds" if len(runs) > 1 else ""
-        panel_title(column[0], "", f"{TITLES[benchmark]}, 1/{part} of the epochs{seeds}")
+        column[0].set_title(f"{TITLES[benchmark]}, 1/{part} of the epochs{seeds}")
     axes[0, 0].set_ylabel("MSE (s.d.²)")
     axes[1, 0].set_ylabel("Active channels")
     plain_log_ticks(axes[0, 0].yaxis)
     model, bound = axes[0, -1].lines[:2]
     axes[0, -1].legend([model, bound], ["the paper's β-VAE", "PCA, as many\ncomponents as active"])
-    letter_panels(axes.flat, "abcdef"[: axes.size])
+    letter_panels(axes.flat)
     return figure
 
 
-def _plot_run(errors: Axes, channels: Axes, run: Mapping) -> None:
-    course = run["course"]
-    components = np.maximum(course["active"], 1)
-    errors.plot(course["epoch"], course["mse"], color=VAE, linewidth=0.8)
-    errors.step(course["epoch"], np.array(run["pca_mse"])[components - 1], color=BOUND, where="mid", linewidth=0.8)
-    channels.step(course["epoch"], course["active"], color=VAE, where="mid", linewidth=0.8)
-
-
-def _scale_and_mark(column: Sequence[Axes], training: Mapping) -> None:
-    errors, channels = column
-    for ax in column:
+def _plot_runs(errors: Axes, channels: Axes, runs: Sequence[Mapping]) -> None:
+    """Course of the error beside that of PCA with as many components as active channels, and their number."""
+    for run in runs:
+        course = run["course"]
+        bound = np.array(run["pca_mse"])[np.maximum(course["active"], 1) - 1]
+        errors.plot(course["epoch"], course["mse"], color=VAE, linewidth=0.8)
+        errors.step(course["epoch"], bound, color=BOUND, where="mid", linewidth=0.8)
+        channels.step(course["epoch"], course["active"], color=VAE, where="mid", linewidth=0.8)
+    training = runs[0]["training"]
+    for ax in (errors, channels):
         ax.axvline(training["priming"], color="0.6", linestyle=":")
     channels.annotate("β rises from here", (training["priming"], 0.5), xytext=(2, 1), textcoords="offset points",
                       fontsize=6, color="0.4")
     errors.set_yscale("log")
-    channels.set_ylim(0, 17)
-    channels.set_xlim(0, training["epochs"])
-    channels.set_xlabel("Epoch")
+    channels.set(xlabel="Epoch", xlim=(0, training["epochs"]), ylim=(0, 17))
     channels.yaxis.set_major_locator(MaxNLocator(4, integer=True))
