@@ -1,6 +1,8 @@
 """What microscopists' files hold besides plain loops: read right, or refused by name, never wrong without a word."""
 
 import json
+import os
+import subprocess
 import sys
 from types import ModuleType, SimpleNamespace
 
@@ -657,6 +659,16 @@ def test_a_file_that_takes_too_long_is_given_up(path, monkeypatch):
         refuse_if_it_crashes(path)
     monkeypatch.setattr(formats, "PATIENCE_S", 60)
     refuse_if_it_crashes(path)
+
+
+def test_a_plain_script_may_read_a_scan(tmp_path, path):
+    with h5py.File(path, "w") as file:
+        file.update({"piezoresponse": P, "voltage": VOLTAGE_V})
+    (tmp_path / "script.py").write_text("from helpers.scans.reading import load_scan\n"
+                                        f"print(load_scan({str(path)!r}).shape)\n")
+    done = subprocess.run([sys.executable, tmp_path / "script.py"], env={**os.environ, "PYTHONPATH": str(ROOT)}, text=True,
+                          capture_output=True, check=True)
+    assert done.stdout == "(5, 4)\n" and not done.stderr
 
 
 # inspect

@@ -7,6 +7,7 @@ import math
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ProcessPoolExecutor
@@ -16,6 +17,7 @@ from dataclasses import field as made_by
 from functools import cache
 from itertools import count
 from pathlib import Path
+from types import ModuleType
 
 import h5py
 import numpy as np
@@ -236,11 +238,12 @@ def apart(path: Path, read: Callable, *arguments: object) -> object:
 def _reader() -> ProcessPoolExecutor:
     """One process for all files, started afresh where a file has ended it."""
     pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), _end_with_parent)
+    # The new process would run the caller's script again, which is none of its business.
+    script, sys.modules["__main__"] = sys.modules["__main__"], ModuleType("__main__")
     try:
         pool.submit(int).result()
-    except BrokenProcessPool as error:
-        raise RuntimeError("files are read in a process of their own, which did not start: expected a script whose "
-                           "work stands under `if __name__ == \"__main__\":`; put it there") from error
+    finally:
+        sys.modules["__main__"] = script
     return pool
 
 
