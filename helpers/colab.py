@@ -20,7 +20,6 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from helpers.notebooks import needed
 from helpers.paths import ROOT, Build
 
 # Of the workflow, the site and the tests; Colab's own kernel stays as it is.
@@ -132,6 +131,8 @@ def prepare(notebook: str, *, profile: str, seed: int, build: str, data: str = "
     RuntimeError
         If one of them fails, with its error and the path of the notebook as far as it came.
     """
+    from helpers.notebooks import needed  # YAML need not be there before `install`
+
     if any(DRIVE in Path(path).parents for path in (build, data)) and not (DRIVE / "MyDrive").is_dir():
         from google.colab import drive
         drive.mount(str(DRIVE))
@@ -140,7 +141,7 @@ def prepare(notebook: str, *, profile: str, seed: int, build: str, data: str = "
              "weights": "pretrained"}
     for name in needed(notebook):
         others = name == "0_measured_data" and data not in ("auto", _data_of(folders.results))
-        if others or not _is_done(name, folders.results):
+        if others or not _is_done([name, *needed(name)], folders.results):
             _run(name, folders.folder, given)
     if needed(notebook) and data != _data_of(folders.results):
         print(f"The loops are those of data = {_data_of(folders.results)!r}, with which notebook 0 was run; name others "
@@ -153,8 +154,9 @@ def _data_of(results: Path) -> str:
     return json.loads(record.read_text("utf-8"))["parameters"]["data"] if record.is_file() else ""
 
 
-def _is_done(notebook: str, results: Path) -> bool:
-    records = [results / f"{name}.json" for name in (notebook, *needed(notebook))]
+def _is_done(notebooks: list[str], results: Path) -> bool:
+    """Whether the first notebook has left its record, and none of the others a later one."""
+    records = [results / f"{name}.json" for name in notebooks]
     return records[0].is_file() and all(records[0].stat().st_mtime >= record.stat().st_mtime
                                         for record in records[1:] if record.is_file())
 
