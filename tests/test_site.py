@@ -334,10 +334,11 @@ def test_a_scan_with_holes_and_one_channel_says_where_nothing_was_measured(brows
     shutil.copy(site / "explorer.html", tmp_path)
     data = shown_of(own_run)
     (tmp_path / "loops.js").write_text(f"const EXPLORER = {json.dumps(packed(data))}")
-    hole = 3 * 31 + 4
+    columns = load_scan(own_run / "results/scan.h5").shape[1]
+    hole = 3 * columns + 4
     assert len(data["channels"]) == 1 and np.isnan(data["maps"][:, hole]).all() and not data["usable"][hole]
     show(browser, tmp_path / "explorer.html")
-    click_pixel(browser, own_run, 12 * 31 + 7)
+    click_pixel(browser, own_run, 12 * columns + 7)
     assert_shows(browser, own_run, 12, 7)
     click_pixel(browser, own_run, hole)
     assert "No usable loop" in browser.find_element("id", "readout").text
