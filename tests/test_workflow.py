@@ -347,11 +347,12 @@ def write_files(root: Path, files: dict[str, str]) -> None:
 
 
 def test_imports_are_followed_through_modules_and_the_tables_that_they_name(tmp_path):
-    files = {"helpers/__init__.py": "", "helpers/a.py": "from helpers import b\nSTYLE = 'paper.mplstyle'",
+    files = {"helpers/a.py": "from helpers import b\nSTYLE = 'paper.mplstyle'",
              "helpers/b.py": "from .c import x", "helpers/paper.mplstyle": "", "data/reference/a.json": "{}",
              "helpers/c.py": "import numpy\ndef f():\n    from helpers.d.e import y\n    return 'data/reference/a.json'",
-             "helpers/d/__init__.py": "", "helpers/d/e.py": ""}
-    write_files(tmp_path, files | {"helpers/unused.py": "", "helpers/d/unused.py": "", "helpers/colab.py": ""})
+             "helpers/d/__init__.py": "from math import pi", "helpers/d/e.py": "y = 1"}
+    others = {f"helpers/{name}.py": "y = 1" for name in ("unused", "d/unused", "colab")}
+    write_files(tmp_path, files | others | {"helpers/__init__.py": "'A docstring alone.'"})
     notebook = tmp_path / "n.ipynb"
     write_notebook(notebook, "%matplotlib inline\nif True:\n    !pip install x\nimport helpers.a", "from helpers import colab")
     assert depends_on(notebook, tmp_path) == sorted(files)
