@@ -224,6 +224,7 @@ def show(browser, path: Path) -> None:
     """Open a page, with the logs of earlier ones thrown away, and wait until its plots are drawn."""
     browser.get_log("browser"), browser.get_log("performance")
     browser.get(path.as_uri())
+    until(browser, "return document.readyState == 'complete' && document.body != null")
     if path.name == "explorer.html":
         until(browser, "return document.body.dataset.ready")
 
