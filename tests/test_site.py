@@ -373,6 +373,8 @@ def test_a_finger_chooses_a_pixel_moves_a_slider_and_scrolls(browser, twin_run, 
         before = browser.execute_script("return scrollY")
         touch(browser, *((200, 600 - 30 * step) for step in range(12)))
         until(browser, "return scrollY > arguments[0] + 50", before)
+        # A flick goes on after the finger has left, and would carry the slider away from where it is found.
+        until(browser, "const last = window.lastY; window.lastY = scrollY; return last === scrollY")
         x, y, width = browser.execute_script("""
             const slider = document.getElementById('row')
             slider.scrollIntoView({block: 'center', behavior: 'instant'})
