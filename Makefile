@@ -4,14 +4,15 @@
 #: make sweep     seeds, controls and settings of sweep.yml, in build/<profile>/sweep/
 #: make test      the tests, ten minutes; make test-all adds those that take long or need Slurm, Colab or JupyterLab
 #: make site      make figures, then pages to open without a server, in build/<profile>/seed<seed>/site/
-#: make render    make figures, then put the executed notebooks into notebooks/ and the numbers of a measured run
-#:                into data/reference/ and README.md
+#: make render    make figures, then update notebooks/, data/reference/ and README.md from a measured run
+#: make publish   write the project's address into citation, badges and notebooks: make publish REPOSITORY=https://...
+#: make check     style and likely errors of the code, by ruff
 #: make bench     speed, and how it grows with the work, in build/bench/ (minutes)
 #: make lab       open the notebooks in JupyterLab
 #: make clean     remove build/ and the workflow's notes on it
 #:
 #: PROFILE=laptop    smoke (minutes), laptop, or paper (hours on a GPU)
-#: DATA=auto         auto, twin, zenodo, drive:<id>, the path of a file, or of a folder of scans
+#: DATA=auto         auto, twin, zenodo, drive:<id>, the path of a file or of a folder of scans: make figures DATA=my.h5
 #: SEED=0            of every random choice
 #: PAINTING=         the path of an image for the toy benchmark (default: the one drawn here)
 #: WEIGHTS=train     train, or pretrained to take the training in data/weights where it fits
@@ -21,39 +22,33 @@
 #: SWEEP=workflow/sweep.yml   what make sweep runs; its cells go to build/<profile>/<name of the file>/
 #: CLUSTER=          slurm, to run there (workflow/README.md, which tells of Kubernetes as well)
 #: CORES=all         processor cores to use
+#: REPOSITORY=       https://github.com/<owner>/<name>, where make publish says the project lies
 #: PYTHON=python3    Python 3.11 to 3.13, from which .venv is made
-#:
-#: make figures DATA=loops.h5
 
-DEFAULTS := PROFILE=laptop DATA=auto SEED=0 PAINTING= WEIGHTS=train CYCLE=0 SELECT= CLEAN= SWEEP=workflow/sweep.yml \
-	CLUSTER= CORES=all PYTHON=python3
+# The lines above are the list of variables and their defaults.
+DEFAULTS := $(shell sed -n 's/^.: \([A-Z]*=[^ ]*\) .*/\1/p' Makefile)
 VARIABLES := $(foreach one,$(DEFAULTS),$(firstword $(subst =, ,$(one))))
 # They stand before or after `make`: PROFILE=smoke make figures, make figures PROFILE=smoke.
 GIVEN := $(foreach name,$(VARIABLES),$(if $(filter command environment,$(origin $(name))),$(name)))
 UNKNOWN := $(filter-out $(VARIABLES),$(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),$(name))))
-ifneq ($(UNKNOWN),)
-$(error Unknown variable $(UNKNOWN): expected one of $(VARIABLES); correct the name)
-endif
+$(if $(UNKNOWN),$(error Unknown variable $(UNKNOWN): expected one of $(VARIABLES); correct the name))
 # Taken as they were typed, a `$` among them, and exported, so that any character reaches Snakemake unchanged.
 $(foreach one,$(DEFAULTS),$(eval $(subst =, ?= ,$(one))))
 $(foreach name,$(VARIABLES),$(eval override $(name) := $$(value $(name))))
 export $(VARIABLES)
 # The name carries the content of requirements.txt: another content, another installation.
 INSTALLED := .venv/installed-$(firstword $(shell cksum < requirements.txt))
-THERE := $(shell .venv/bin/python -V 2> /dev/null)
-ifneq ($(if $(filter PYTHON,$(GIVEN)),$(shell "$(PYTHON)" -V),$(THERE)),$(THERE))
-.PHONY: $(INSTALLED)
-endif
+.PHONY: $(if $(filter PYTHON,$(GIVEN)),$(shell exec 2> /dev/null; \
+	test "$$("$(PYTHON)" -V)" = "$$(.venv/bin/python -V)" || echo $(INSTALLED)))
 # One installation at a time: whoever comes second waits, and finds it done.
 ALONE := exec 9>> requirements.txt; "$$PYTHON" -c 'import fcntl; fcntl.flock(9, fcntl.LOCK_EX)'
 PIP := .venv/bin/python -m pip install --quiet --disable-pip-version-check
 READY := $(INSTALLED)
 WHERE := --cores "$$CORES"
 ifneq ($(CLUSTER),)
-ifeq ($(wildcard workflow/profiles/$(CLUSTER)/config.yaml),)
-$(error CLUSTER=$(CLUSTER): expected slurm, or a folder of your own in workflow/profiles; Kubernetes takes one job that \
-you send yourself: kubectl create -f workflow/kubernetes.yaml (workflow/README.md))
-endif
+$(if $(wildcard workflow/profiles/$(CLUSTER)/config.yaml),,$(error CLUSTER=$(CLUSTER): expected slurm, or a folder of \
+your own in workflow/profiles; Kubernetes takes one job that you send yourself: kubectl create -f workflow/kubernetes.yaml \
+(workflow/README.md)))
 SENDER := $(if $(filter slurm,$(CLUSTER)),command -v sbatch > /dev/null || { echo "CLUSTER=slurm: there is no sbatch here:" \
 	"expected a machine from which jobs are sent; log in on one or leave CLUSTER out" >&2; exit 1; };)
 # A cluster has cores of its own; CORES limits them where it is given.
@@ -62,9 +57,10 @@ WHERE := --workflow-profile "workflow/profiles/$$CLUSTER" $(if $(filter CORES,$(
 endif
 # Each value is a YAML list of one string: alone, Snakemake would take a name like "film #3" for YAML with a comment.
 SNAKEMAKE = $(SENDER) .venv/bin/python -m snakemake $(WHERE) --rerun-incomplete --quiet host reason --config \
-	$(foreach name,$(filter-out CLUSTER CORES PYTHON,$(VARIABLES)),"$(name)=['$$(printf %s "$$$(name)" | sed "s/'/''/g")']")
+	$(foreach name,$(filter-out CLUSTER CORES REPOSITORY PYTHON,$(VARIABLES)),"$(name)=['$$(printf %s "$$$(name)" | sed "s/'/''/g")']")
 
-.PHONY: help figures every-pixel sweep test test-all site render bench lab clean
+IN_VENV := every-pixel site render publish check test test-all bench lab
+.PHONY: help figures sweep clean $(IN_VENV)
 help:
 	@sed -n 's/^#: \{0,1\}//p' Makefile
 
@@ -79,28 +75,25 @@ sweep: $(READY)
 	@$(SNAKEMAKE) --keep-going sweep || true
 	@.venv/bin/python -m workflow.sweep "$$SWEEP" --profile "$$PROFILE"
 
+FOLDER = "build/$$PROFILE/seed$$SEED"
 # Without DATA, those of a run that is there already, be it of a scan of one's own.
-ifeq ($(filter DATA,$(GIVEN)),)
-site render: OF_RUN = DATA=$$(.venv/bin/python -c 'import json, sys; print(json.load(open(sys.argv[1]))["parameters"]["data"])' \
-	"build/$$PROFILE/seed$$SEED/results/0_measured_data.json" 2> /dev/null || echo auto);
-endif
-
-every-pixel: DOES := workflow.apply
-site: DOES := docs.build
-render: DOES := workflow.render
+site render: OF_RUN = $(if $(filter DATA,$(GIVEN)),,DATA=$$(.venv/bin/python -c 'import json, sys; \
+	print(json.load(open(sys.argv[1]))["parameters"]["data"])' $(FOLDER)/results/0_measured_data.json 2> /dev/null || echo auto);)
+every-pixel: DOES = workflow.apply $(FOLDER)
+site: DOES = docs.build $(FOLDER)
+render: DOES = workflow.render $(FOLDER)
+publish: DOES = workflow.publish "$$REPOSITORY"
+check: DOES = ruff check
+test test-all: DOES = pytest -n logical --maxprocesses 4
+test-all: DOES += -m "all or not all" --hypothesis-profile=many
+bench: DOES = pytest benchmarks --benchmark-columns=median,stddev,rounds --benchmark-json=build/bench/speed.json
+lab: DOES = jupyter lab notebooks
+lab: export JUPYTER_PATH = $(CURDIR)/.venv/share/jupyter
 every-pixel site render: figures
-	@.venv/bin/python -m $(DOES) "build/$$PROFILE/seed$$SEED"
-
-test-all: ALL := -m "all or not all" --hypothesis-profile=many
-test test-all: $(READY)
-	@.venv/bin/python -m pytest -n logical --maxprocesses 4 $(ALL)
-
-bench: $(INSTALLED)
-	@mkdir -p build/bench
-	@.venv/bin/python -m pytest benchmarks --benchmark-columns=median,stddev,rounds --benchmark-json=build/bench/speed.json
-
-lab: $(INSTALLED)
-	@JUPYTER_PATH="$(CURDIR)/.venv/share/jupyter" .venv/bin/python -m jupyter lab notebooks
+bench: build/bench
+build/bench: ; @mkdir -p $@
+$(IN_VENV): $(READY)
+	@.venv/bin/python -m $(DOES)
 
 clean:
 	rm -rf build .snakemake

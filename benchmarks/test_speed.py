@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from helpers.backend import keras
 from helpers import toy
+from helpers.backend import keras
 from helpers.beta_vae import build_beta_vae
 from helpers.dictionary import learn_dictionary
 from helpers.figures.inputs import TOY, Look, ModelOutput, Sweep

@@ -81,7 +81,7 @@ def write_sources(folder: Path, source: Path) -> list[str]:
         write_notebook(require(folder / f"notebooks/{name}.ipynb"), source / f"notebooks/{name}.ipynb")
     for name in READMES:
         text = (ROOT / name).read_text(encoding="utf-8")
-        (source / name).write_text(LINK.sub(_to_a_page, text), encoding="utf-8")
+        (source / name).write_text(LINK.sub(_to_a_page, PICTURE.sub("", text)), encoding="utf-8")
     profile, seed = (run["parameters"][name] for name in ("profile", "seed"))
     rows = ledger_rows(metrics, sweep_numbers(Build(folder.parent.parent, profile, seed), run["data"]["sha256"]))
     explorer = explorer_data(folder, profile)

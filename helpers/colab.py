@@ -24,7 +24,7 @@ from helpers.paths import ROOT, Build
 
 # Of the workflow, the site and the tests; Colab's own kernel stays as it is.
 LEFT_OUT = {"jupyter", "ipykernel", "nbconvert", "snakemake", "latex2mathml", "pytest", "pytest-xdist", "hypothesis",
-            "selenium"}
+            "selenium", "pytest-benchmark", "ruff", "sphinx", "myst-nb", "sphinx-book-theme"}
 # Built by Colab for its hardware.
 KEPT = {"tensorflow", "keras", "numpy"}
 DRIVE = Path("/content/drive")
@@ -144,8 +144,8 @@ def prepare(notebook: str, *, profile: str, seed: int, build: str, data: str = "
         if others or not _is_done([name, *needed(name)], folders.results):
             _run(name, folders.folder, given)
     if needed(notebook) and data != _data_of(folders.results):
-        print(f"The loops are those of data = {_data_of(folders.results)!r}, with which notebook 0 was run; name others "
-              "in `data`")
+        print(f"The loops are those of data = {_data_of(folders.results)!r}, with which notebook 0 was run; name "
+              "others in `data`")
 
 
 def _data_of(results: Path) -> str:

@@ -209,7 +209,8 @@ def _of_piezoresponse(falling: tuple[np.ndarray, np.ndarray],
                       rising: tuple[np.ndarray, np.ndarray]) -> dict[str, np.ndarray]:
     """Features of the two branches, each with its voltages."""
     negative_V, positive_V = crossing_V(*falling), crossing_V(*rising)
-    whole, voltage_V = (np.concatenate([there, back[..., 1:]], axis=-1) for there, back in zip(falling, rising))
+    whole, voltage_V = (np.concatenate([there, back[..., 1:]], axis=-1)
+                        for there, back in zip(falling, rising, strict=True))
     return {
         "coercive_negative_V": negative_V,
         "coercive_positive_V": positive_V,

@@ -101,8 +101,8 @@ def start(notebook: str, *, profile: str, seed: int, build: str, **parameters) -
     if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32:
         raise ValueError(f"seed is {seed!r}: expected a whole number from 0 to {2**32 - 1}; correct SEED=…")
     if not Path(os.path.normpath(ROOT / build)).is_relative_to(ROOT) and not Path(build).is_absolute():
-        raise ValueError(f"build is {build!r}, which leads out of the project: expected an absolute path, or a folder below "
-                         f"{ROOT}; correct `build`")
+        raise ValueError(f"build is {build!r}, which leads out of the project: expected an absolute path, or a folder "
+                         f"below {ROOT}; correct `build`")
     folders = Build(ROOT / build, profile, seed)
     record = Record(notebook, get_profile(profile), folders, {"profile": profile, "seed": seed, **parameters})
     folders.make_folders()

@@ -71,7 +71,8 @@ source, kept, _, given = sys.argv[1:5]
 with open(source) as file:
     notebook = json.load(file)
 injected = "\\n".join(f"{name} = {json.dumps(value)}" for name, value in json.loads(given).items())
-notebook["cells"].insert(2, notebook["cells"][1] | {"id": "given", "source": injected, "metadata": {"tags": ["injected-parameters"]}})
+tagged = {"id": "given", "source": injected, "metadata": {"tags": ["injected-parameters"]}}
+notebook["cells"].insert(2, notebook["cells"][1] | tagged)
 names, kept = {}, os.path.abspath(kept)
 os.chdir("notebooks")
 os.environ.setdefault("MPLBACKEND", "inline")

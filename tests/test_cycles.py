@@ -10,16 +10,16 @@ import numpy as np
 import pytest
 from sklearn.decomposition import PCA
 
-from workflow import apply
-from helpers.scans.cleaning import Cleaning
-from workflow.apply import errors_on_cycles, report
-from helpers.scans.choice import Choice
-from helpers.scans.formats import DataError
-from helpers.scans.scan import drive_waveform, heldout_blocks, save_scan, simulated_scan, standardised
 from helpers.beta_vae import build_beta_vae, reconstruct
 from helpers.paths import ROOT
 from helpers.profiles import get_profile
 from helpers.record import save_arrays
+from helpers.scans.choice import Choice
+from helpers.scans.cleaning import Cleaning
+from helpers.scans.formats import DataError
+from helpers.scans.scan import drive_waveform, heldout_blocks, save_scan, simulated_scan, standardised
+from workflow import apply
+from workflow.apply import errors_on_cycles, report
 
 PROFILE = get_profile("smoke")
 
@@ -92,7 +92,8 @@ def test_the_other_cycle_is_read_as_the_run_read_its_own(scan, tmp_path, monkeyp
     monkeypatch.setattr(apply, "load_scan", lambda *given: asked.append(given) or scan)
     monkeypatch.setattr(apply, "errors_on_cycles", lambda folder, other: {})
     apply.report(tmp_path, "scan.h5", 2)
-    assert asked == [Choice(field="on"), ("scan.h5", Choice(cycle=2, field="on", theta_rad=0.7), Cleaning(outlier_sd=6.0))]
+    assert asked == [Choice(field="on"),
+                     ("scan.h5", Choice(cycle=2, field="on", theta_rad=0.7), Cleaning(outlier_sd=6.0))]
 
 
 def test_another_scan_is_refused(scan, run):

@@ -10,22 +10,22 @@ from dataclasses import replace
 import h5py
 import numpy as np
 import pytest
-from sklearn.decomposition import PCA
 import test_formats
+from sklearn.decomposition import PCA
 
-from helpers.scans import blocks, formats
-from helpers.twin import measurement as twin
-from helpers.scans.blocks import Source, on_whole_grid
-from helpers.scans.choice import Choice
-from helpers.scans.formats import DataError
-from helpers.scans.reading import load_scan, read
-from helpers.scans.scan import drive_waveform, save_scan, simulated_scan, standardised
-from workflow.apply import describe, fit_linear
 from helpers.beta_vae import build_beta_vae, reconstruct
 from helpers.dictionary import learn_dictionary, stack_channels
 from helpers.paths import ROOT
 from helpers.profiles import get_profile
 from helpers.record import save_arrays
+from helpers.scans import blocks, formats
+from helpers.scans.blocks import Source, on_whole_grid
+from helpers.scans.choice import Choice
+from helpers.scans.formats import DataError
+from helpers.scans.reading import load_scan, read
+from helpers.scans.scan import drive_waveform, save_scan, simulated_scan, standardised
+from helpers.twin import measurement as twin
+from workflow.apply import describe, fit_linear
 
 axes_of, usid_parts = test_formats.axes_of, test_formats.usid_parts
 

@@ -10,10 +10,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from helpers.loops import (
+    UNITS,
+    count_missing,
+    crossing_V,
+    intermediate_concavity,
+    loop_area,
+    loop_features,
+    softening_and_hardening,
+)
 from helpers.scans.reading import load_scan
 from helpers.scans.scan import simulated_scan
 from helpers.twin.domains import MECHANISMS, draw_truth
-from helpers.loops import UNITS, count_missing, crossing_V, intermediate_concavity, loop_area, loop_features, softening_and_hardening
 from helpers.twin.switching import noise_free
 
 TIP_V = 16.0

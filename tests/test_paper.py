@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 
 from helpers.paper import (
-    CAPTIONS, PAPER, PLACES, as_markdown, caption_of, full_name, inconsistency_rows, number, table_1_rows,
+    CAPTIONS,
+    PAPER,
+    PLACES,
+    as_markdown,
+    caption_of,
+    full_name,
+    inconsistency_rows,
+    number,
+    table_1_rows,
 )
 
 METRICS = {f"{name}.{model}.{score}": 0.5 for name in ("toy", "beps") for model in ("dl", "vae")

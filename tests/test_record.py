@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from helpers.figures.movies import poster, write_movie
 from helpers.figures.style import letter_panels, page_figure
 from helpers.paper import CAPTIONS
 from helpers.paths import atomic
 from helpers.profiles import PROFILES, get_profile
 from helpers.record import load_arrays, save_arrays, start
-from helpers.figures.movies import poster, write_movie
 
 
 def opened(tmp_path, **changes):

@@ -6,9 +6,9 @@ import pytest
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 from test_figures import MOVIES
 
-from workflow.settings import cells_digest
 from helpers.paths import ROOT
 from workflow.render import DIGEST, is_current, render
+from workflow.settings import cells_digest
 
 
 def test_outputs_lead_to_the_copies_of_movies_and_hold_no_warning_and_no_folder_of_this_machine():

@@ -11,8 +11,8 @@ import numpy as np
 from conftest import write_notebook
 from PIL import Image
 
-from helpers.scans.scan import save_scan, simulated_scan
 from helpers.record import save_arrays
+from helpers.scans.scan import save_scan, simulated_scan
 from workflow.compare import write_page
 
 
@@ -34,7 +34,8 @@ def test_a_row_has_maps_errors_and_features_and_a_failed_scan_its_reason(tmp_pat
     text = page.read_text()
     first, second, third = re.findall(r"<tr><td>.*", text)
     assert "1 of 3 scans" in text
-    assert 'href="../scans/films/a%20%231/smoke/seed0/notebooks/5_paper_and_reproduction.html"' in first and "(simulated)" in first
+    assert 'href="../scans/films/a%20%231/smoke/seed0/notebooks/5_paper_and_reproduction.html"' in first
+    assert "(simulated)" in first
     assert "<td>0.5<td>0.2<td>0.1<td>0.12<td>0.5<td>2" in first
     coercive = float(first.split("<td>")[9])
     assert 0 < coercive < scan.voltage_V.max()

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helpers.twin import measurement as twin
 from helpers.sho import LEAST_QUALITY, MOST_QUALITY, fit_sho, optimum_rotation, piezoresponse, sho_response
+from helpers.twin import measurement as twin
 
 FREQUENCY_kHz = np.linspace(1300, 1350, 64)
 NAMES = ("amplitude", "phase", "frequency", "quality")

@@ -287,7 +287,8 @@ def assert_shows(browser, run: Path, row: int, column: int) -> None:
     wanted = {name: pytest.approx(error, rel=1e-2) for name, error in errors.items()}
     assert error_of(browser) == (row, column, wanted)
     for channel in range(loops.shape[-1]):
-        paths = [line.get_attribute("d") for line in browser.find_elements("css selector", f"#loop{channel} .line path")]
+        lines = browser.find_elements("css selector", f"#loop{channel} .line path")
+        paths = [line.get_attribute("d") for line in lines]
         assert len(paths) == len(MODELS)
         heights = np.array([[float(point.split(",")[1]) for point in path[1:].split("L")] for path in paths])
         values = np.concatenate([loops[..., channel], loops[:, :1, channel]], axis=1)

@@ -4,11 +4,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from helpers.scans.scan import simulated_scan
 from helpers.figures.sensitivity import figure_sensitivity
-from helpers.scores import matched_correlation, spatial_autocorrelation
 from helpers.paths import ROOT
 from helpers.profiles import get_profile
+from helpers.scans.scan import simulated_scan
+from helpers.scores import matched_correlation, spatial_autocorrelation
 from workflow.cell import FRACTIONS, loop_height, run_cell, truth_scores
 from workflow.sweep import collect, missing, sweep_cells, sweep_folder, sweep_scans, tabulate
 
@@ -94,8 +94,10 @@ def test_the_table_and_the_figure_show_what_is_finished_and_the_log_says_why_a_c
             where = folder / cell / f"seed{seed}"
             where.mkdir(parents=True)
             if (cell, seed) != ("vary.vae.units=16", 2):
-                (where / "metrics.json").write_text(json.dumps({name: mse * (1 + seed) for name, mse in metrics.items()}))
-    (folder / "vary.vae.units=16/seed2/log.txt").write_text("Traceback (most recent call last):\nValueError: few spectra\n")
+                later = {name: mse * (1 + seed) for name, mse in metrics.items()}
+                (where / "metrics.json").write_text(json.dumps(later))
+    log = folder / "vary.vae.units=16/seed2/log.txt"
+    log.write_text("Traceback (most recent call last):\nValueError: few spectra\n")
     tabulate(folder, get_profile("smoke"))
     table = json.loads((folder / "sweep.json").read_text())
     assert table["sensitivity.vae.units=16"]["n"] == 2
@@ -107,7 +109,8 @@ def test_the_table_and_the_figure_show_what_is_finished_and_the_log_says_why_a_c
 
 
 def test_the_figure_has_a_panel_for_each_setting_and_a_point_for_each_seed():
-    found = {f"sensitivity.vae.units={units}": {seed: 0.1 / units + seed / 1e3 for seed in range(3)} for units in (4, 16)}
+    found = {f"sensitivity.vae.units={units}": {seed: 0.1 / units + seed / 1e3 for seed in range(3)}
+             for units in (4, 16)}
     found |= {"sensitivity.dl.atoms=3": {0: 0.2}, "beps.vae.mse_heldout": {seed: 0.02 for seed in range(5)}}
     figure = figure_sensitivity(found, {"units": 8, "atoms": 5}, source="twin")
     vae, dl = figure.axes

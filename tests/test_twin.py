@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from helpers.twin.domains import MECHANISMS, draw_truth
-from helpers.twin.switching import drive_voltage, noise_free
 from helpers.twin.measurement import PIEZORESPONSE_NOISE, RESONANCE_NOISE_kHz, simulate
+from helpers.twin.switching import drive_voltage, noise_free
 
 MEASURED = Path(os.environ.get("BEPS_DATA", ""))
 FALLING, RISING = slice(0, 49), slice(48, 96)

@@ -19,14 +19,20 @@ from conftest import PARAMETERS, ROOT, Tree, write_notebook
 from PIL import Image
 from snakemake.cli import parse_config
 
-from helpers.scans.scan import save_scan, simulated_scan
 import workflow.render
 from helpers.notebooks import NOTEBOOKS, needed, written
 from helpers.paths import write_json
-from workflow.render import scrub
+from helpers.scans.scan import save_scan, simulated_scan
 from workflow.compare import write_page
+from workflow.render import scrub
 from workflow.settings import (
-    cells, cells_digest, check_settings, depends_on, parameters_of, plain, state,
+    cells,
+    cells_digest,
+    check_settings,
+    depends_on,
+    parameters_of,
+    plain,
+    state,
 )
 
 NAMES = list(NOTEBOOKS)
@@ -237,8 +243,9 @@ def test_notebooks_in_kernels_that_fail_are_killed_or_take_too_long(tmp_path):
     printed = "".join(text for output in executed["cells"][-1]["outputs"] for text in output["text"]).split()
     assert printed == ["done", sys.executable, "module://matplotlib_inline.backend_inline"]
     assert not (tree.folder() / "results/scan.h5").exists(), "an unfinished result looks finished"
-    for last, said in (("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)", "its kernel was killed, most often for"),
-                       ("import time\ntime.sleep(60)", "a cell ran longer than its profile allows; raise CELL_TIMEOUT_S")):
+    killed, slow = "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)", "import time\ntime.sleep(60)"
+    for last, said in ((killed, "its kernel was killed, most often for"),
+                       (slow, "a cell ran longer than its profile allows; raise CELL_TIMEOUT_S")):
         tree.stub("0_measured_data", last)
         assert f"0_measured_data failed: {said}" in tree.snakemake().stdout
         assert not (tree.folder() / "results/0_measured_data.json").exists()
@@ -349,12 +356,13 @@ def write_files(root: Path, files: dict[str, str]) -> None:
 def test_imports_are_followed_through_modules_and_the_tables_that_they_name(tmp_path):
     files = {"helpers/a.py": "from helpers import b\nSTYLE = 'paper.mplstyle'",
              "helpers/b.py": "from .c import x", "helpers/paper.mplstyle": "", "data/reference/a.json": "{}",
-             "helpers/c.py": "import numpy\ndef f():\n    from helpers.d.e import y\n    return 'data/reference/a.json'",
+             "helpers/c.py": "import numpy\ndef f():\n from helpers.d.e import y\n return 'data/reference/a.json'",
              "helpers/d/__init__.py": "from math import pi", "helpers/d/e.py": "y = 1"}
     others = {f"helpers/{name}.py": "y = 1" for name in ("unused", "d/unused", "colab")}
     write_files(tmp_path, files | others | {"helpers/__init__.py": "'A docstring alone.'"})
     notebook = tmp_path / "n.ipynb"
-    write_notebook(notebook, "%matplotlib inline\nif True:\n    !pip install x\nimport helpers.a", "from helpers import colab")
+    write_notebook(notebook, "%matplotlib inline\nif True:\n    !pip install x\nimport helpers.a",
+                   "from helpers import colab")
     assert depends_on(notebook, tmp_path) == sorted(files)
 
 
@@ -372,16 +380,20 @@ def test_the_toy_depends_on_few_helpers_and_on_no_reader():
 
 @pytest.mark.parametrize("module", HELPERS)
 def test_imports_run_one_way(module):
-    """notebooks → record, figures, controls → training → networks → ground; nothing of helpers needs workflow or docs."""
+    """notebooks → record, figures, controls → training → networks → ground; helpers need neither workflow nor docs."""
     found = ModuleFinder([str(ROOT)])
     found.run_script(str(ROOT / module))
-    reached = {name for name, one in found.modules.items() if one.__file__ and name.startswith(("helpers.", "workflow", "docs"))}
+    reached = {name for name, one in found.modules.items()
+               if one.__file__ and name.startswith(("helpers.", "workflow", "docs"))}
     assert not {name for name in reached if name.startswith(("workflow", "docs"))}
-    own, networks = module.split("/")[1].removesuffix(".py"), {"helpers.backend", "helpers.beta_vae", "helpers.training"}
+    own = module.split("/")[1].removesuffix(".py")
+    networks = {"helpers.backend", "helpers.beta_vae", "helpers.training"}
     if own == "figures":
         assert not {name for name in reached if name.startswith("helpers.scans")} | (reached & networks)
-    if own in ("profiles", "paths", "toy", "sho", "loops", "scores", "generate", "dictionary", "linear", "paper", "ledger", "twin"):
-        assert not reached & networks and not {name for name in reached if name.startswith(("helpers.scans", "helpers.figures"))}
+    if own in ("profiles", "paths", "toy", "sho", "loops", "scores", "generate", "dictionary", "linear", "paper",
+               "ledger", "twin"):
+        assert not reached & networks
+        assert not {name for name in reached if name.startswith(("helpers.scans", "helpers.figures"))}
     if own == "scans":
         assert not {name for name in reached if name.startswith("helpers.figures")} | (reached & networks)
 
@@ -480,7 +492,8 @@ def pretend_installed(tree, script: str) -> None:
     (tree.root / f".venv/installed-{digest(tree.root / 'requirements.txt')}").touch()
 
 
-@pytest.mark.parametrize("name", ["it's #3: 400 nm.h5", "20241127", 'a "b" c.h5', "Müller, 1e3.h5", "- true", "$HOME $(x) $$"])
+@pytest.mark.parametrize("name", ["it's #3: 400 nm.h5", "20241127", 'a "b" c.h5', "Müller, 1e3.h5", "- true",
+                                  "$HOME $(x) $$"])
 def test_any_name_of_a_file_reaches_the_workflow(tree, name):
     pretend_installed(tree, 'printf "%s\\n" "$@"')
     (tree.root / name).touch()
@@ -496,7 +509,8 @@ def test_variables_stand_before_or_after_make_and_none_is_run_by_the_shell(tree)
     pretend_installed(tree, 'printf "%s\\n" "$@"')
     for said in (tree.run("make", "figures", "CORES=1", PROFILE="smoke", SEED="3", DATA="$x.h5"),
                  tree.run("make", "figures", "PROFILE=smoke", "SEED=3", "DATA=$x.h5", CORES="1")):
-        assert {"PROFILE=['smoke']", "SEED=['3']", "DATA=['$x.h5']", "1", "WEIGHTS=['train']"} <= set(said.stdout.splitlines())
+        given = {"PROFILE=['smoke']", "SEED=['3']", "DATA=['$x.h5']", "1", "WEIGHTS=['train']"}
+        assert given <= set(said.stdout.splitlines())
     odd = "$(touch hit); `touch hit`; touch hit"
     for variable in ("PROFILE", "SEED", "CORES", "WEIGHTS", "CYCLE"):
         assert odd in tree.run("make", "figures", f"{variable}={odd}").stdout
@@ -522,7 +536,8 @@ def test_the_site_is_that_of_the_run_that_is_there(tree):
 
 SLOW_PYTHON = """[ "$1" = -m ] || exec "%s" "$@"
 echo "$@" >> installed; sleep 1; mkdir -p .venv/bin
-printf '#!/bin/sh\\n[ "$2" != pip ] || { sleep 1; echo pip >> installed; }\\n[ "$1" != -V ] || exec "%s" -V\\n' > .venv/bin/python
+printf '#!/bin/sh\\n[ "$2" != pip ] || { sleep 1; echo pip >> installed; }\\n[ "$1" != -V ] || exec "%s" -V\\n' \\
+  > .venv/bin/python
 chmod +x .venv/bin/python"""
 
 
@@ -553,4 +568,5 @@ def test_a_cluster_that_is_not_there_is_named(tree):
         (tree.root / "bin" / name).symlink_to(shutil.which(name))
     missing = tree.run("make", "figures", "CLUSTER=slurm", PATH=str(tree.root / "bin"))
     assert missing.returncode != 0
-    assert "CLUSTER=slurm: there is no sbatch here: expected a machine from which jobs are sent; log in on one" in missing.stdout
+    said = "CLUSTER=slurm: there is no sbatch here: expected a machine from which jobs are sent; log in on one"
+    assert said in missing.stdout

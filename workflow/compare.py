@@ -19,10 +19,10 @@ import matplotlib as mpl
 import numpy as np
 from PIL import Image
 
-from helpers.scans.reading import load_scan
 from helpers.loops import loop_features
 from helpers.paths import atomic
 from helpers.record import load_arrays
+from helpers.scans.reading import load_scan
 from workflow.settings import reason, scan_folders
 
 # Heading of a column and the number of metrics.json in it.

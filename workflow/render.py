@@ -13,6 +13,7 @@ import tempfile
 from pathlib import Path
 
 import nbformat
+import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from nbconvert.preprocessors import TagRemovePreprocessor
 from nbformat import NotebookNode
@@ -30,6 +31,7 @@ RECORDS = ("metrics.json", "manifest.json", "run.json")
 MOVIES = "data/reference/movies"
 DIGEST = "source_digest"  # in a rendered notebook's metadata
 SHOWN, SHOWN_WIDTH = "fig4", 1300  # the README's picture
+COLAB = "https://colab.research.google.com/"
 RANDOM_START = "toy.control.vae_random.kept"
 
 
@@ -123,8 +125,9 @@ def readme() -> str:
                               keep_trailing_newline=True)
     environment.filters |= {"number": number, "table": as_markdown,
                             "fixed": lambda value, digits: f"{value:.{digits}f}"}
-    runs = stored_runs()
+    runs, cited = stored_runs(), yaml.safe_load((ROOT / "CITATION.cff").read_text("utf-8"))
     return environment.get_template("README.md.j2").render(
+        repository=cited.get("repository-code", ""), tag=f"v{cited['version']}", colab=COLAB,
         metrics=metrics, run=run, paper=PAPER, random=random if len(random) == 3 else None,
         picture={"id": SHOWN, "name": full_name(SHOWN), "drawn": PLACES[entries[SHOWN]["source"]],
                  "alt": caption_of(SHOWN).alt, "caption": caption_of(SHOWN).caption},

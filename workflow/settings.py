@@ -65,7 +65,8 @@ def check_settings(config: dict) -> dict:
         whole = name.lower() in ("seed", "cycle") and isinstance(value, str) and value.isdecimal()
         settings[name.lower()] = int(value) if whole else value
     if unknown := settings.keys() - SETTINGS.keys():
-        raise ValueError(f"Unknown setting {', '.join(sorted(unknown))}: expected {', '.join(SETTINGS)}; correct the name.")
+        raise ValueError(f"Unknown setting {', '.join(sorted(unknown))}: expected {', '.join(SETTINGS)}; "
+                         "correct the name.")
     for error in jsonschema.Draft202012Validator({"properties": SETTINGS}).iter_errors(settings):
         name = error.path[0]
         raise ValueError(f"{name.upper()}={'' if error.instance is None else error.instance} is not a {name}: "
@@ -87,8 +88,8 @@ def _absolute(name: str, value: str) -> str:
                          "check the path.")
     for part in [path, *(own_scans(path) if path.is_dir() else [])]:
         if os.fsencode(part) != str(part).encode(errors="replace"):
-            raise ValueError(f"{name.upper()}={str(part)!a}: the name is not UTF-8: expected one that is; rename the file "
-                             "or its folder.")
+            raise ValueError(f"{name.upper()}={str(part)!a}: the name is not UTF-8: expected one that is; rename the "
+                             "file or its folder.")
     return str(path)
 
 
@@ -158,8 +159,8 @@ def ask_for_loops(folder: Path, asked_for: dict) -> None:
         asked.parent.mkdir(parents=True, exist_ok=True)
         asked.open("a").close()
     except OSError as error:
-        raise ValueError(f"{folder} cannot be written ({error.strerror}): expected a folder for the results; correct its "
-                         "permissions, or move what stands there out of the way.") from None
+        raise ValueError(f"{folder} cannot be written ({error.strerror}): expected a folder for the results; correct "
+                         "its permissions, or move what stands there out of the way.") from None
     try:
         made_with = json.loads((folder / "results/0_measured_data.json").read_text(encoding="utf-8"))["parameters"]
     except (OSError, ValueError, KeyError, TypeError):
@@ -220,15 +221,19 @@ def depends_on(source: Path, root: Path = ROOT) -> list[str]:
     They are the modules that it imports, directly or through one another, and the tables and style sheets that
     these name: a change in any other file changes none of its results.
     """
-    text = (root / source).read_text(encoding="utf-8") if source.suffix == ".py" else TransformerManager().transform_cell(
-        "\n".join("".join(cell["source"]) for cell in cells(root / source) if cell["cell_type"] == "code"))
+    if source.suffix == ".py":
+        text = (root / source).read_text(encoding="utf-8")
+    else:
+        code = ["".join(cell["source"]) for cell in cells(root / source) if cell["cell_type"] == "code"]
+        text = TransformerManager().transform_cell("\n".join(code))
     # What Colab lacks has no part in results; the table of notebooks is the graph itself.
     finder = ModuleFinder([str(root)], excludes=["helpers.colab", "helpers.notebooks"])
     finder.scan_code(compile(text, str(source), "exec"), finder.add_module("__main__"))
     # A package that holds a docstring alone has no part in anything either.
     modules = {Path(module.__file__): module.__code__ for module in finder.modules.values()
                if module.__file__ and set(module.__code__.co_names) - {"__doc__"}}
-    named = {folder / name for path, code in modules.items() for name in _file_names(code) for folder in (path.parent, root)}
+    named = {folder / name for path, code in modules.items() for name in _file_names(code)
+             for folder in (path.parent, root)}
     return sorted(str(path.relative_to(root)) for path in {*modules, *filter(Path.is_file, named)})
 
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import gaussian_filter, gaussian_filter1d
 
-from helpers.twin.domains import draw_truth
 from helpers.sho import sho_response
+from helpers.twin.domains import draw_truth
 from helpers.twin.switching import N_STEPS, drive_voltage, noise_free
 
 PIEZORESPONSE_NOISE = 1.3e-6  # arb. u., standard deviation of the white part
