@@ -10,11 +10,11 @@ import h5py
 import numpy as np
 import pytest
 import scipy.io
-from test_formats import axes_of, write_main
+from test_formats import axes_of, table, write_main
 
 from helpers.paths import ROOT, own_scans, passed_over
 from helpers.scans import formats
-from helpers.scans.__main__ import inspect, main
+from helpers.scans.__main__ import main
 from helpers.scans.choice import Choice, choose
 from helpers.scans.cleaning import Cleaning, rules_of
 from helpers.scans.fetch import find_scan
@@ -43,15 +43,6 @@ P, F_HZ = loops()
 FLAT = (ROWS * COLUMNS, -1)
 
 
-def table(piezoresponse, resonance, unit="Hz", r2=0.99):
-    names = ("Amplitude [V]", f"Frequency [{unit}]", "Quality Factor", "Phase [rad]", "R2 Criterion")
-    made = np.zeros(piezoresponse.shape, [(name, "f8") for name in names])
-    phase = np.where(piezoresponse > 0, -0.4, np.pi - 0.4)
-    for name, values in zip(names, (np.abs(piezoresponse), resonance, 100, phase, r2), strict=True):
-        made[name] = values
-    return made
-
-
 def spectra(piezoresponse, resonance, bins=BINS_HZ):
     p, f = (x.reshape(FLAT)[..., None] for x in (piezoresponse, resonance))
     return (p * np.exp(-0.4j) * f**2 / (bins**2 - 1j * bins * f / 120 - f**2)).reshape(FLAT).astype("c8")
@@ -68,6 +59,11 @@ def write_fit(path, values, spectroscopic, positions=None, group="Measurement_00
         made = write_main(file.require_group(group), name, values, positions or space(), spectroscopic)
         file["Measurement_000"].attrs.update(attributes)
         return made.name
+
+
+def write_plain(path, arrays):
+    with h5py.File(path, "w") as file:
+        file.update(arrays)
 
 
 def drive(voltage_V=VOLTAGE_V, unit="V"):
@@ -147,8 +143,7 @@ def test_pixels_and_tails_that_were_never_measured_are_unusable(path, fill):
     for cube in (p, f):
         cube[3:] = cube[3:, :, :1] if fill == "constant" else fill
         cube[2, 3, 20:] = cube[2, 3, 19] if fill == "constant" else fill
-    with h5py.File(path, "w") as file:
-        file.update({"piezoresponse": p, "resonance": f, "voltage": VOLTAGE_V})
+    write_plain(path, {"piezoresponse": p, "resonance": f, "voltage": VOLTAGE_V})
     scan = load_scan(path)
     expected = np.zeros((ROWS, COLUMNS), bool)
     expected[3:] = expected[2, 3] = True
@@ -158,8 +153,7 @@ def test_pixels_and_tails_that_were_never_measured_are_unusable(path, fill):
 
 
 def test_saturated_loops_are_measured(path):
-    with h5py.File(path, "w") as file:
-        file.update({"piezoresponse": np.clip(P, -4e-5, 4e-5), "voltage": VOLTAGE_V})
+    write_plain(path, {"piezoresponse": np.clip(P, -4e-5, 4e-5), "voltage": VOLTAGE_V})
     assert load_scan(path).unusable is None
 
 
@@ -192,8 +186,7 @@ def failing():
 
 def test_failed_fits_that_hold_the_variance_stop_a_run_that_names_what_repairs_them(path, failing):
     cube, wrong = failing
-    with h5py.File(path, "w") as file:
-        file.update({"piezoresponse": cube, "voltage": VOLTAGE_V})
+    write_plain(path, {"piezoresponse": cube, "voltage": VOLTAGE_V})
     scan = load_scan(path)
     said(scan, "one point in 1000 holds", "CLEAN=outliers=10 repairs them")
     with pytest.raises(DataError, match="as failed fits do: expected at most 20%; CLEAN=outliers=10 repairs them"):
@@ -388,14 +381,6 @@ def test_lone_arrays_are_recognised_questioned_or_said_to_be_a_guess(tmp_path):
     said(load_scan(tmp_path / "x.npz"), "questionable: the piezoresponse is of one sign everywhere")
 
 
-def test_only_the_published_film_driven_as_it_was_has_its_size(tmp_path):
-    voltage_V = 5 * np.concatenate([np.linspace(1, -1, 48, False), np.linspace(-1, 1, 48, False)])
-    values = np.tanh(voltage_V) + 0.01 * np.random.default_rng(0).normal(size=(60, 60, 96))
-    scipy.io.savemat(tmp_path / "film.mat", {"Loopdata_mixed": values, "Voltagedata_mixed": voltage_V})
-    scan = load_scan(tmp_path / "film.mat")
-    assert np.isnan(scan.size_um) and not scan.turned
-
-
 @pytest.mark.parametrize("degrees", [False, True])
 @pytest.mark.parametrize("kind", ["npz", "h5", "nested.h5", "mat"])
 def test_amplitude_and_phase_make_the_piezoresponse(tmp_path, kind, degrees):
@@ -582,8 +567,10 @@ def test_paths_are_taken_as_a_shell_takes_them(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     np.savez(tmp_path / "x.npz", piezoresponse=P, voltage=VOLTAGE_V)
     assert_is(load_scan("~/x.npz"), P, None)
-    with pytest.raises(DataError, match="is an address: expected the path of a file; download it"):
-        load_scan("https://example.org/scan.h5")
+    for path, message in (("https://example.org/scan.h5", "is an address: expected the path of a file; download it"),
+                          (tmp_path / "nothing.h5", "nothing.h5 is not a file")):
+        with pytest.raises(DataError, match=message):
+            load_scan(path)
 
 
 def test_an_hdf5_file_open_for_writing_elsewhere_is_said_to_be_open(path, monkeypatch):
@@ -608,8 +595,7 @@ def test_every_kind_of_scan_in_a_folder_is_found_and_the_rest_is_said(tmp_path):
 
 
 def test_what_lies_in_other_files_is_refused(tmp_path, path):
-    with h5py.File(tmp_path / "other.h5", "w") as file:
-        file.update({"piezoresponse": P, "voltage": VOLTAGE_V})
+    write_plain(tmp_path / "other.h5", {"piezoresponse": P, "voltage": VOLTAGE_V})
     (tmp_path / "raw").write_bytes(P.tobytes())
     layout = h5py.VirtualLayout(P.shape, float)
     layout[...] = h5py.VirtualSource(tmp_path / "other.h5", "piezoresponse", P.shape)
@@ -628,8 +614,9 @@ def test_what_lies_in_other_files_is_refused(tmp_path, path):
 
 @pytest.mark.parametrize(("name", "shape", "chunks", "message"), [
     ("resonance", (10**6, 10**6, 32), (10, 10, 32), "do not fit together"),
-    ("unusable", (10**6, 10**6), (10, 10), "has shape .*, more than 8 GiB"),
-    ("truth/c", (10**6, 10**6), (10, 10), "has shape .*, more than 8 GiB"),
+    ("topography", (10**6, 10**6), (10, 10), "has shape .*, more than 8 GiB"),
+    ("unusable", (5, 5), None, "has shape .*, more values than the 20 pixels of the loops"),
+    ("truth/c", (10**6, 10**6), (10, 10), "has shape .*, more values than the 20 pixels of the loops"),
     ("other", (2**16, 2**14), (2**15, 2**14), "stored in chunks .* more than 256 MiB")])
 def test_declared_sizes_are_bounded_everywhere(path, name, shape, chunks, message):
     with h5py.File(path, "w") as file:
@@ -651,8 +638,7 @@ def test_origins_are_believed_in_results_of_the_project_alone(tmp_path):
 
 
 def test_a_file_that_takes_too_long_is_given_up(path, monkeypatch):
-    with h5py.File(path, "w") as file:
-        file.update({"piezoresponse": P, "voltage": VOLTAGE_V})
+    write_plain(path, {"piezoresponse": P, "voltage": VOLTAGE_V})
     refuse_if_it_crashes(path)
     monkeypatch.setattr(formats, "PATIENCE_S", 0)
     with pytest.raises(DataError, match="took more than 0 s"):
@@ -662,8 +648,7 @@ def test_a_file_that_takes_too_long_is_given_up(path, monkeypatch):
 
 
 def test_a_plain_script_may_read_a_scan(tmp_path, path):
-    with h5py.File(path, "w") as file:
-        file.update({"piezoresponse": P, "voltage": VOLTAGE_V})
+    write_plain(path, {"piezoresponse": P, "voltage": VOLTAGE_V})
     (tmp_path / "script.py").write_text("from helpers.scans.reading import load_scan\n"
                                         f"print(load_scan({str(path)!r}).shape)\n")
     done = subprocess.run([sys.executable, tmp_path / "script.py"], env={**os.environ, "PYTHONPATH": str(ROOT)}, text=True,
@@ -674,7 +659,7 @@ def test_a_plain_script_may_read_a_scan(tmp_path, path):
 # inspect
 
 
-def test_inspect_prints_one_object(path, capsys):
+def test_inspect_prints_one_object_or_what_it_says_to_read(path, capsys):
     write_fit(path, table(P, F_HZ).reshape(FLAT), drive())
     assert main(["inspect", str(path), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
@@ -683,15 +668,33 @@ def test_inspect_prints_one_object(path, capsys):
     assert (found["format"], found["shape"], found["voltage_V"], found["unusable"]) == ("usid", [5, 4, 32], [-8, 8], 0)
     assert found["size_um"] == pytest.approx(0.4) and (found["field"], found["cycle"]) == ("off", 1)
     assert found["channels"]["resonance_kHz"]["unit"] == "kHz" and 0 < found["variance_in_extremes"] < 0.1
+    assert main(["inspect", str(path)]) == 0
+    text = capsys.readouterr().out
+    for part in ("Raw_Data-SHO_Fit_000/Fit (20, 32) Amplitude [V]", "usid: 5 × 4 pixels, 32 steps, 0.4 µm wide", "field off",
+                 "too small: expected 300", "the file has no topography"):
+        assert part in text
     path.write_bytes(b"<html>")
     assert main(["inspect", str(path), "--json"]) == 1
-    assert list(json.loads(capsys.readouterr().out)) == ["refused"]
+    assert "a web page" in json.loads(capsys.readouterr().out)["refused"]
 
 
-def test_inspect_lists_hdf5_that_it_does_not_know(path, capsys):
-    with h5py.File(path, "w") as file:
-        file["some/thing"] = P
-    assert main(["inspect", str(path)]) == 1
+@pytest.mark.parametrize(("name", "write", "line"), [
+    ("x.npy", lambda path: np.save(path, F_HZ), "x.npy (5, 4, 32) float64"),
+    ("x.npz", lambda path: np.savez(path, a=P), "a (5, 4, 32) float64"),
+    ("x.mat", lambda path: scipy.io.savemat(path, {"a": P}), "a (5, 4, 32) double"),
+    ("x.h5", lambda path: write_plain(path, {"some/thing": P}), "some/thing (5, 4, 32) float64"),
+    ("x.ibw", lambda path: path.write_bytes(b"\x05\x00"), "x.ibw"),
+    ("x", lambda path: (path.mkdir(), (path / "p.txt").write_text("1 2")), "1 text files")])
+def test_inspect_lists_what_it_cannot_use(tmp_path, capsys, name, write, line):
+    write(tmp_path / name)
+    assert main(["inspect", str(tmp_path / name)]) == 1
     text = capsys.readouterr().out
-    assert "some/thing (5, 4, 32) float64" in text and "Not usable: " in text
-    assert inspect(path)["refused"].endswith("rename or add it")
+    assert f"  {line}\n" in text and "Not usable: " in text
+
+
+def test_a_command_that_reads_one_line_of_inspect_ends_it_quietly(path):
+    write_plain(path, {"piezoresponse": P, "voltage": VOLTAGE_V})
+    asked = subprocess.Popen([sys.executable, "-m", "helpers.scans", "inspect", path], cwd=ROOT, text=True,
+                             stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    asked.stdout.close()
+    assert asked.stderr.read() == "" and asked.wait() == 0

@@ -15,22 +15,8 @@ from types import SimpleNamespace
 import numpy as np
 import pooch
 import pytest
-from fake_servers import (
-    CONFIRM_PAGE,
-    QUOTA_PAGE,
-    RECORD,
-    always,
-    circle,
-    cut,
-    deaf_to_range,
-    instead,
-    page,
-    serving,
-    shared,
-    silent,
-    status,
-    trickle,
-)
+from fake_servers import (CONFIRM_PAGE, QUOTA_PAGE, RECORD, always, circle, cut, deaf_to_range, instead, page, serving,
+                          shared, silent, status, trickle)
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -104,6 +90,13 @@ def start_of(asked: str | None) -> int:
     return int(asked.removeprefix("bytes=").removesuffix("-")) if asked else 0
 
 
+def refused(data: str, folder: Path, message: str) -> None:
+    """One sentence that says what was expected."""
+    with pytest.raises(DataError, match=message) as error:
+        fetch.find_scan(data, folder=folder)
+    assert "\n" not in str(error.value) and "expected" in str(error.value) and str(error.value).count(";") <= 3
+
+
 # where `auto` looks
 
 
@@ -114,19 +107,18 @@ def test_auto_without_a_network_says_so_and_takes_the_twin(offline, tmp_path, ca
 
 
 @pytest.mark.parametrize("name", ["own.npy", "own.NPZ", "own.mat", "own.hdf5"])
-def test_auto_takes_own_files_of_every_kind(name, tmp_path):
+def test_auto_takes_own_files_of_every_kind_first(server, name, tmp_path):
     """Found by suffix, recognised by content."""
     made = simulated_scan(3, (5, 7))
     (tmp_path / "README.md").write_text("no loops")
     with (tmp_path / name).open("wb") as file:
         np.savez(file, made.piezoresponse, made.voltage_V)
     assert fetch.find_scan("auto", folder=tmp_path).shape == (5, 7)
-    with pytest.raises(DataError, match="holds one cycle"):
-        fetch.find_scan("auto", folder=tmp_path, choice=Choice(cycle=2))
-    with pytest.raises(DataError, match="holds one cycle"):
-        fetch.find_scan(str(tmp_path / name), choice=Choice(cycle=2))
-    with pytest.raises(DataError, match="the twin has no cycle 2"):
-        fetch.find_scan("twin", choice=Choice(cycle=2))
+    for data, message in (("auto", "holds one cycle"), (str(tmp_path / name), "holds one cycle"),
+                          ("twin", "the twin has no cycle 2")):
+        with pytest.raises(DataError, match=message):
+            fetch.find_scan(data, folder=tmp_path, choice=Choice(cycle=2))
+    assert server.asked == []
 
 
 def test_rules_of_cleaning_reach_the_file(tmp_path):
@@ -140,32 +132,20 @@ def test_rules_of_cleaning_reach_the_file(tmp_path):
         assert fetch.find_scan(data, folder=tmp_path, cleaning=rules).cleaning.map[2, 3] == 1
 
 
-def test_auto_takes_the_readers_own_file_first(server, tmp_path):
-    save_scan(simulated_scan(3, (5, 7)), tmp_path / "mine.h5")
-    assert fetch.find_scan("auto", folder=tmp_path).shape == (5, 7)
-    assert server.asked == []
-
-
 @pytest.mark.parametrize("data", ["zenodo", "drive:abc"])
 def test_a_source_that_does_not_answer_is_an_error_with_a_remedy(offline, data, tmp_path):
-    with pytest.raises(DataError, match="did not answer.* use DATA=<path>"):
-        fetch.find_scan(data, folder=tmp_path)
+    refused(data, tmp_path, "did not answer.* use DATA=<path>")
 
 
-def test_a_silent_network_is_given_up_within_its_patience(server, tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize("fault", [silent, status(429, Retry_After="3600")])
+def test_a_network_that_is_silent_or_asks_to_wait_is_given_up_within_its_patience(server, fault, tmp_path, monkeypatch,
+                                                                                   capsys):
     assert fetch.NETWORK_PATIENCE_S < 10
     monkeypatch.setattr(fetch, "NETWORK_PATIENCE_S", 0.5)
     monkeypatch.setattr(fetch, "TIMEOUT_S", (60, 60))
-    server.fail(RECORD, always(silent))
+    server.fail(RECORD, always(fault))
     assert fetch.find_scan("auto", twin_shape=(6, 6), folder=tmp_path).source == "twin"
     assert "did not answer within 0.5 s" in capsys.readouterr().out
-
-
-def test_a_wait_that_the_server_asks_for_is_no_reason_to_exceed_the_patience(server, tmp_path,
-                                                                            monkeypatch):
-    monkeypatch.setattr(fetch, "NETWORK_PATIENCE_S", 0.5)
-    server.fail(RECORD, always(status(429, Retry_After="3600")))
-    assert fetch.find_scan("auto", twin_shape=(6, 6), folder=tmp_path).source == "twin"
 
 
 # what is chosen from the record
@@ -191,13 +171,15 @@ def test_an_npz_is_data_and_not_an_archive(server, tmp_path):
     assert found.path == str(tmp_path / "downloads/zenodo.6321172/loops.npz")
 
 
-def test_what_was_chosen_is_used_again_without_a_network(server, loops, tmp_path, monkeypatch):
+@pytest.mark.parametrize(("data", "file"), [("zenodo", "zenodo.6321172/b.h5"), ("drive:1a-B_2", "drive_1a-B_2")])
+def test_what_was_chosen_is_used_again_without_a_network(server, loops, tmp_path, data, file):
     server.record({"a.h5": b"\x89HDF\r\n\x1a\n" + bytes(900), "b.h5": loops})
-    fetch.find_scan("zenodo", folder=tmp_path)
-    note = json.loads((tmp_path / "downloads/zenodo.6321172.json").read_text())
-    assert note == {"file": "zenodo.6321172/b.h5", "sha256": hashlib.sha256(loops).hexdigest()}
+    server.files["/uc"] = loops
+    assert fetch.find_scan(data, folder=tmp_path).shape == SHAPE
+    note = json.loads((tmp_path / f"downloads/{file.removesuffix('/b.h5')}.json").read_text())
+    assert note == {"file": file, "sha256": hashlib.sha256(loops).hexdigest()}
     asked = len(server.asked)
-    assert fetch.find_scan("auto", folder=tmp_path).shape == SHAPE
+    assert fetch.find_scan("auto" if data == "zenodo" else data, folder=tmp_path).shape == SHAPE
     assert len(server.asked) == asked
 
 
@@ -235,8 +217,7 @@ def test_the_limit_of_auto_holds_for_all_files_together(server, tmp_path, monkey
 
 def test_nothing_usable_is_said_with_the_reasons(server, tmp_path):
     server.record({"a.txt": b"text", "b.npy": b"\x93NUMPY" + bytes(99)})
-    with pytest.raises(DataError, match=r"holds no loops \(.*b.npy.*a.txt cannot be read"):
-        fetch.find_scan("zenodo", folder=tmp_path)
+    refused("zenodo", tmp_path, r"holds no loops \(.*b.npy.*a.txt cannot be read")
 
 
 def test_keys_with_paths_stay_in_the_folder(server, loops, tmp_path):
@@ -272,8 +253,7 @@ def test_a_broken_download_is_continued(server, loops, tmp_path):
 def test_what_a_failed_run_brought_is_continued_by_the_next(server, loops, tmp_path):
     server.record({"b.h5": loops})
     server.fail("b.h5", cut(70_000), always(cut(0)))
-    with pytest.raises(DataError, match="b.h5 broke off"):
-        fetch.find_scan("zenodo", folder=tmp_path)
+    refused("zenodo", tmp_path, "b.h5 broke off")
     server.faults.clear()
     fetch.find_scan("zenodo", folder=tmp_path)
     assert 70_000 - fetch.CHUNK_BYTES < start_of(server.ranges("b.h5")[-1]) <= 70_000
@@ -319,10 +299,7 @@ def test_each_fault_is_one_sentence_and_keeps_the_good_file(server, loops, fault
     kept.write_bytes(b"an earlier release that the record no longer lists")
     server.record({"b.h5": loops})
     server.fail("b.h5", always(FAULTS[fault][0]))
-    with pytest.raises(DataError, match=FAULTS[fault][1]) as error:
-        fetch.find_scan("zenodo", folder=tmp_path)
-    text = str(error.value)
-    assert "\n" not in text and "expected" in text and text.count(";") <= 3
+    refused("zenodo", tmp_path, FAULTS[fault][1])
     assert kept.read_bytes() == b"an earlier release that the record no longer lists"
     assert {name for name in files_below(kept.parent) if (kept.parent / name).stat().st_size} <= {"b.h5", "b.h5.part"}
 
@@ -341,8 +318,7 @@ def test_a_full_disk_is_said(server, loops, tmp_path):
     part = tmp_path / "downloads/zenodo.6321172/b.h5.part"
     part.parent.mkdir(parents=True)
     part.symlink_to("/dev/full")
-    with pytest.raises(DataError, match=r"b.h5 could not be stored \(No space left on device\)"):
-        fetch.find_scan("zenodo", folder=tmp_path)
+    refused("zenodo", tmp_path, r"b.h5 could not be stored \(No space left on device\)")
     assert files_below(part.parent) == set()
 
 
@@ -351,8 +327,7 @@ def test_a_read_only_folder_is_said(server, loops, tmp_path):
     server.record({"b.h5": loops})
     for data in ("zenodo", "drive:abc"):
         server.files["/uc"] = loops
-        with pytest.raises(DataError, match="could not be stored .* folder"):
-            fetch.find_scan(data, folder=tmp_path)
+        refused(data, tmp_path, "could not be stored .* folder")
 
 
 @pytest.mark.parametrize("answer", [
@@ -362,8 +337,7 @@ def test_a_read_only_folder_is_said(server, loops, tmp_path):
 ])
 def test_an_answer_that_is_no_record_is_an_error(server, answer, tmp_path):
     server.files[RECORD] = answer
-    with pytest.raises(DataError, match="something other than a list of files"):
-        fetch.find_scan("zenodo", folder=tmp_path)
+    refused("zenodo", tmp_path, "something other than a list of files")
 
 
 values = st.recursive(st.none() | st.integers() | st.floats() | st.text(max_size=8),
@@ -378,22 +352,10 @@ values = st.recursive(st.none() | st.integers() | st.floats() | st.text(max_size
      "links": st.fixed_dictionaries({"self": values | st.just("http://[")})}), max_size=3))
 def test_no_answer_of_the_record_gets_further_than_a_message(server, files, tmp_path):
     server.files[RECORD] = json.dumps({"files": files}).encode()
-    with pytest.raises(DataError) as error:
-        fetch.find_scan("zenodo", folder=tmp_path)
-    assert "expected" in str(error.value)
+    refused("zenodo", tmp_path, "")
 
 
 # Drive
-
-
-def test_a_drive_file_is_fetched_once_and_its_hash_recorded(server, loops, tmp_path, monkeypatch):
-    server.files["/uc"] = loops
-    assert fetch.find_scan("drive:1a-B_2", folder=tmp_path).shape == SHAPE
-    note = json.loads((tmp_path / "downloads/drive_1a-B_2.json").read_text())
-    assert note == {"file": "drive_1a-B_2", "sha256": hashlib.sha256(loops).hexdigest()}
-    asked = len(server.asked)
-    assert fetch.find_scan("drive:1a-B_2", folder=tmp_path).shape == SHAPE
-    assert len(server.asked) == asked
 
 
 @pytest.mark.parametrize("fault, sentence", [
@@ -411,9 +373,7 @@ def test_each_fault_of_drive_is_one_sentence(server, loops, fault, sentence, tmp
     monkeypatch.setattr(fetch, "ASKED_PATIENCE_S", 1.5)
     server.files["/uc"] = loops
     server.fail("/uc", fault)
-    with pytest.raises(DataError, match=sentence) as error:
-        fetch.find_scan("drive:abc", folder=tmp_path)
-    assert "\n" not in str(error.value) and "expected" in str(error.value)
+    refused("drive:abc", tmp_path, sentence)
     assert not (tmp_path / "downloads/drive_abc.json").exists()
 
 
@@ -468,15 +428,12 @@ def test_the_question_before_a_large_drive_file_is_answered(drive, loops, tmp_pa
 ])
 def test_a_page_of_drive_is_one_sentence(drive, fault, sentence, tmp_path):
     drive.fail("/uc", fault)
-    with pytest.raises(DataError, match=sentence) as error:
-        fetch.find_scan("drive:abc", folder=tmp_path)
-    assert "\n" not in str(error.value) and "expected" in str(error.value)
+    refused("drive:abc", tmp_path, sentence)
 
 
 @pytest.mark.parametrize("identifier", ["", "../../etc/passwd", "a b", "x?y"])
 def test_what_is_no_drive_id_is_refused(identifier, tmp_path):
-    with pytest.raises(DataError, match="is not an id"):
-        fetch.find_scan(f"drive:{identifier}", folder=tmp_path)
+    refused(f"drive:{identifier}", tmp_path, "is not an id")
 
 
 # archives
@@ -505,24 +462,19 @@ def test_links_and_nested_archives_hold_nothing(server, loops, tmp_path):
     inner = zipped({"loops.h5": loops})
     for links in ((("link.h5", str(target)),), (("up", ".."),), ()):
         server.record({"all.tgz": tarred({"inner.zip": inner}, *links)})
-        with pytest.raises(DataError, match="holds no loops"):
-            fetch.find_scan("zenodo", folder=tmp_path / "data")
+        refused("zenodo", tmp_path / "data", "holds no loops")
 
 
-@pytest.mark.parametrize("pack", [zipped, tarred])
-def test_absurd_sizes_are_refused_before_anything_is_written(server, pack, tmp_path, monkeypatch):
+@pytest.mark.parametrize(("pack", "members", "message"), [
+    *((pack, {"zeros.h5": b"\x89HDF\r\n\x1a\n" + bytes(10**6)}, "bomb would unpack to more than 0.00")
+      for pack in (zipped, tarred)),
+    (zipped, {f"{n}.h5": b"x" for n in range(11)}, "or 10 files")])
+def test_absurd_sizes_are_refused_before_anything_is_written(server, pack, members, message, tmp_path, monkeypatch):
     monkeypatch.setattr(fetch, "ASKED_BYTES", 10**6)
-    server.record({"bomb": pack({"zeros.h5": b"\x89HDF\r\n\x1a\n" + bytes(10**6)})})
-    with pytest.raises(DataError, match="bomb would unpack to more than 0.00"):
-        fetch.find_scan("zenodo", folder=tmp_path)
-    assert files_below(tmp_path) == {"downloads/zenodo.6321172/bomb"}
-
-
-def test_too_many_members_are_refused(server, tmp_path, monkeypatch):
     monkeypatch.setattr(archives, "MOST_MEMBERS", 10)
-    server.record({"many": zipped({f"{n}.h5": b"x" for n in range(11)})})
-    with pytest.raises(DataError, match="or 10 files"):
-        fetch.find_scan("zenodo", folder=tmp_path)
+    server.record({"bomb": pack(members)})
+    refused("zenodo", tmp_path, message)
+    assert files_below(tmp_path) == {"downloads/zenodo.6321172/bomb"}
 
 
 def test_a_drive_archive_is_unpacked_too(server, loops, tmp_path):

@@ -2,8 +2,6 @@
 
 import io
 import pickle
-import subprocess
-import sys
 import zipfile
 from dataclasses import replace
 
@@ -21,11 +19,9 @@ from helpers.scans.formats import DataError
 from helpers.scans.reading import load_scan
 from helpers.scans.scan import save_scan, simulated_scan
 from helpers.scans import formats, usid_axes
-from helpers.paths import ROOT
 from helpers.twin.switching import drive_voltage
 
 SHAPE = (4, 7)
-SHO = ("Amplitude [V]", "Frequency [Hz]", "Quality Factor", "Phase [rad]", "R2 Criterion")
 
 
 @pytest.fixture(scope="module")
@@ -84,20 +80,35 @@ def write(request):
     return request.param
 
 
-def test_matlab_files_are_read_aligned_and_in_kHz(write, made, tmp_path):
-    write(tmp_path / "Data.txt", matlab_variables(made))
-    scan = load_scan(tmp_path / "Data.txt")
-    assert_loops(scan, made.piezoresponse, made.resonance_kHz, made.voltage_V)
+def turned_by(angle):
+    return lambda variables: {"optrotang": np.full(SHAPE, angle), "OutPhi1_mixed": variables["OutPhi2_mixed"]}
+
+
+@pytest.mark.parametrize(("cycle", "change", "share", "shift_kHz", "rtol", "note"), [
+    (None, lambda _: {}, 1, 0, 1e-12, "resonance moved ahead by 24 steps to meet the voltage"),
+    (1, lambda _: {}, 0.5, 0.5, 1e-3, "P = A cos(φ + θ) with the optimum θ = -0.300 rad"),
+    (1, lambda v: {"OutPhi1_mixed": np.degrees(v["OutPhi1_mixed"])}, 0.5, 0.5, 1e-4, "optimum θ = -0.300 rad"),
+    ("mean", lambda _: {}, 0.75, 0.25, 1e-3, "mean of the cycles 1, 2"),
+    *((1, turned_by(angle), 0.5, 0.5, 1e-9, "P = A cos(φ + θ) with the θ of optrotang")
+      for angle in (0.7, -0.7, np.degrees(0.7), np.degrees(-0.7)))])
+def test_matlab_files_are_read_aligned_and_in_kHz(write, made, tmp_path, cycle, change, share, shift_kHz, rtol, note):
+    variables = matlab_variables(made)
+    write(tmp_path / "Data.txt", variables | change(variables))
+    scan = load_scan(tmp_path / "Data.txt", Choice(cycle=cycle))
+    assert_loops(scan, share * made.piezoresponse, made.resonance_kHz + shift_kHz, made.voltage_V, rtol)
     np.testing.assert_array_equal(scan.topography, np.arange(64.0).reshape(8, 8))
-    assert scan.shape == SHAPE and scan.source == "measured"
-    assert "resonance moved ahead by 24 steps to meet the voltage" in scan.notes
-    assert np.isnan(scan.size_um) and not scan.turned
+    assert scan.shape == SHAPE and scan.source == "measured" and np.isnan(scan.size_um) and not scan.turned
+    assert any(note in said for said in scan.notes)
 
 
-def test_a_matlab_file_of_the_published_size_has_its_scale_and_its_turn(tmp_path):
-    write_mat5(tmp_path / "film.mat", matlab_variables(twin.simulate(0)))
+@pytest.mark.parametrize(("share", "size_um"), [(1, 2), (5 / 16, np.nan)])
+def test_a_matlab_file_of_the_published_size_and_drive_has_its_scale_and_its_turn(tmp_path, share, size_um):
+    published = matlab_variables(twin.simulate(0))
+    write_mat5(tmp_path / "film.mat", published | {
+        name: share * published[name] for name in ("Voltagedata_mixed", "VoltageDC_mixed")})
     scan = load_scan(tmp_path / "film.mat")
-    assert scan.shape == (60, 60) and scan.size_um == 2 and scan.turned
+    np.testing.assert_equal(scan.size_um, size_um)
+    assert scan.shape == (60, 60) and scan.turned == (share == 1)
 
 
 @pytest.mark.parametrize("start", [0, 24])
@@ -112,55 +123,21 @@ def test_loops_from_zero_volt_are_stored_as_acquired(made, tmp_path, start):
     assert_loops(scan, *(np.roll(x, start, axis=-1) for x in (made.piezoresponse, made.resonance_kHz, made.voltage_V)))
 
 
-def test_the_first_cycle_is_made_from_its_oscillators(write, made, tmp_path):
-    write(tmp_path / "d.mat", matlab_variables(made))
-    scan = load_scan(tmp_path / "d.mat", Choice(cycle=1))
-    assert_loops(scan, 0.5 * made.piezoresponse, made.resonance_kHz + 0.5, made.voltage_V, rtol=1e-3)
-    assert any("optimum θ = -0.300 rad" in note for note in scan.notes)
+@pytest.mark.parametrize(("absent", "choice", "message"), [
+    ("OutPhi1_mixed", Choice(cycle=1), "no OutPhi1_mixed"), ("OutA1_mixed", Choice(cycle=1), "no loops of cycle 1"),
+    ("OutA1_mixed", Choice(cycle="mean"), "holds one cycle: expected several to average"),
+    ("topo_mixed", Choice(field="on"), "off-field")])
+def test_what_a_matlab_file_lacks_is_named(write, made, tmp_path, absent, choice, message):
+    write(tmp_path / "d.mat", {name: v for name, v in matlab_variables(made).items() if name != absent})
+    with pytest.raises(DataError, match=message):
+        load_scan(tmp_path / "d.mat", choice)
 
 
-def test_a_stored_rotation_is_used_in_the_convention_that_gives_the_stored_loops(write, made, tmp_path):
-    for stored in (0.7, -0.7, np.degrees(0.7), np.degrees(-0.7)):
-        variables = matlab_variables(made) | {"optrotang": np.full(SHAPE, stored)}
-        variables["OutPhi1_mixed"] = variables["OutPhi2_mixed"]
-        write(tmp_path / "d.mat", variables)
-        scan = load_scan(tmp_path / "d.mat", Choice(cycle=1))
-        assert "P = A cos(φ + θ) with the θ of optrotang" in scan.notes
-        np.testing.assert_allclose(scan.piezoresponse, 0.5 * made.piezoresponse, rtol=1e-9, atol=1e-12)
-
-
-def test_phases_in_degrees_are_recognised(write, made, tmp_path):
-    variables = matlab_variables(made)
-    variables["OutPhi1_mixed"] = np.degrees(variables["OutPhi1_mixed"])
-    write(tmp_path / "d.mat", variables)
-    scan = load_scan(tmp_path / "d.mat", Choice(cycle=1))
-    np.testing.assert_allclose(scan.piezoresponse, 0.5 * made.piezoresponse, rtol=1e-3, atol=1e-8)
-
-
-def test_the_mean_of_two_cycles(write, made, tmp_path):
-    write(tmp_path / "d.mat", matlab_variables(made))
-    scan = load_scan(tmp_path / "d.mat", Choice(cycle="mean"))
-    assert_loops(scan, 0.75 * made.piezoresponse, made.resonance_kHz + 0.25, made.voltage_V, rtol=1e-3)
-    assert "mean of the cycles 1, 2" in scan.notes
-    write(tmp_path / "d.mat", {k: v for k, v in matlab_variables(made).items() if k != "OutA1_mixed"})
-    with pytest.raises(DataError, match="holds one cycle: expected several to average"):
-        load_scan(tmp_path / "d.mat", Choice(cycle="mean"))
-
-
-def test_what_a_matlab_file_lacks_is_named(write, made, tmp_path):
-    variables = matlab_variables(made)
-    for absent, choice, message in (
-            ("Outw2_mixed", Choice(), None), ("OutPhi1_mixed", Choice(cycle=1), "no OutPhi1_mixed"),
-            ("OutA1_mixed", Choice(cycle=1), "no loops of cycle 1"),
-            ("topo_mixed", Choice(field="on"), "off-field")):
-        write(tmp_path / "d.mat", {name: v for name, v in variables.items() if name != absent})
-        if message:
-            with pytest.raises(DataError, match=message):
-                load_scan(tmp_path / "d.mat", choice)
-        else:
-            scan = load_scan(tmp_path / "d.mat", choice)
-            assert scan.resonance_kHz is None and "the file has no Outw2_mixed" in scan.notes
-            assert scan.spectra.shape == (28, 96, 1)
+def test_a_matlab_file_may_lack_the_resonance(write, made, tmp_path):
+    write(tmp_path / "d.mat", {name: v for name, v in matlab_variables(made).items() if name != "Outw2_mixed"})
+    scan = load_scan(tmp_path / "d.mat")
+    assert scan.resonance_kHz is None and "the file has no Outw2_mixed" in scan.notes
+    assert scan.spectra.shape == (28, 96, 1)
 
 
 # NumPy
@@ -274,6 +251,16 @@ def axes_of(**lengths_and_values):
             for (label, (unit, values)), grid in zip(lengths_and_values.items(), grids, strict=True)}
 
 
+def table(piezoresponse, resonance, unit="Hz", r2=0.99):
+    """Oscillators as BGlib fits them."""
+    names = ("Amplitude [V]", f"Frequency [{unit}]", "Quality Factor", "Phase [rad]", "R2 Criterion")
+    made = np.zeros(piezoresponse.shape, [(name, "f8") for name in names])
+    phase = np.where(piezoresponse > 0, -0.4, np.pi - 0.4)
+    for name, values in zip(names, (np.abs(piezoresponse), resonance, 100, phase, r2), strict=True):
+        made[name] = values
+    return made
+
+
 @pytest.fixture(scope="module")
 def usid_parts():
     """Loops (rows, columns, cycles, fields, steps), resonance and the drive from 0 V upwards."""
@@ -305,31 +292,11 @@ def write_usid(path, parts, keep=("raw", "fit", "loops"), positions=None,
             raw_axes = axes_of(**cycle_field, Frequency=("Hz", frequency_kHz * 1e3))
             write_main(channel, "Raw_Data", spectra.reshape(28, -1)[chosen], space, raw_axes)
         group = channel.create_group("Raw_Data-SHO_Fit_000")
-        table = np.zeros(flat, [(name, float) for name in SHO])
-        table[SHO[0]] = np.abs(loops).reshape(flat)
-        table[SHO[1]] = resonance_kHz.reshape(flat) * 1e3
-        table[SHO[3]] = np.where(loops > 0, -0.4, np.pi - 0.4).reshape(flat)
-        if "guess" in keep:
-            write_main(group, "Guess", table[chosen], space, fitted)
-        if "fit" in keep:
-            write_main(group, "Fit", table[chosen], space, fitted)
+        for name in (name for name in ("guess", "fit") if name in keep):
+            write_main(group, name.title(), table(loops, 1e3 * resonance_kHz).reshape(flat)[chosen], space, fitted)
         if "loops" in keep:
             write_main(group.create_group("Fit-Loop_Fit_000"), "Projected_Loops",
                        3 * loops.reshape(flat)[chosen], space, fitted)
-
-
-@pytest.mark.parametrize(("keep", "factor", "rtol"), [
-    (("raw", "fit", "loops"), 3, 1e-6), (("raw", "fit"), 1, 1e-6), (("fit",), 1, 1e-6)])
-@pytest.mark.parametrize(("choice", "cycle", "field"), [
-    (Choice(), 1, 0), (Choice(cycle=1), 0, 0), (Choice(field="on"), 1, 1),
-    (Choice(cycle=1, field="on"), 0, 1)])
-def test_usid_loops_of_the_chosen_cycle_and_field(usid_parts, tmp_path, keep, factor, rtol, choice,
-                                                  cycle, field):
-    write_usid(tmp_path / "scan.mat", usid_parts, keep)
-    scan = load_scan(tmp_path / "scan.mat", choice)
-    loops, resonance_kHz, voltage_V = usid_parts
-    assert_loops(scan, factor * loops[:, :, cycle, field], resonance_kHz[:, :, cycle, field], voltage_V, rtol)
-    assert scan.size_um == pytest.approx(3.5) and scan.shape == SHAPE
 
 
 @pytest.mark.parametrize("keep", [("raw",), ("fit",), ("loops",)])
@@ -375,34 +342,22 @@ def test_a_guess_is_the_last_resort(usid_parts, tmp_path, keep, used):
     assert used in load_scan(tmp_path / "scan.h5").notes[0]
 
 
-def test_frequencies_need_not_vary_fastest(usid_parts, tmp_path):
+def frequencies_last(channel):
+    order = np.lexsort((channel["Spectroscopic_Indices"][2], channel["Spectroscopic_Indices"][3]))
+    for name in ("Raw_Data", "Spectroscopic_Indices", "Spectroscopic_Values"):
+        channel[name][...] = channel[name][:][:, order]
+
+
+def conjugated(channel):
+    channel["Raw_Data"][...] = channel["Raw_Data"][:].conj()
+
+
+@pytest.mark.parametrize("change", [frequencies_last, conjugated])
+def test_raw_spectra_in_another_order_or_sign_give_the_same_loops(usid_parts, tmp_path, change):
     write_usid(tmp_path / "scan.h5", usid_parts, ("raw",))
     plain = load_scan(tmp_path / "scan.h5")
     with h5py.File(tmp_path / "scan.h5", "a") as file:
-        channel = file["Measurement_000/Channel_000"]
-        order = np.lexsort((channel["Spectroscopic_Indices"][2], channel["Spectroscopic_Indices"][3]))
-        for name in ("Raw_Data", "Spectroscopic_Indices", "Spectroscopic_Values"):
-            channel[name][...] = channel[name][:][:, order]
-    np.testing.assert_allclose(load_scan(tmp_path / "scan.h5").piezoresponse, plain.piezoresponse)
-
-
-def test_usid_raw_spectra_are_fitted_here(usid_parts, tmp_path):
-    write_usid(tmp_path / "scan.h5", usid_parts, keep=("raw",))
-    scan = load_scan(tmp_path / "scan.h5", Choice(cycle=2))
-    loops, resonance_kHz, _ = usid_parts
-    truth = loops[:, :, 1, 0]
-    assert np.sqrt(np.mean((scan.piezoresponse - truth) ** 2)) < 0.01 * truth.std()
-    strong = np.abs(truth) > 2e-5
-    assert np.abs(scan.resonance_kHz - resonance_kHz[:, :, 1, 0])[strong].max() < 0.3
-    assert any(f"optimum θ = {twin.INSTRUMENT_PHASE:.2f}" in note for note in scan.notes)
-
-
-def test_the_complex_conjugate_is_recognised(usid_parts, tmp_path):
-    write_usid(tmp_path / "scan.h5", usid_parts, keep=("raw",))
-    plain = load_scan(tmp_path / "scan.h5")
-    with h5py.File(tmp_path / "scan.h5", "a") as file:
-        raw = file["Measurement_000/Channel_000/Raw_Data"]
-        raw[...] = raw[:].conj()
+        change(file["Measurement_000/Channel_000"])
     np.testing.assert_allclose(load_scan(tmp_path / "scan.h5").piezoresponse, plain.piezoresponse)
 
 
@@ -429,22 +384,15 @@ def test_a_fit_broken_off_gives_way_to_the_spectra(usid_parts, tmp_path):
 @pytest.mark.parametrize(("choice", "message"), [
     ({"cycle": 3}, "has no Cycle 3: expected one of 0, 1"),
     ({"others": {"FORC": 1}}, "has no axis FORC: expected one of Cycle, Field, DC_Offset"),
-    ({"field": "both"}, "field=both is not a field"),
-    ({"cycle": "median"}, "cycle=median is not a cycle: expected a number from 1 or mean"),
-])
-def test_what_cannot_be_chosen_is_named(usid_parts, tmp_path, choice, message):
+    (None, "has the axes none: expected DC_Offset")])
+def test_axes_that_are_not_there_are_named(usid_parts, tmp_path, choice, message):
     write_usid(tmp_path / "scan.h5", usid_parts, ("fit",))
+    if not choice:  # the labels are lost
+        with h5py.File(tmp_path / "scan.h5", "a") as file:
+            for part in ("Indices", "Values"):
+                del file[f"Measurement_000/Channel_000/Raw_Data-SHO_Fit_000/Spectroscopic_{part}"].attrs["labels"]
     with pytest.raises(DataError, match=message):
-        load_scan(tmp_path / "scan.h5", Choice(**choice))
-
-
-def test_lost_labels_are_named(usid_parts, tmp_path):
-    write_usid(tmp_path / "scan.h5", usid_parts, ("fit",))
-    with h5py.File(tmp_path / "scan.h5", "a") as file:
-        del file["Measurement_000/Channel_000/Raw_Data-SHO_Fit_000/Spectroscopic_Indices"].attrs["labels"]
-        del file["Measurement_000/Channel_000/Raw_Data-SHO_Fit_000/Spectroscopic_Values"].attrs["labels"]
-    with pytest.raises(DataError, match="has the axes none: expected DC_Offset"):
-        load_scan(tmp_path / "scan.h5")
+        load_scan(tmp_path / "scan.h5", Choice(**choice or {}))
 
 
 # Too large
@@ -480,20 +428,6 @@ def test_of_a_large_scan_one_row_and_column_in_so_many_is_used(kind, made, usid_
 
 
 # Anything
-
-
-def test_inspect_says_what_is_inside_used_and_missing(usid_parts, tmp_path):
-    write_usid(tmp_path / "scan.h5", usid_parts, ("fit",))
-    done = subprocess.run([sys.executable, "-m", "helpers.scans", "inspect", tmp_path / "scan.h5"], cwd=ROOT,
-                          text=True, capture_output=True, check=False)
-    assert done.returncode == 0, done.stderr
-    for part in ("Raw_Data-SHO_Fit_000/Fit (28, 96) Amplitude [V]", "4 × 7 pixels, 24 steps", "cycle 2 of 2",
-                 "field off", "the file has no topography"):
-        assert part in done.stdout
-    (tmp_path / "page.mat").write_text("<html>")
-    done = subprocess.run([sys.executable, "-m", "helpers.scans", "inspect", tmp_path / "page.mat"], cwd=ROOT,
-                          text=True, capture_output=True, check=False)
-    assert done.returncode == 1 and "Not usable: " in done.stdout and "a web page" in done.stdout
 
 
 def test_files_are_opened_read_only(usid_parts, made, tmp_path):

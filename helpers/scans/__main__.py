@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +17,7 @@ from helpers.scans.cleaning import rules_of
 from helpers.scans.formats import DataError
 from helpers.scans.outliers import variance_in_extremes
 from helpers.scans.reading import listing, load_scan, recognise
-from helpers.scans.scan import FEWEST_PIXELS, Scan
+from helpers.scans.scan import FEWEST_PIXELS
 
 UNITS = {"piezoresponse": "arb. u.", "resonance_kHz": "kHz"}
 
@@ -37,20 +39,16 @@ def inspect(path: Path, select: str = "", clean: str = "") -> dict[str, object]:
     try:
         choice = choose(select)
         scan = load_scan(path, choice, rules_of(clean))
-        numbers = [found[1] for note in scan.notes if (found := re.search(r"\bcycle (\d+) of", note))]
-        cycle = choice.cycle if choice.cycle == "mean" or not numbers else int(numbers[-1])
-        return {"format": recognise(path.expanduser()), "field": choice.field, "cycle": cycle or 1, **described(scan)}
+        kind = recognise(path.expanduser())
     except (DataError, OSError, ValueError) as error:
         return {"refused": str(error)}
-
-
-def described(scan: Scan) -> dict[str, object]:
-    """Shape, size, drive, channels, unusable pixels and notes of a scan, as JSON holds them."""
-    rows, columns, steps = scan.piezoresponse.shape
-    usable = scan.usable.reshape(rows, columns)
+    numbers = [found[1] for note in scan.notes if (found := re.search(r"\bcycle (\d+) of", note))]
+    usable = scan.usable.reshape(scan.shape)
     measured = {name: cube[usable] for name, cube in scan.channels.items()}
     return {
-        "shape": [rows, columns, steps],
+        "format": kind, "field": choice.field,
+        "cycle": choice.cycle if choice.cycle == "mean" else int(numbers[-1]) if numbers else choice.cycle or 1,
+        "shape": [*scan.piezoresponse.shape],
         "size_um": float(scan.size_um) if np.isfinite(scan.size_um) else None,
         "voltage_V": [float(scan.voltage_V.min()), float(scan.voltage_V.max())],
         "channels": {name: {"unit": UNITS[name], "min": float(values.min()), "max": float(values.max())}
@@ -64,10 +62,8 @@ def described(scan: Scan) -> dict[str, object]:
 def lines_of(path: Path, found: dict[str, object]) -> list[str]:
     """The same to read."""
     lines = [f"{path}"]
-    try:
+    with suppress(Exception):  # why it cannot be read stands in `refused`
         lines += ["Holds", *(f"  {line}" for line in listing(path))]
-    except Exception:  # noqa: BLE001 - why it cannot be read stands in `refused`
-        pass
     if "refused" in found:
         return [*lines, f"Not usable: {found['refused']}"]
     rows, columns, steps = found["shape"]
@@ -95,7 +91,11 @@ def main(arguments: list[str]) -> int:
     asked = parser.parse_args(arguments)
     sys.stdout.reconfigure(errors="replace")  # a console without UTF-8
     found = inspect(asked.file, asked.select, asked.clean)
-    print(json.dumps(found, ensure_ascii=False) if asked.json else "\n".join(lines_of(asked.file, found)))
+    text = json.dumps(found, ensure_ascii=False) if asked.json else "\n".join(lines_of(asked.file, found))
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:  # whoever reads, as `head -1`, has enough; the flush at exit must not fail again
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return int("refused" in found)
 
 

@@ -52,19 +52,18 @@ class Source:
             rows = slice(int(first), int(min(first + height, self.grid[0])))
             try:
                 part = load_scan(self.path, replace(self.choice, rows=(rows.start, rows.stop)), self.cleaning)
+                yield rows, standardised(part, self.scaler)[0], part.usable
             except DataError as error:
                 if not isinstance(error.__cause__, NothingLeftError):
                     raise
                 pixels = (rows.stop - rows.start) * self.grid[1]
                 yield rows, np.zeros((pixels, self.steps, self.scaler.n_features_in_)), np.zeros(pixels, bool)
-                continue
-            yield rows, standardised(part, self.scaler)[0], part.usable
 
 
 def read_as(parameters: dict) -> tuple[Choice, Cleaning]:
     """What a run chose of its file and how it cleaned that, by the parameters of notebook 0."""
-    asked = {name: parameters[name] for name in ("select", "cycle", "field") if name in parameters}
-    rules = {name: parameters[name] for name in ("clean", "outlier_sd", "valid_range") if name in parameters}
+    asked, rules = ({name: parameters[name] for name in names.split() if name in parameters}
+                    for names in ("select cycle field", "clean outlier_sd valid_range"))
     return choose(**asked), rules_of(**rules)
 
 
@@ -85,16 +84,11 @@ def source_of(scan: Scan, parameters: dict) -> Source:
                         "unchanged; put it back, or run make figures again")
     choice, cleaning = read_as(parameters)
     loops = read(path, choice)
-    grid = loops.grid or scan.shape
-    return Source(path, grid, len(scan.voltage_V), standardised(scan)[1],
+    return Source(path, loops.grid or scan.shape, len(scan.voltage_V), standardised(scan)[1],
                   replace(choice, theta_rad=loops.theta_rad), cleaning)
 
 
 def on_whole_grid(used: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
-    """Values (rows, columns) of the used pixels on the grid of the whole scan.
-
-    Every pixel takes the value of the used one at the corner of its cell.
-    """
+    """Values (rows, columns) of the used pixels on the grid of the whole scan, each in all of its cell."""
     every = every_nth((*grid, 1))
-    row, column = (np.arange(n) // every for n in grid)
-    return used[np.ix_(row, column)]
+    return used.repeat(every, axis=0).repeat(every, axis=1)[:grid[0], :grid[1]]

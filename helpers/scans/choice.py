@@ -54,8 +54,16 @@ class Choice:
     theta_rad: float | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "cycle", _cycle(self.cycle))
-        object.__setattr__(self, "field", _field(self.field))
+        """Cycle and field may come as YAML or a command line types them."""
+        cycle, field = str(self.cycle).strip().lower(), str(self.field).lower()
+        counted = re.fullmatch(r"(\d+)(\.0*)?", cycle)
+        if cycle not in ("", "none", "mean", "last") and not counted:  # True is none
+            raise DataError(f"cycle={self.cycle} is not a cycle: expected a number from 1 or mean; choose one")
+        field = {"false": "off", "true": "on", "0": "off", "1": "on"}.get(field, field)
+        if field not in ("on", "off"):
+            raise DataError(f"field={self.field} is not a field: expected on or off; choose one")
+        object.__setattr__(self, "cycle", int(counted[1]) or None if counted else "mean" if cycle == "mean" else None)
+        object.__setattr__(self, "field", field)
 
 
 def choose(select: str = "", cycle: object = 0, field: object = "off") -> Choice:
@@ -75,19 +83,19 @@ def choose(select: str = "", cycle: object = 0, field: object = "off") -> Choice
     DataError
         If a name or a value is none.
     """
-    asked = {"cycle": cycle, "field": field}
+    known, others = {"cycle": cycle, "field": field}, {}
     for name, value in pairs("SELECT", select, "field=on,cycle=2"):
-        asked[name.lower() if name.lower() in (*asked, "measurement", "dataset", "grid") else name] = value
-    known = {"cycle": asked.pop("cycle"), "field": asked.pop("field")}
-    if "grid" in asked:
-        sides = re.fullmatch(r"(\d+)\s*[x×]\s*(\d+)", asked["grid"])
-        known["grid"] = tuple(map(int, sides.groups())) if sides else _refuse("grid", asked["grid"], "rows x columns")
-        del asked["grid"]
-    if "measurement" in asked:
-        known["measurement"] = number_of("measurement", asked.pop("measurement"), int)
-    if "dataset" in asked:
-        known["dataset"] = asked.pop("dataset")
-    return Choice(**known, others={name: number_of(name, value, float) for name, value in asked.items()})
+        plain = name.lower()
+        if plain == "grid":
+            sides = re.fullmatch(r"(\d+)\s*[x×]\s*(\d+)", value)
+            known["grid"] = tuple(map(int, sides.groups())) if sides else _refuse(plain, value, "rows x columns")
+        elif plain == "measurement":
+            known[plain] = number_of(plain, value, int)
+        elif plain in ("cycle", "field", "dataset"):
+            known[plain] = value
+        else:
+            others[name] = number_of(name, value)
+    return Choice(**known, others=others)
 
 
 def pairs(variable: str, said: object, example: str) -> list[tuple[str, str]]:
@@ -102,10 +110,6 @@ def pairs(variable: str, said: object, example: str) -> list[tuple[str, str]]:
     return found
 
 
-def _refuse(name: str, value: object, expected: str):
-    raise DataError(f"{name}={value} cannot be chosen: expected {expected}; correct it")
-
-
 def number_of(name: str, value: object, kind: type = float) -> float | int:
     """A number that may be text."""
     try:
@@ -117,15 +121,5 @@ def number_of(name: str, value: object, kind: type = float) -> float | int:
     return kind(number)
 
 
-def _cycle(value: object) -> int | str | None:
-    text = str(value).strip().lower()
-    if isinstance(value, bool) or text not in ("", "none", "mean", "last") and not re.fullmatch(r"\d+(\.0*)?", text):
-        raise DataError(f"cycle={value} is not a cycle: expected a number from 1 or mean; choose one")
-    return "mean" if text == "mean" else int(float(text)) or None if text[:1].isdigit() else None
-
-
-def _field(value: object) -> str:
-    said = {"false": "off", "true": "on", "0": "off", "1": "on"}.get(str(value).lower(), str(value).lower())
-    if said not in ("on", "off"):
-        raise DataError(f"field={value} is not a field: expected on or off; choose one")
-    return said
+def _refuse(name: str, value: object, expected: str):
+    raise DataError(f"{name}={value} cannot be chosen: expected {expected}; correct it")

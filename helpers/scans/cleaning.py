@@ -13,17 +13,17 @@ from helpers.scans.outliers import closes, distance, outlier_excess, pixel_noise
 
 KEPT, MISSING, OUT_OF_RANGE, OUTLIER, POOR_FIT = range(5)
 PASSES = 3  # of the search for outliers
+LONGEST_GAP = 6  # steps in a row that are interpolated; a pixel with more is beyond repair
+LARGEST_SHARE = 0.25  # of a loop that is interpolated; a pixel with more is beyond repair
 RULES = {MISSING: "missing", OUT_OF_RANGE: "out of range", OUTLIER: "outliers", POOR_FIT: "poorly fitted"}
 
 
 @dataclass(frozen=True)
 class Cleaning:
-    """What is taken for wrong, and when a pixel is given up; the default repairs NaN and Inf.
+    """What is taken for wrong besides NaN and infinite values.
 
     Attributes
     ----------
-    missing : bool
-        Whether NaN and infinite values are interpolated.
     valid_range : mapping of str to (float, float)
         Smallest and largest credible value of a channel, ``{"resonance_kHz": (1300, 1340)}``;
         a channel that is not named is not filtered.
@@ -34,20 +34,11 @@ class Cleaning:
         0 looks for none. Between 8 and 20 leaves sharp switching alone.
     least_r2 : float
         Points of fits with a smaller R² are poor; a fit no better than a constant always is.
-    longest_gap, largest_share : int, float
-        Steps in a row, and share of a loop, up to which flagged points are interpolated; a
-        pixel with more is beyond repair.
     """
 
-    missing: bool = True
     valid_range: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     outlier_sd: float = 0.0
     least_r2: float = 0.0
-    longest_gap: int = 6
-    largest_share: float = 0.25
-
-
-OFF = Cleaning(missing=False)
 
 
 class NothingLeftError(ValueError):
@@ -92,10 +83,7 @@ class Report:
 
 def clean(channels: Mapping[str, np.ndarray], voltage_V: np.ndarray, rules: Cleaning | None = None,
           r2: np.ndarray | None = None) -> tuple[dict[str, np.ndarray], Report]:
-    """Flag, interpolate and mask; the arrays given stay as they are.
-
-    A channel without a flagged point is returned equal. An unmeasurable pixel of one channel is
-    masked in all, since a spectrum is used whole.
+    """Flag, interpolate and mask copies; a pixel beyond repair in one channel is masked in all.
 
     Parameters
     ----------
@@ -121,15 +109,16 @@ def clean(channels: Mapping[str, np.ndarray], voltage_V: np.ndarray, rules: Clea
     rules = rules or Cleaning()
     _check_rules(rules, channels)
     closed = closes(voltage_V)
-    poor = None if r2 is None or not rules.missing or np.nanmin(r2) == np.nanmax(r2) else (
-        (r2 < rules.least_r2) | (r2 <= 0))
+    poor = None if r2 is None or np.nanmin(r2) == np.nanmax(r2) else (r2 < rules.least_r2) | (r2 <= 0)
     flags = {name: _flags(name, cube, rules, closed, poor) for name, cube in channels.items()}
-    unusable = np.any([_beyond_repair(flag != KEPT, rules, closed) for flag in flags.values()], axis=0)
+    unusable = np.any([_beyond_repair(flag != KEPT, closed) for flag in flags.values()], axis=0)
     if unusable.all():
         raise NothingLeftError("every pixel is beyond repair by the rules of cleaning: expected most points to be "
                          "finite and in range; correct the file or widen the rules")
-    cleaned = {name: _repaired(cube, flags[name] != KEPT, unusable, closed)
-               for name, cube in channels.items()}
+    cleaned = {name: interpolated(cube, flags[name] != KEPT, closed) for name, cube in channels.items()}
+    if unusable.any():
+        for cube in cleaned.values():
+            cube[unusable] = np.median(cube[~unusable], axis=0)
     return cleaned, Report(flags, unusable)
 
 
@@ -180,9 +169,7 @@ def _check_rules(rules: Cleaning, channels: Mapping[str, np.ndarray]) -> None:
 
 
 def _flags(name: str, cube: np.ndarray, rules: Cleaning, closed: bool, poor: np.ndarray | None) -> np.ndarray:
-    flags = np.zeros(cube.shape, "uint8")
-    if rules.missing:
-        flags[~np.isfinite(cube)] = MISSING
+    flags = np.where(np.isfinite(cube), KEPT, MISSING).astype("uint8")
     if poor is not None:
         flags[(flags == KEPT) & poor] = POOR_FIT
     if name in rules.valid_range:
@@ -190,7 +177,7 @@ def _flags(name: str, cube: np.ndarray, rules: Cleaning, closed: bool, poor: np.
         flags[np.isfinite(cube) & ((cube < low) | (cube > high))] = OUT_OF_RANGE
     for _ in range(PASSES if rules.outlier_sd > 0 else 0):
         # Bridged first, so that a wrong point does not hide what is wrong beside it.
-        bad = (flags != KEPT) | ~np.isfinite(cube)
+        bad = flags != KEPT
         bridged = interpolated(cube, bad, closed)
         excess, noise = outlier_excess(bridged, closed), pixel_noise(bridged)
         wrong = ~bad & ((excess > rules.outlier_sd * noise[..., None]) | (distance(cube) > rules.outlier_sd))
@@ -200,13 +187,10 @@ def _flags(name: str, cube: np.ndarray, rules: Cleaning, closed: bool, poor: np.
     return flags
 
 
-def _beyond_repair(bad: np.ndarray, rules: Cleaning, closed: bool) -> np.ndarray:
-    steps = bad.shape[-1]
-    reach = rules.longest_gap + 1
-    around = np.concatenate([bad, bad[..., :reach - 1]], axis=-1) if closed else bad
-    ahead = np.cumsum(np.concatenate([np.zeros_like(around[..., :1], int), around], axis=-1), axis=-1)
-    gap = (ahead[..., reach:] - ahead[..., :-reach] == reach).any(axis=-1)
-    return gap | (bad.sum(axis=-1) > rules.largest_share * steps)
+def _beyond_repair(bad: np.ndarray, closed: bool) -> np.ndarray:
+    around = np.concatenate([bad, bad[..., :LONGEST_GAP]], axis=-1) if closed else bad
+    gap = np.lib.stride_tricks.sliding_window_view(around, LONGEST_GAP + 1, axis=-1).all(axis=-1).any(axis=-1)
+    return gap | (bad.mean(axis=-1) > LARGEST_SHARE)
 
 
 def interpolated(cube: np.ndarray, bad: np.ndarray, closed: bool) -> np.ndarray:
@@ -233,10 +217,3 @@ def interpolated(cube: np.ndarray, bad: np.ndarray, closed: bool) -> np.ndarray:
         loop[wrong] = np.interp(steps[wrong], good, loop[good],
                                 period=len(steps) if closed else None) if len(good) else 0
     return filled
-
-
-def _repaired(cube: np.ndarray, bad: np.ndarray, unusable: np.ndarray, closed: bool) -> np.ndarray:
-    repaired = interpolated(cube, bad, closed)
-    if unusable.any():
-        repaired[unusable] = np.median(repaired[~unusable], axis=0)
-    return repaired

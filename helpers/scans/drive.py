@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,13 +24,12 @@ def one_cycle(path: Path, loops: Loops, cycle: int | str | None) -> Loops:
     DataError
         If there is no such cycle.
     """
-    voltage_V = np.asarray(loops.voltage_V, float)
-    if voltage_V.ndim != 1 or loops.piezoresponse.shape[-1] != voltage_V.size or not np.isfinite(voltage_V).all():
+    loops = replace(loops, voltage_V=np.asarray(loops.voltage_V, float))
+    if loops.piezoresponse.shape[-1:] != loops.voltage_V.shape or not np.isfinite(loops.voltage_V).all():
         return loops
-    loops = _one_reading(loops, voltage_V)
-    voltage_V = np.asarray(loops.voltage_V, float)
-    period = _period(voltage_V)
-    number = len(voltage_V) // period
+    loops = _one_reading(loops)
+    period = _period(loops.voltage_V)
+    number, left = divmod(len(loops.voltage_V), period)
     if number < 2:
         if len(loops.cycles) == 1 and cycle not in (None, 1, loops.cycles[0], "mean"):
             raise DataError(f"{path} holds one cycle, and no cycle {cycle}: expected no choice of cycle; leave it out")
@@ -38,58 +37,43 @@ def one_cycle(path: Path, loops: Loops, cycle: int | str | None) -> Loops:
     chosen = number if cycle in (None, "mean") else cycle
     if not 1 <= chosen <= number:
         raise DataError(f"{path} has no cycle {cycle}: expected one of 1 to {number}; correct the choice")
-    said = [f"cycle {chosen} of {number}"]
-    if left := len(voltage_V) - number * period:
-        said.append(f"the last {left} steps are no whole cycle and are left out")
+    said = (f"cycle {chosen} of {number}", f"the last {left} steps are no whole cycle and are left out")
     part = np.s_[..., (chosen - 1) * period:chosen * period]
-    return _steps(loops, lambda cube: cube[part], tuple(said), tuple(range(1, number + 1)))
+    return replace(_steps(loops, lambda cube: cube[part], *said[:1 + bool(left)]), cycles=tuple(range(1, number + 1)))
 
 
-def _steps(loops: Loops, taken, said: tuple[str, ...], cycles: tuple[int, ...] | None = None) -> Loops:
+def _steps(loops: Loops, taken: Callable[[np.ndarray], np.ndarray], *said: str) -> Loops:
     """Loops of which some steps are taken, in every array along the drive."""
-    cubes = {name: None if cube is None else taken(cube) for name, cube in (
-        ("piezoresponse", loops.piezoresponse), ("resonance_kHz", loops.resonance_kHz), ("r2", loops.r2))}
-    return replace(loops, **cubes, voltage_V=taken(np.asarray(loops.voltage_V, float)), notes=(*loops.notes, *said),
-                   cycles=cycles or loops.cycles)
+    cubes = {name: getattr(loops, name) for name in ("piezoresponse", "resonance_kHz", "r2", "voltage_V")}
+    return replace(loops, **{name: taken(cube) for name, cube in cubes.items() if cube is not None},
+                   notes=(*loops.notes, *said))
 
 
-def _one_reading(loops: Loops, voltage_V: np.ndarray) -> Loops:
+def _one_reading(loops: Loops) -> Loops:
     """The mean of the readings where each voltage was read several times in a row."""
-    starts = np.flatnonzero(np.diff(voltage_V, prepend=np.nan))
-    readings = len(voltage_V) // max(1, len(starts))
-    if readings < 2 or not np.array_equal(starts, np.arange(0, len(voltage_V), readings)):
+    starts = np.flatnonzero(np.diff(loops.voltage_V, prepend=np.nan))
+    readings = len(loops.voltage_V) // max(1, len(starts))
+    if readings < 2 or not np.array_equal(starts, np.arange(0, len(loops.voltage_V), readings)):
         return loops
     return _steps(loops, lambda cube: cube.reshape(*cube.shape[:-1], -1, readings).mean(axis=-1),
-                  (f"{readings} readings at each step averaged",))
+                  f"{readings} readings at each step averaged")
 
 
 def _period(voltage_V: np.ndarray) -> int:
     """Steps after which the drive repeats itself; all of them where it does not."""
     steps = np.abs(np.diff(voltage_V))
-    near = 0.5 * np.median(steps[steps > 0]) if (steps > 0).any() else 0
-    for period in range(2 * SLOPE_STEPS, len(voltage_V) // 2 + 1):
-        if np.abs(voltage_V[period:] - voltage_V[:-period]).max() < near:
-            return period
-    return len(voltage_V)
+    near = 0.5 * np.median(steps[steps > 0]) if steps.any() else 0
+    return next((period for period in range(2 * SLOPE_STEPS, len(voltage_V) // 2 + 1)
+                 if np.abs(voltage_V[period:] - voltage_V[:-period]).max() < near), len(voltage_V))
 
 
 def without_repeated_end(loops: Loops) -> Loops:
     """Loops whose last step leads to the first: one at the same voltage would count it twice."""
-    voltage_V = np.asarray(loops.voltage_V, float)
-    steps = np.abs(np.diff(voltage_V))
-    if len(voltage_V) < 2 or not np.abs(voltage_V[-1] - voltage_V[0]) < 0.01 * np.median(steps):
+    voltage_V = loops.voltage_V
+    if len(voltage_V) < 2 or not np.abs(voltage_V[-1] - voltage_V[0]) < 0.01 * np.median(np.abs(np.diff(voltage_V))):
         return loops
     return _steps(loops, lambda cube: cube[..., :-1],
-                  (f"the last step repeats the first, at {voltage_V[0]:+.2f} V, and is left out",))
-
-
-def check_values(name: str, values: np.ndarray, path: Path) -> None:
-    """Refuse what is not finite or does not vary."""
-    if not np.isfinite(values).all():
-        count = int((~np.isfinite(values)).sum())
-        raise DataError(f"{path}: `{name}` holds {count} NaN or infinite values: "
-                        "expected finite numbers; interpolate or remove them first")
-    check_varies(name, values, path)
+                  f"the last step repeats the first, at {voltage_V[0]:+.2f} V, and is left out")
 
 
 def check_varies(name: str, values: np.ndarray, path: Path) -> None:
@@ -101,9 +85,11 @@ def check_varies(name: str, values: np.ndarray, path: Path) -> None:
 
 def check_drive(voltage_V: np.ndarray, path: Path) -> None:
     """Refuse a drive that is not one closed triangle, and say what else it is."""
-    check_values("voltage", voltage_V, path)
-    alternate = next((voltage_V[k::2] for k in (0, 1) if (voltage_V[k::2] == 0).all()), None)
-    if alternate is not None:
+    if count := int((~np.isfinite(voltage_V)).sum()):
+        raise DataError(f"{path}: `voltage` holds {count} NaN or infinite values: expected finite numbers; "
+                        "interpolate or remove them first")
+    check_varies("voltage", voltage_V, path)
+    if any((voltage_V[k::2] == 0).all() for k in (0, 1)):
         raise DataError(f"{path}: every other `voltage` is 0, the offset while the field is off: expected that of the "
                         "pulse at each step; store the readings of one field, with the voltage of the pulses")
     rising = np.diff(voltage_V, append=voltage_V[:1])
@@ -131,17 +117,15 @@ def without_unmeasured(channels: Mapping[str, np.ndarray]) -> tuple[dict[str, np
     """
     never, left = np.zeros(next(iter(channels.values())).shape, bool), {}
     for name, cube in channels.items():
-        fills = [value for value in FILLS if _is_fill(cube, value)]
-        cube = np.where(np.isin(cube, fills), np.nan, cube) if fills else cube
+        filled = np.isin(cube, [value for value in FILLS if _is_fill(cube, value)])
+        left[name] = cube = np.where(filled, np.nan, cube) if filled.any() else cube
         last = cube[..., -1:]
         same = (cube == last) | (np.isnan(cube) & np.isnan(last))
         tail = np.flip(np.logical_and.accumulate(np.flip(same, -1), axis=-1), -1)
         long = tail.sum(axis=-1) >= SHORTEST_TAIL
         alone = (same & ~tail).sum(axis=-1) == 0
         gone = tail & (long & (alone | (last[..., 0] == 0)) | tail.all(axis=-1))[..., None]
-        never |= gone & ~np.isnan(cube)
-        never |= np.isin(channels[name], fills) if fills else False
-        left[name] = cube
+        never |= gone & ~np.isnan(cube) | filled
     if not never.any():
         return dict(channels), []
     pixels, whole = int(never.any(axis=-1).sum()), int(never.all(axis=-1).sum())
@@ -153,10 +137,5 @@ def without_unmeasured(channels: Mapping[str, np.ndarray]) -> tuple[dict[str, np
 def _is_fill(cube: np.ndarray, value: float) -> bool:
     """Whether a value that stands for nothing measured occurs, far from all others."""
     there = cube == value
-    if not there.any():
-        return False
-    others = cube[~there & np.isfinite(cube)]
-    if not others.size:
-        return False
-    low, high = others.min(), others.max()
-    return bool(max(low - value, value - high) > high - low)
+    others = cube[~there & np.isfinite(cube)] if there.any() else there[:0]
+    return bool(others.size and max(others.min() - value, value - others.max()) > np.ptp(others))

@@ -41,28 +41,18 @@ class DataError(ValueError):
 
 @dataclass(frozen=True)
 class Loops:
-    """Loops as a file has them, neither checked nor cleaned.
+    """Loops as a file has them, neither checked nor cleaned; the other fields are those of `helpers.scans.scan.Scan`.
 
     Attributes
     ----------
-    piezoresponse : ndarray, shape (rows, columns, steps)
-    voltage_V : ndarray, shape (steps,)
-    resonance_kHz : ndarray, shape (rows, columns, steps), optional
     notes, missing : tuple of str
         What was read, chosen and taken for granted; what the file could have had and has not.
-    size_um : float
-        Width of the scan; NaN where the file does not tell.
-    topography : ndarray, shape (any, any), optional
-        In the file's unit, on a grid of its own.
     origin : dict of str to str
         ``kind``, ``path`` and ``sha256`` where results of this project state them.
-    truth : dict of str to ndarray (rows, columns)
     unusable : ndarray of bool, shape (rows, columns), optional
         Pixels that an earlier cleaning gave up.
     r2 : ndarray, shape (rows, columns, steps), optional
         R² of the fit behind each point.
-    turned : bool
-        Whether maps are to be turned as those of the published scan.
     cycles : tuple of int
         Those that the file holds.
     grid : (int, int), optional
@@ -106,12 +96,13 @@ def text(value: object) -> str:
 
 def check_size(path: Path, name: str, array: h5py.Dataset | np.ndarray, values: int | None = None) -> None:
     """Refuse an array of which too many values, all unless given, would be read."""
+    most = ""
     if math.prod(array.shape[:max(1, min(2, len(array.shape) - 1))]) > MOST_DECLARED:
-        raise DataError(f"{path}: `{name}` has shape {array.shape}, more than {MOST_DECLARED} pixels: expected fewer; "
-                        "store a part of the scan")
-    if (array.size if values is None else values) * max(8, array.dtype.itemsize) > MOST_BYTES:
-        raise DataError(f"{path}: `{name}` has shape {array.shape}, more than {MOST_BYTES >> 30} GiB: "
-                        "expected loops that fit into memory; store a part of the scan")
+        most = f"{MOST_DECLARED} pixels: expected fewer"
+    elif (array.size if values is None else values) * max(8, array.dtype.itemsize) > MOST_BYTES:
+        most = f"{MOST_BYTES >> 30} GiB: expected loops that fit into memory"
+    if most:
+        raise DataError(f"{path}: `{name}` has shape {array.shape}, more than {most}; store a part of the scan")
 
 
 def every_nth(shape: tuple[int, ...]) -> int:
@@ -139,17 +130,14 @@ def thinning(every: int, shape: tuple[int, ...]) -> list[str]:
 
 def thinned(loops: Loops) -> Loops:
     """Loops that a reader had to take whole, at most MOST_PIXELS of them."""
-    every = every_nth(loops.piezoresponse.shape)
+    whole = loops.piezoresponse.shape
+    every = every_nth(whole)
     if every == 1:
         return loops
-
-    def part(cube: np.ndarray | None) -> np.ndarray | None:
-        return None if cube is None else cube[::every, ::every].copy()
-
-    return replace(
-        loops, piezoresponse=part(loops.piezoresponse), resonance_kHz=part(loops.resonance_kHz),
-        truth={name: part(values) for name, values in loops.truth.items()}, unusable=part(loops.unusable),
-        notes=(*loops.notes, *thinning(every, loops.piezoresponse.shape)), grid=loops.piezoresponse.shape[:2])
+    cubes = {name: getattr(loops, name) for name in ("piezoresponse", "resonance_kHz", "r2", "unusable")}
+    parts = {name: cube[::every, ::every].copy() for name, cube in cubes.items() if cube is not None}
+    truth = {name: values[::every, ::every] for name, values in loops.truth.items()}
+    return replace(loops, **parts, truth=truth, notes=(*loops.notes, *thinning(every, whole)), grid=whole[:2])
 
 
 def from_oscillators(amplitude: np.ndarray, phase: np.ndarray, unit: str, voltage_V: np.ndarray,
@@ -222,16 +210,14 @@ def apart(path: Path, read: Callable, *arguments: object) -> object:
     """
     try:
         return _reader().submit(read, path, *arguments).result(PATIENCE_S)
-    except TimeoutError as error:
-        for process in list(_reader()._processes.values()):
-            process.kill()
+    except (TimeoutError, BrokenProcessPool) as error:
+        what = "damaged: reading it ends the program"
+        if isinstance(error, TimeoutError):
+            what = f"damaged, or larger than it seems: reading it took more than {PATIENCE_S} s"
+            for process in list(_reader()._processes.values()):
+                process.kill()
         _reader.cache_clear()
-        raise DataError(f"{path} is damaged, or larger than it seems: reading it took more than {PATIENCE_S} s: expected "
-                        f"{EXPECTED}; fetch the file again") from error
-    except BrokenProcessPool as error:
-        _reader.cache_clear()
-        raise DataError(f"{path} is damaged: reading it ends the program: expected {EXPECTED}; "
-                        "fetch the file again") from error
+        raise DataError(f"{path} is {what}: expected {EXPECTED}; fetch the file again") from error
 
 
 @cache

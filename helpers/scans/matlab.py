@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import h5py
@@ -23,24 +24,23 @@ GROUP = r"Loopdata_mixed|Voltagedata_mixed|VoltageDC_mixed|Out(A|Phi|w)\d+_mixed
 
 def _variables(path: Path) -> dict[str, Callable[[], np.ndarray]]:
     """Readers of the variables of a MATLAB file, by name; version 7.3 stores axes reversed."""
-    if not h5py.is_hdf5(path):
-        sizes = {name: np.prod(shape, dtype=float) * 8 for name, shape, _ in scipy.io.whosmat(path)}
-        used = [name for name in sizes if re.match(GROUP, name) or role_of(name)]
-        for name in used:
-            if sizes[name] > MOST_BYTES:
-                raise DataError(f"{path}: `{name}` is too large, more than {MOST_BYTES >> 30} GiB: expected loops that "
-                                "fit into memory; store a part of the scan")
-        arrays = apart(path, _matlab_5_arrays, used)
-        return {name: lambda name=name: arrays[name] for name in sizes}
-
-    def transposed(name: str) -> np.ndarray:
+    if h5py.is_hdf5(path):
         with h5py.File(path, "r") as file:
-            return numbers(path, name, file[name]).T
+            own = [name for name in file if isinstance(file.get(name, getlink=True), h5py.HardLink)]
+            return {name: partial(_transposed, path, name) for name in own if isinstance(file[name], h5py.Dataset)}
+    sizes = {name: np.prod(shape, dtype=float) * 8 for name, shape, _ in scipy.io.whosmat(path)}
+    used = [name for name in sizes if re.match(GROUP, name) or role_of(name)]
+    for name in used:
+        if sizes[name] > MOST_BYTES:
+            raise DataError(f"{path}: `{name}` is too large, more than {MOST_BYTES >> 30} GiB: expected loops that "
+                            "fit into memory; store a part of the scan")
+    arrays = apart(path, _matlab_5_arrays, used)
+    return {name: partial(arrays.__getitem__, name) for name in sizes}
 
+
+def _transposed(path: Path, name: str) -> np.ndarray:
     with h5py.File(path, "r") as file:
-        return {name: lambda name=name: transposed(name) for name in file
-                if isinstance(file.get(name, getlink=True), h5py.HardLink)
-                and isinstance(file[name], h5py.Dataset)}
+        return numbers(path, name, file[name]).T
 
 
 def _matlab_5_arrays(path: Path, names: list[str]) -> dict[str, np.ndarray]:
@@ -84,8 +84,7 @@ def read_matlab(path: Path, choice: Choice) -> Loops:
         notes += [unit, *([f"resonance moved ahead by {lag} steps to meet the voltage"] if lag else [])]
     maps = (get(name) for name in variables if name.lower().startswith("topo"))
     topography = next((m for m in maps if m.ndim == 2 and min(m.shape) > 1), None)
-    optional = {f"Outw{cycle}_mixed": resonance, "topo*": topography}
-    absent = [name for name, value in optional.items() if value is None]
+    absent = [name for name, value in ((f"Outw{cycle}_mixed", resonance), ("topo*", topography)) if value is None]
     published = loops.shape == PUBLISHED_SHAPE and np.allclose(voltage_V, drive_voltage(), atol=0.1)
     if published:
         notes.append("taken for the scan of the published film, 2 µm wide, by its size and its drive")
@@ -94,7 +93,7 @@ def read_matlab(path: Path, choice: Choice) -> Loops:
 
 
 def _voltage(path: Path, get: Callable[[str], np.ndarray | None], cycle: int, choice: Choice
-                    ) -> tuple[np.ndarray, np.ndarray, int]:
+             ) -> tuple[np.ndarray, np.ndarray, int]:
     """Voltage in the order of acquisition and of the loops, and the steps between them."""
     voltage_V, drive = get("Voltagedata_mixed"), get("VoltageDC_mixed")
     if voltage_V is None and drive is None:
@@ -102,17 +101,15 @@ def _voltage(path: Path, get: Callable[[str], np.ndarray | None], cycle: int, ch
             raise DataError(f"{path} has neither Voltagedata_mixed nor VoltageDC_mixed: expected the voltage "
                             "of each step; add one, or give it as voltage_V")
         voltage_V = choice.voltage_V
-    if drive is not None and drive.ndim == 2 and min(drive.shape) > 1:
-        drive = drive[:, min(cycle, drive.shape[1]) - 1]
+    if drive is not None:
+        drive = drive[:, min(cycle, drive.shape[1]) - 1] if drive.ndim == 2 and min(drive.shape) > 1 else np.ravel(drive)
     if voltage_V is None:
-        drive = np.ravel(drive)
         return drive, drive, 0
     voltage_V = np.ravel(voltage_V)
     if drive is None:
         # Acquired from 0 V on the way up, stored from the largest voltage; else stored as acquired.
         lag = len(voltage_V) // 4 if voltage_V.argmax() == 0 else 0
         return np.roll(voltage_V, lag), voltage_V, lag
-    drive = np.ravel(drive)
     if drive.shape != voltage_V.shape:
         raise DataError(f"{path}: Voltagedata_mixed has {voltage_V.size} steps and VoltageDC_mixed "
                         f"{drive.size}: expected equally many; check that they belong to one measurement")
@@ -125,20 +122,16 @@ def _voltage(path: Path, get: Callable[[str], np.ndarray | None], cycle: int, ch
 
 
 def _projection(path: Path, get: Callable[[str], np.ndarray | None], cycle: int, drive: np.ndarray,
-                       lag: int) -> tuple[np.ndarray, str]:
+                lag: int) -> tuple[np.ndarray, str]:
     """P = A cos(φ + θ) in the order of acquisition, and how θ was found."""
     amplitude, phase = get(f"OutA{cycle}_mixed"), get(f"OutPhi{cycle}_mixed")
     if phase is None:
         raise DataError(f"{path} has OutA{cycle}_mixed but no OutPhi{cycle}_mixed: expected both, or "
                         "Loopdata_mixed; add it")
-    angle = get("optrotang")
-    known = [get(name) for name in ("Loopdata_mixed", "OutA2_mixed", "OutPhi2_mixed")]
-    if angle is not None and all(value is not None for value in known):
-        turned = _stored_rotation(angle, known[0], known[1], known[2], lag)
-        if turned is not None:
-            return from_oscillators(amplitude, phase, "", drive, turned)[0], "P = A cos(φ + θ) with the θ of optrotang"
-    loops, _, how = from_oscillators(amplitude, phase, "", drive)
-    return loops, how
+    known = [get(name) for name in ("optrotang", "Loopdata_mixed", "OutA2_mixed", "OutPhi2_mixed")]
+    theta = None if any(value is None for value in known) else _stored_rotation(*known, lag)
+    loops, _, how = from_oscillators(amplitude, phase, "", drive, theta)
+    return loops, how if theta is None else "P = A cos(φ + θ) with the θ of optrotang"
 
 
 def _stored_rotation(angle: np.ndarray, loops: np.ndarray, amplitude: np.ndarray, phase: np.ndarray,
@@ -147,13 +140,10 @@ def _stored_rotation(angle: np.ndarray, loops: np.ndarray, amplitude: np.ndarray
     if angle.size not in (1, loops[..., 0].size):
         return None
     angle = angle.reshape(1, 1, 1) if angle.size == 1 else angle.reshape(*loops.shape[:2], 1)
-    best = None
-    for theta in (angle, -angle, np.radians(angle), -np.radians(angle)):
+    conventions, likeness = (angle, -angle, np.radians(angle), -np.radians(angle)), np.zeros(4)
+    for n, theta in enumerate(conventions):
         made = np.roll(from_oscillators(amplitude, phase, "", amplitude[0, 0], theta)[0], -lag, axis=-1)
         both = np.isfinite(made) & np.isfinite(loops)
-        if not both.any():
-            continue
-        likeness = 1 - np.var(made[both] - loops[both]) / np.var(loops[both])
-        if likeness > 0.9 and (best is None or likeness > best[0]):
-            best = likeness, theta
-    return best[1] if best else None
+        likeness[n] = 1 - np.var(made[both] - loops[both]) / np.var(loops[both]) if both.any() else 0
+    best = int(np.argmax(np.nan_to_num(likeness)))
+    return conventions[best] if likeness[best] > 0.9 else None

@@ -11,10 +11,13 @@ import numpy as np
 from helpers.scans.choice import Choice
 from helpers.scans.formats import DataError, Loops, assembled, check_size, text
 from helpers.scans.roles import oscillators_in
-from helpers.scans.units import factor
+from helpers.scans.units import factor, in_V, width_um
 
 MARKS = {"pyNSID_version", "sidpy_version", "main_data_name", "data_type"}
 DRIVE = ("bias", "voltage", "dc_offset", "dc offset", "dc_bias")
+
+
+PLACES = {"row", "column", "spatial"}
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,7 @@ class Axis:
         if "frequency" in (name, quantity) or factor(self.unit, "Hz"):
             return "frequency"
         if "SPATIAL" in self.kind.upper() or factor(self.unit, "m") or name in ("x", "y"):
-            return "column" if name[:1] in "xc" else "row" if name[:1] in "yr" else "spatial"
+            return {"x": "column", "c": "column", "y": "row", "r": "row"}.get(name[:1], "spatial")
         return ""
 
 
@@ -54,18 +57,16 @@ class Main:
 
     @property
     def role(self) -> str:
-        """What it holds, by quantity, name and unit."""
+        """What it holds, by quantity, name and unit; nothing where it is no loops."""
+        roles = {axis.role for axis in self.axes}
+        if "drive" not in roles or not PLACES & roles or "frequency" in roles:
+            return ""
         said = f"{self.quantity} {self.name.rpartition('/')[2]}".lower()
         if "phase" in said or factor(self.unit, "rad"):
             return "phase"
         if "frequency" in said or "resonance" in said or factor(self.unit, "Hz"):
             return "resonance"
         return "amplitude" if "amplitude" in said else "piezoresponse"
-
-    @property
-    def is_loops(self) -> bool:
-        roles = [axis.role for axis in self.axes]
-        return "drive" in roles and bool({"row", "column", "spatial"} & set(roles)) and "frequency" not in roles
 
     def __str__(self) -> str:
         axes = " × ".join(f"{axis.name} {len(axis.values)}" for axis in self.axes)
@@ -77,11 +78,10 @@ def nsid_datasets(file: h5py.File) -> list[Main]:
     found = []
 
     def look(name: str, item: h5py.Group | h5py.Dataset) -> None:
-        if not isinstance(item, h5py.Dataset) or item.attrs.get("CLASS") is not None or item.ndim == 0:
-            return
-        if MARKS & set(item.attrs) and ("DIMENSION_LABELS" in item.attrs or any(len(dim) for dim in item.dims)):
+        if isinstance(item, h5py.Dataset) and item.attrs.get("CLASS") is None and MARKS & set(item.attrs) and (
+                "DIMENSION_LABELS" in item.attrs or any(len(dim) for dim in item.dims)) and item.ndim:
             axes = tuple(_axis(item, n) for n in range(item.ndim))
-            found.append(Main(name, item, axes, text(item.attrs.get("quantity", "")), text(item.attrs.get("units", ""))))
+            found.append(Main(name, item, axes, *(text(item.attrs.get(key, "")) for key in ("quantity", "units"))))
 
     file.visititems(look)
     return found
@@ -116,9 +116,7 @@ def loops_of(path: Path, mains: list[Main], choice: Choice) -> Loops:
     if choice.field == "on" or choice.measurement is not None:
         raise DataError(f"{path} is an NSID file, which does not tell field or measurement: expected no choice of "
                         "either; choose with dataset=name")
-    able = [main for main in mains if main.is_loops]
-    if choice.dataset:
-        able = [main for main in able if main.name.endswith(choice.dataset)]
+    able = [main for main in mains if main.role and main.name.endswith(choice.dataset or "")]
     heads = [main for main in able if main.role == "piezoresponse"] or [main for main in able if main.role == "amplitude"]
     if not heads:
         held = "; ".join(map(str, mains[:8]))
@@ -131,7 +129,7 @@ def loops_of(path: Path, mains: list[Main], choice: Choice) -> Loops:
         notes.append(f"of {'; '.join(map(str, mains[:8]))}; dataset= chooses another")
     said: list[str] = []
     cube, voltage_V, size_um = _laid_out(path, head, choice, said)
-    rest = {main.role: main for main in mains if main.is_loops and main.array.shape == head.array.shape}
+    rest = {main.role: main for main in mains if main.role and main.array.shape == head.array.shape}
     cubes, units = {head.role: cube}, {role: main.unit for role, main in rest.items()}
     if cube.ndim == 4:
         channels = list(np.moveaxis(cube, -1, 0))
@@ -153,35 +151,27 @@ def loops_of(path: Path, mains: list[Main], choice: Choice) -> Loops:
 def _laid_out(path: Path, main: Main, choice: Choice, said: list[str]) -> tuple[np.ndarray, np.ndarray, float]:
     """Rows = Y, columns = X, then cycles and steps as one axis, then parameters; voltage (V) and width (µm)."""
     check_size(path, main.name, main.array)
-    values, axes = np.asarray(main.array[()]), list(main.axes)
+    values, axes, roles = np.asarray(main.array[()]), main.axes, [axis.role for axis in main.axes]
     if values.dtype.names and {name.lower()[:1] for name in values.dtype.names} == {"r", "i"}:
         real, imaginary = (next(n for n in values.dtype.names if n.lower()[0] == part) for part in "ri")
         values = values[real] + 1j * values[imaginary]
-    spatial = [n for n, axis in enumerate(axes) if axis.role in ("row", "column", "spatial")]
-    column = next((n for n in spatial if axes[n].role == "column"), spatial[-1] if len(spatial) > 1 else None)
+    spatial = [n for n, role in enumerate(roles) if role in PLACES]
+    column = roles.index("column") if "column" in roles else spatial[-1] if len(spatial) > 1 else None
     row = next((n for n in spatial if n != column), None)
-    drive = next(n for n, axis in enumerate(axes) if axis.role == "drive")
-    cycle = next((n for n, axis in enumerate(axes) if axis.role == "cycle"), None)
+    drive, cycle = roles.index("drive"), roles.index("cycle") if "cycle" in roles else None
     rest = [n for n in range(len(axes)) if n not in (row, column, drive, cycle)]
-    parameters = next((n for n in rest if len(axes[n].values) in (4, 5) and axes[n].name.lower() not in {
-        name.lower() for name in choice.others}), None)
-    for n in [n for n in rest if n != parameters][::-1]:
-        wanted = {name.lower(): value for name, value in choice.others.items()}.get(axes[n].name.lower())
-        at = 0 if wanted is None else int(np.argmin(np.abs(axes[n].values - wanted)))
-        said.append(f"{axes[n].name} = {axes[n].values[at]:g}, one of {len(axes[n].values)}")
-        values = np.expand_dims(np.take(values, at, axis=n), n)
+    wanted = {name.lower(): value for name, value in choice.others.items()}
+    parameters = next((n for n in rest if len(axes[n].values) in (4, 5) and axes[n].name.lower() not in wanted), None)
+    for n in rest[::-1]:
+        name, there = axes[n].name, axes[n].values
+        if n != parameters:
+            at = int(np.argmin(np.abs(there - wanted[name.lower()]))) if name.lower() in wanted else 0
+            said.append(f"{name} = {there[at]:g}, one of {len(there)}")
+            values = np.take(values, [at], axis=n)
     order = [n for n in (row, column, cycle, drive, parameters) if n is not None]
-    values = np.transpose(values, order + [n for n in range(len(axes)) if n not in order])
-    shape = [len(axes[n].values) if n is not None else 1 for n in (row, column)]
-    cycles = 1 if cycle is None else len(axes[cycle].values)
-    steps = len(axes[drive].values)
-    values = values.reshape(*shape, cycles * steps, *([] if parameters is None else [-1]))
-    scale = factor(axes[drive].unit, "V") or 1.0
-    if scale != 1:
-        said.append(f"voltage converted from {axes[drive].unit} to V")
-    voltage_V = np.tile(axes[drive].values * scale if scale != 1 else axes[drive].values, cycles)
-    width = np.nan
-    if column is not None and len(axes[column].values) > 1:
-        places, metres = axes[column].values, factor(axes[column].unit, "m")
-        width = np.nan if metres is None else 1e6 * metres * np.ptp(places) * len(places) / (len(places) - 1)
-    return values.astype("complex128" if values.dtype.kind == "c" else "float64"), voltage_V, float(width)
+    values = np.transpose(values, order + [n for n in rest if n != parameters])
+    rows, columns, cycles = (1 if n is None else len(axes[n].values) for n in (row, column, cycle))
+    values = values.reshape(rows, columns, cycles * len(axes[drive].values), *([] if parameters is None else [-1]))
+    voltage_V = np.tile(in_V(axes[drive].values, axes[drive].unit, said), cycles)
+    size_um = float("nan") if column is None else width_um(axes[column].values, axes[column].unit)
+    return values.astype("complex128" if values.dtype.kind == "c" else "float64"), voltage_V, size_um

@@ -40,8 +40,7 @@ def outlier_excess(cube: np.ndarray, closed: bool) -> np.ndarray:
     """
     ends = [(0, 0)] * (cube.ndim - 1) + [(2, 2)]
     padded = np.pad(cube, ends, mode="wrap" if closed else "reflect")
-    steps = cube.shape[-1]
-    before, after = ([padded[..., k:k + steps] for k in pair] for pair in ((0, 1), (3, 4)))
+    before, after = ([padded[..., k:k + cube.shape[-1]] for k in pair] for pair in ((0, 1), (3, 4)))
     inner = np.maximum(np.minimum(*before), np.minimum(*after)), np.minimum(np.maximum(*before), np.maximum(*after))
     return np.maximum(np.maximum(np.minimum(*inner) - cube, cube - np.maximum(*inner)), 0)
 
@@ -85,14 +84,7 @@ def pixel_noise(cube: np.ndarray) -> np.ndarray:
 
 
 def remaining_outliers(channels: Mapping[str, np.ndarray], voltage_V: np.ndarray) -> list[str]:
-    """A sentence for each channel with points more than SUSPECT_SD standard deviations of the noise off.
-
-    Parameters
-    ----------
-    channels : mapping of str to ndarray, shape (rows, columns, steps)
-        Finite values.
-    voltage_V : ndarray, shape (steps,)
-    """
+    """A sentence for each channel, (rows, columns, steps) of finite values, with points far off their neighbours."""
     closed = closes(voltage_V)
     counts = {name: int((outlier_excess(cube, closed) > SUSPECT_SD * pixel_noise(cube)[..., None]).sum())
               for name, cube in channels.items()}
@@ -101,13 +93,7 @@ def remaining_outliers(channels: Mapping[str, np.ndarray], voltage_V: np.ndarray
 
 
 def variance_in_extremes(cube: np.ndarray) -> float:
-    """Share of the variance that the extreme thousandth of the points holds.
-
-    Parameters
-    ----------
-    cube : ndarray
-        Finite values.
-    """
+    """Share of the variance of finite values that the extreme thousandth of the points holds."""
     off = np.square(cube - cube.mean()).ravel()
     few = max(1, off.size // EXTREMES)
     total = off.sum()
@@ -142,9 +128,8 @@ def heavy_tails(channels: Mapping[str, np.ndarray], usable: np.ndarray, repaired
     worst = max(shares, key=shares.get)
     if shares[worst] <= MOST_IN_EXTREMES:
         return ""
-    values = channels[worst][usable]
+    values, name = channels[worst][usable], worst.removesuffix("_kHz")
     middle, spread = np.median(values), 1.4826 * np.median(np.abs(values - np.median(values)))
-    asked = (f"CLEAN={worst.removesuffix('_kHz')}={middle - 10 * spread:.2g}:{middle + 10 * spread:.2g}"
-             if repaired else "CLEAN=outliers=10")
-    return (f"one point in {EXTREMES} holds {shares[worst]:.0%} of the variance of the {worst.removesuffix('_kHz')}, "
-            f"as failed fits do: expected at most {MOST_IN_EXTREMES:.0%}; {asked} repairs them")
+    asked = f"CLEAN={name}={middle - 10 * spread:.2g}:{middle + 10 * spread:.2g}" if repaired else "CLEAN=outliers=10"
+    return (f"one point in {EXTREMES} holds {shares[worst]:.0%} of the variance of the {name}, as failed fits do: "
+            f"expected at most {MOST_IN_EXTREMES:.0%}; {asked} repairs them")

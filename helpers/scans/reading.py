@@ -17,7 +17,7 @@ import scipy.io
 from helpers.scans.arrays import group_of_loops, numpy_arrays, read_numpy, read_own
 from helpers.scans.choice import Choice
 from helpers.scans.cleaning import Cleaning, clean
-from helpers.scans.drive import check_drive, check_values, check_varies, one_cycle, without_repeated_end, without_unmeasured
+from helpers.scans.drive import check_drive, check_varies, one_cycle, without_repeated_end, without_unmeasured
 from helpers.scans.foreign import is_foreign, read_foreign
 from helpers.scans.formats import EXPECTED, DataError, Loops, apart, sha256_of, thinned
 from helpers.scans.matlab import read_matlab
@@ -47,12 +47,7 @@ KNOWN = {
 
 
 def recognise(path: Path) -> str:
-    """Format of a file, from its bytes, or of a folder of text files.
-
-    Returns
-    -------
-    str
-        A key of READERS.
+    """Format, a key of READERS, of a file by its bytes, or of a folder of text files.
 
     Raises
     ------
@@ -75,11 +70,8 @@ def recognise(path: Path) -> str:
         return "matlab5"
     if is_foreign(path, head):
         return "foreign"
-    for begins, (what, remedy) in KNOWN.items():
-        if re.match(begins, head, re.DOTALL):
-            break
-    else:
-        what, remedy = f"it begins with bytes {head[:8]!r}", "convert it"
+    what, remedy = next((said for begins, said in KNOWN.items() if re.match(begins, head, re.DOTALL)),
+                        (f"it begins with bytes {head[:8]!r}", "convert it"))
     raise DataError(f"{path} cannot be read as HDF5, MATLAB or NumPy ({what}): expected {EXPECTED}; {remedy}")
 
 
@@ -104,20 +96,16 @@ def listing(path: Path) -> list[str]:
     if h5py.is_hdf5(path):
         lines = []
         with h5py.File(path, "r") as file:
-            file.visititems(lambda name, item: lines.append(f"{name} {item.shape} {_type_name(item.dtype)}")
-                            if isinstance(item, h5py.Dataset) else None)
+            file.visititems(lambda name, item: lines.append(
+                f"{name} {item.shape} {', '.join(item.dtype.names or [str(item.dtype)])}")
+                if isinstance(item, h5py.Dataset) else None)
         return lines
     kind = recognise(path)
     if kind == "matlab5":
         return [f"{name} {shape} {type_}" for name, shape, type_ in scipy.io.whosmat(path)]
     if kind in ("npy", "npz"):
-        return [f"{name or path.name} {array.shape} {array.dtype}"
-                for name, array in numpy_arrays(path).items()]
+        return [f"{name or path.name} {array.shape} {array.dtype}" for name, array in numpy_arrays(path).items()]
     return [path.name]
-
-
-def _type_name(dtype: np.dtype) -> str:
-    return ", ".join(dtype.names) if dtype.names else str(dtype)
 
 
 def read(path: Path, choice: Choice | None = None) -> Loops:
@@ -134,9 +122,9 @@ def read(path: Path, choice: Choice | None = None) -> Loops:
         if choice.rows and kind not in ("own", "usid"):
             raise DataError(f"{path} is a {kind} file, which is not read in parts: expected HDF5 with `piezoresponse` "
                             "(rows, columns, steps) and `voltage`, or USID; store it so")
-        if choice.cycle == "mean":
-            return _mean_of_cycles(path, READERS[kind], choice)
-        return _read_cycle(path, READERS[kind], choice)
+        loops = (_mean_of_cycles if choice.cycle == "mean" else _read_cycle)(path, READERS[kind], choice)
+        _check_shapes(loops, path)
+        return loops
     except DataError:
         raise
     except PermissionError as error:
@@ -161,18 +149,17 @@ def _mean_of_cycles(path: Path, reader: Callable[[Path, Choice], Loops], choice:
     last = _read_cycle(path, reader, replace(choice, cycle=None))
     if len(last.cycles) == 1:
         raise DataError(f"{path} holds one cycle: expected several to average; leave the choice out")
-    earlier = [_read_cycle(path, reader, replace(choice, cycle=number)) for number in last.cycles[:-1]]
-    every = [*earlier, last]
-    shapes = {loops.piezoresponse.shape for loops in every}
-    if len(shapes) > 1 or any(not np.allclose(loops.voltage_V, last.voltage_V) for loops in every):
+    every = [*(_read_cycle(path, reader, replace(choice, cycle=number)) for number in last.cycles[:-1]), last]
+    numbers = ", ".join(map(str, last.cycles))
+    if any(loops.piezoresponse.shape != last.piezoresponse.shape or not np.allclose(loops.voltage_V, last.voltage_V)
+           for loops in every):
         raise DataError(f"{path} drives its cycles differently: expected equal voltages to average; choose one "
-                        f"of the cycles {', '.join(map(str, last.cycles))}")
+                        f"of the cycles {numbers}")
     channels = [loops.resonance_kHz for loops in every]
     return replace(
         last, piezoresponse=np.mean([loops.piezoresponse for loops in every], axis=0),
         resonance_kHz=None if any(cube is None for cube in channels) else np.mean(channels, axis=0),
-        notes=(*dict.fromkeys(note for loops in every for note in loops.notes),
-               f"mean of the cycles {', '.join(map(str, last.cycles))}"))
+        notes=(*dict.fromkeys(note for loops in every for note in loops.notes), f"mean of the cycles {numbers}"))
 
 
 def load_scan(path: Path | str, choice: Choice | None = None, cleaning: Cleaning | None = None) -> Scan:
@@ -183,57 +170,52 @@ def load_scan(path: Path | str, choice: Choice | None = None, cleaning: Cleaning
     path : Path or str
         Opened read-only; the format is recognised by content.
     choice : Choice, optional
-        Cycle, field and other axes of a file that holds several.
     cleaning : Cleaning, optional
-        What is repaired; by default NaN, infinite values and what was never measured. `notes` says what was done.
+        What is repaired besides NaN, infinite values and what was never measured. `notes` says what was done.
 
     Raises
     ------
     DataError
         If the file is missing, of no known format, or holds values that cannot be loops.
     """
-    path = Path(path).expanduser()
-    rules = cleaning or Cleaning()
-    if re.match(r"[a-z]+://", str(path).replace(":/", "://", 1)):
-        raise DataError(f"{path} is an address: expected the path of a file; download it, and name the file")
-    if not path.is_file() and not (path.is_dir() and text_files(path)):
-        raise DataError(f"{path} is not a file: expected {EXPECTED}; check the path, "
-                        "or use DATA=twin for simulated loops")
-    whole = choice is None or choice.rows is None
+    path, rules = _existing(path), cleaning or Cleaning()
+    whole = not (choice and choice.rows)
     if whole and path.parts[-2:] != ("results", "scan.h5"):
         refuse_if_it_crashes(path)
-    loops = read(path, choice)
-    _check_shapes(loops, path)
-    loops = without_repeated_end(loops)
+    loops = without_repeated_end(read(path, choice))
     check_drive(loops.voltage_V, path)
-    channels = {"piezoresponse": loops.piezoresponse}
-    if loops.resonance_kHz is not None:
-        channels["resonance_kHz"] = loops.resonance_kHz
-    if whole:  # of a few rows, which may well be constant, nothing is said
-        for name, values in channels.items():
-            check_varies(name.removesuffix("_kHz"), values, path)
-    channels, never = without_unmeasured(channels) if rules.missing else (channels, [])
+    channels = {name: cube for name in ("piezoresponse", "resonance_kHz") if (cube := getattr(loops, name)) is not None}
+    for name, values in channels.items() if whole else ():  # a few rows may well be constant
+        check_varies(name.removesuffix("_kHz"), values, path)
     try:
+        channels, never = without_unmeasured(channels)
         channels, report = clean(channels, loops.voltage_V, rules, loops.r2)
     except ValueError as error:
         raise DataError(f"{path}: {error}") from error
     notes = [*loops.notes, *(f"the file has no {name}" for name in loops.missing), *never]
-    unusable = report.unusable if loops.unusable is None else report.unusable | loops.unusable
+    unusable = report.unusable | (False if loops.unusable is None else loops.unusable)
     if whole:
-        for name, values in channels.items():
-            check_values(name.removesuffix("_kHz"), values, path)
-        notes += questions(loops.voltage_V, channels.get("resonance_kHz"), loops.size_um)
-        notes += remaining_outliers(channels, loops.voltage_V)
-        notes += filter(None, [heavy_tails(channels, ~unusable, rules.outlier_sd > 0)])
-    origin = {"kind": "measured", "path": str(path)} | loops.origin
+        notes += [*questions(loops.voltage_V, channels.get("resonance_kHz"), loops.size_um),
+                  *remaining_outliers(channels, loops.voltage_V),
+                  *filter(None, [heavy_tails(channels, ~unusable, rules.outlier_sd > 0)])]
     if report.map.any() or not any(note.startswith("Cleaning") for note in notes):
         notes.append(str(report))
+    origin = {"kind": "measured", "path": str(path)} | loops.origin
     return Scan(
         channels["piezoresponse"], channels.get("resonance_kHz"), loops.voltage_V,
         "twin" if loops.truth or origin["kind"] == "twin" else "measured", origin["path"],
         origin.get("sha256") or (sha256_of(path) if whole else ""), loops.size_um, loops.truth,
-        unusable if unusable.any() else None, loops.topography,
-        tuple(dict.fromkeys(notes)), report, loops.turned)
+        unusable if unusable.any() else None, loops.topography, tuple(dict.fromkeys(notes)), report, loops.turned)
+
+
+def _existing(path: Path | str) -> Path:
+    path = Path(path).expanduser()
+    if re.match(r"[a-z]+:/", str(path)):
+        raise DataError(f"{path} is an address: expected the path of a file; download it, and name the file")
+    if not path.is_file() and not (path.is_dir() and text_files(path)):
+        raise DataError(f"{path} is not a file: expected {EXPECTED}; check the path, "
+                        "or use DATA=twin for simulated loops")
+    return path
 
 
 def _check_shapes(loops: Loops, path: Path) -> None:

@@ -34,7 +34,7 @@ class Scan:
     resonance_kHz : ndarray, shape (rows, columns, steps), or None
         None where the file has the piezoresponse alone.
     voltage_V : ndarray, shape (steps,)
-        In the order applied: a triangular sweep.
+        In the order applied, a triangular sweep.
     source : str
         "measured" or "twin".
     path, sha256 : str
@@ -90,9 +90,7 @@ class Scan:
     @property
     def usable(self) -> np.ndarray:
         """Pixels that hold measured loops, shape (rows * columns,) of bool."""
-        if self.unusable is None:
-            return np.ones(self.shape[0] * self.shape[1], bool)
-        return ~self.unusable.ravel()
+        return np.ones(np.prod(self.shape), bool) if self.unusable is None else ~self.unusable.ravel()
 
     def masked(self, values: np.ndarray) -> np.ndarray:
         """A copy of `values`, shape (rows * columns, ...), that is NaN at unusable pixels."""
@@ -115,14 +113,13 @@ def save_scan(scan: Scan, path: Path) -> None:
     """Write a scan, its origin and its truth to HDF5, whole or not at all."""
     with atomic(path) as temporary, h5py.File(temporary, "w") as file:
         arrays = (("piezoresponse", scan.piezoresponse, "arb. u."), ("resonance", scan.resonance_kHz, "kHz"),
-                  ("voltage", scan.voltage_V, "V"), ("topography", scan.topography, ""))
+                  ("voltage", scan.voltage_V, "V"), ("topography", scan.topography, ""),
+                  ("unusable", scan.unusable, ""))
         for name, values, units in arrays:
             if values is not None:
                 file.create_dataset(name, data=values).attrs["units"] = units
         for name, values in scan.truth.items():
             file.create_dataset(f"truth/{name}", data=values)
-        if scan.unusable is not None:
-            file.create_dataset("unusable", data=scan.unusable)
         file.attrs["notes"] = list(scan.notes)
         file.attrs.update(kind=scan.source, path=scan.path, sha256=scan.sha256,
                           scan_size_um=scan.size_um, resonance_lag_steps=0, turned=scan.turned)
@@ -165,18 +162,16 @@ def drive_waveform(voltage_V: np.ndarray) -> np.ndarray:
     return np.stack([voltage_V / np.abs(voltage_V).max(), np.sin(phase)], axis=1)
 
 
-def heldout_blocks(shape: tuple[int, int], every: int, side: int | None = None) -> np.ndarray:
+def heldout_blocks(shape: tuple[int, int], every: int) -> np.ndarray:
     """Pixels kept out of training, in square blocks because neighbours are near copies.
 
     Parameters
     ----------
     shape : (int, int)
-        Rows and columns of the scan.
+        Rows and columns of the scan; a block is a tenth of the fewer wide and high.
     every : int
         One block in so many is held out, on a lattice that visits all rows and columns of
         blocks; 0 holds nothing out.
-    side : int, optional
-        Side of a block in pixels; a tenth of the rows or columns, the fewer, where left out.
 
     Returns
     -------
@@ -184,27 +179,19 @@ def heldout_blocks(shape: tuple[int, int], every: int, side: int | None = None) 
     """
     if every == 0:
         return np.zeros(shape[0] * shape[1], bool)
-    side = side or max(1, min(shape) // 10)
+    side = max(1, min(shape) // 10)
     row, column = (index // side for index in np.indices(shape))
     return ((column + 3 * row) % every == 0).ravel()
 
 
-def training_pixels(scan: Scan, heldout: np.ndarray, most: int = MOST_TRAINED) -> np.ndarray:
-    """Pixels that models are fitted to: usable, not held out, evenly thinned to at most `most`.
+def training_pixels(scan: Scan, heldout: np.ndarray) -> np.ndarray:
+    """Pixels that models are fitted to: usable, not held out, evenly thinned to at most MOST_TRAINED.
 
-    Parameters
-    ----------
-    scan : Scan
-    heldout : ndarray of bool, shape (rows * columns,)
-    most : int, optional
-
-    Returns
-    -------
-    ndarray of bool, shape (rows * columns,)
+    `heldout` and the pixels returned are ndarrays of bool, shape (rows * columns,).
     """
     able = np.flatnonzero(scan.usable & ~heldout)
     chosen = np.zeros(len(heldout), bool)
-    chosen[able[np.linspace(0, len(able) - 1, min(most, len(able))).round().astype(int)]] = True
+    chosen[able[np.linspace(0, len(able) - 1, min(MOST_TRAINED, len(able))).round().astype(int)]] = True
     return chosen
 
 
@@ -221,7 +208,7 @@ def check_enough(scan: Scan, heldout: np.ndarray, batch: int) -> None:
     Raises
     ------
     DataError
-        If there are fewer pixels to learn from than a batch, or fewer values a pixel than components.
+        If there are fewer pixels to learn from than a batch, or no more values a pixel than components.
     """
     pixels, values = int(training_pixels(scan, heldout).sum()), scan.spectra[0].size
     if pixels < batch:

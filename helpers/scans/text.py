@@ -10,7 +10,7 @@ import numpy as np
 from helpers.paths import TEXT_SCANS
 from helpers.scans.choice import Choice
 from helpers.scans.formats import EXPECTED, DataError, Loops, assembled
-from helpers.scans.units import factor, unit_in
+from helpers.scans.units import factor, unit_in, width_um
 
 TABLES = ("position", "coordinate", "grid")  # in the name of a table of places
 # What a column holds, by the first of these that its heading has.
@@ -20,7 +20,7 @@ HEADINGS = {"phase": r"phase|phi\b|φ", "resonance": r"freq|reson", "piezorespon
 
 def text_files(folder: Path) -> list[Path]:
     """The text files of a folder, hidden ones, tables of places and notes aside; numbers in names sort as numbers."""
-    found = (p for p in folder.iterdir() if p.suffix.lower() in TEXT_SCANS and p.is_file() and p.name[0] != "."
+    found = (p for p in folder.glob("[!.]*") if p.suffix.lower() in TEXT_SCANS and p.is_file()
              and not re.match("readme|licen|note", p.name.lower()) and not _is_table(p))
     return sorted(found, key=lambda p: [(int(part), "") if part.isdigit() else (-1, part)
                                         for part in re.split(r"(\d+)", p.name)])
@@ -52,20 +52,15 @@ def read_text(path: Path, choice: Choice) -> Loops:
             raise DataError(f"{file} has {len(table)} rows of {', '.join(other)}, other than {files[0].name}: expected "
                             "the same columns and the same voltages in every file; take it out of the folder")
         tables.append(table)
-    cube = np.stack(tables)
     shape, places, size_um, notes = _grid(path, files, choice)
-
-    def laid_out(role: str) -> np.ndarray:
-        laid = np.full((*shape, len(first)), np.nan)
-        laid[places] = cube[..., roles[role]]
-        return laid
-
+    cube = np.full((*shape, *first.shape), np.nan)
+    cube[places] = tables
     units = {role: unit_in(headings[at]) for role, at in roles.items()}
     voltage_V = first[:, roles["voltage"]] * (factor(units["voltage"], "V") or 1.0)
     said = [f"{len(files)} text files, columns " + ", ".join(f"{headings[at]} as {role}" for role, at in roles.items()),
             *notes]
     wanted = ("piezoresponse",) if "piezoresponse" in roles else ("amplitude", "phase")
-    cubes = {role: laid_out(role) for role in (*wanted, "resonance") if role in roles}
+    cubes = {role: cube[..., roles[role]] for role in (*wanted, "resonance") if role in roles}
     return assembled(cubes, units, voltage_V, said, choice.theta_rad, size_um=size_um)
 
 
@@ -74,20 +69,19 @@ def _columns(path: Path) -> tuple[list[str], np.ndarray]:
     lines = path.read_bytes().decode("utf-8-sig", errors="replace").splitlines()
     between = next((mark for mark in ("\t", ";", ",") if sum(mark in line for line in lines) > len(lines) / 2), None)
     cells = [[cell.strip().strip('"') for cell in line.lstrip("#% ").split(between)] for line in lines]
-    rows, begin = [], None
+    rows, begin = [], 0
     for n, row in enumerate(cells):
         try:
             numbers = [float(cell.replace(",", ".") if between != "," else cell) if cell else np.nan for cell in row]
         except ValueError:
             continue
-        if len(numbers) > 1 and not (rows and len(numbers) != len(rows[0])) and not np.isnan(numbers).all():
-            begin = n if begin is None else begin
+        if len(numbers) > 1 and len(numbers) == len((rows or [numbers])[0]) and not np.isnan(numbers).all():
+            begin = begin if rows else n
             rows.append(numbers)
     if not rows:
         raise DataError(f"{path} holds no table of numbers: expected {EXPECTED}; take it out of the folder")
-    heads = [re.split(r"\t|\s{2,}", line.lstrip("#% ").strip()) if between is None else row
-             for line, row in zip(lines[:begin], cells[:begin], strict=True)][::-1]
-    heads += [row for row in cells[:begin][::-1]]
+    spaced = [re.split(r"\t|\s{2,}", line.lstrip("#% ").strip()) for line in lines[:begin]] if between is None else []
+    heads = [*spaced[::-1], *cells[:begin][::-1]]
     return next((row for row in heads if len(row) == len(rows[0])), []), np.array(rows)
 
 
@@ -95,12 +89,11 @@ def _roles(headings: list[str], table: np.ndarray) -> dict[str, int]:
     """Columns by what they hold; of voltages the one that is written, else one that varies."""
     found: dict[str, int] = {}
     for at, heading in enumerate(headings):
-        role = next((role for role, words in HEADINGS.items() if re.search(words, heading.lower())), None)
-        if role == "write" or role == "voltage":
-            if np.nanmin(table[:, at]) == np.nanmax(table[:, at]) or role == "voltage" and "voltage" in found:
-                continue
-            role = "voltage"
-        if role:
+        role = next((role for role, words in HEADINGS.items() if re.search(words, heading.lower())), "")
+        if role in ("write", "voltage"):
+            if np.nanmin(table[:, at]) != np.nanmax(table[:, at]) and (role == "write" or "voltage" not in found):
+                found["voltage"] = at
+        elif role:
             found[role] = at
     return found
 
@@ -117,9 +110,8 @@ def _grid(folder: Path, files: list[Path], choice: Choice
             raise DataError(f"{table} has {len(places)} rows of {', '.join(headings)}: expected x and y of each of the "
                             f"{len(files)} files; correct it")
         (x, column), (y, row) = (np.unique(places[:, n], return_inverse=True) for n in at.values())
-        metres = factor(unit_in(headings[at["x|col"]]), "m")
-        width = np.nan if metres is None or len(x) < 2 else 1e6 * metres * np.ptp(x) * len(x) / (len(x) - 1)
-        return (len(y), len(x)), (row.ravel(), column.ravel()), float(width), [f"places of {table.name}"]
+        width = width_um(x, unit_in(headings[at["x|col"]]))
+        return (len(y), len(x)), (row.ravel(), column.ravel()), width, [f"places of {table.name}"]
     named = [_place(file.stem) for file in files]
     if all(named) and len(set(named)) == len(files):
         (_, row), (_, column) = (np.unique([place[n] for place in named], return_inverse=True) for n in (0, 1))
@@ -136,9 +128,7 @@ def _grid(folder: Path, files: list[Path], choice: Choice
 def _place(stem: str) -> tuple[int, int] | None:
     """Row and column that a name tells: r03_c11, x11_y3, or its last two numbers."""
     parts = dict(re.findall(r"(?:^|[^a-z])(r|row|y|c|col|column|x)[_ -]?(\d+)", stem.lower()))
-    row, column = (next((parts[word] for word in words if word in parts), None)
-                   for words in (("r", "row", "y"), ("c", "col", "column", "x")))
-    if row is None or column is None:
-        numbers = re.findall(r"\d+", stem)
-        row, column = numbers[-2:] if len(numbers) > 1 else (None, None)
-    return None if row is None else (int(row), int(column))
+    place = [next((parts[word] for word in words.split() if word in parts), None)
+             for words in ("r row y", "c col column x")]
+    place = re.findall(r"\d+", stem)[-2:] if None in place else place
+    return (int(place[0]), int(place[1])) if len(place) == 2 else None

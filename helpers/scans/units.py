@@ -17,14 +17,7 @@ CREDIBLE = {"voltage": (0.05, 300.0, "V"), "resonance": (5.0, 5e4, "kHz"), "widt
 
 
 def factor(unit: str, base: str) -> float | None:
-    """How many `base` one `unit` is; None if it is no such unit.
-
-    Parameters
-    ----------
-    unit : str
-        Such as "mV", "kilohertz", "µm", "degrees".
-    base : {"Hz", "V", "m", "rad"}
-    """
+    """How many `base` ("Hz", "V", "m", "rad") one `unit`, as "mV" or "kilohertz", is; None if it is no such unit."""
     unit = unit.strip().strip("[]()")
     if unit.lower() in OTHER.get(base, {}):
         return OTHER[base][unit.lower()]
@@ -41,6 +34,15 @@ def unit_in(name: str) -> str:
     return found[1] if found and any(factor(found[1], base) for base in NAMES) else ""
 
 
+def in_V(voltage: np.ndarray, unit: str, said: list[str]) -> np.ndarray:
+    """A voltage in V; of a conversion `said` tells."""
+    scale = factor(unit, "V") or 1.0
+    if scale == 1:
+        return voltage
+    said.append(f"voltage converted from {unit} to V")
+    return voltage * scale
+
+
 def in_kHz(resonance: np.ndarray, unit: str = "") -> tuple[np.ndarray, str]:
     """A resonance in kHz and what was done; without a unit, the size tells: they lie from 10 kHz to 10 MHz."""
     if scale := factor(unit, "Hz"):
@@ -54,17 +56,16 @@ def in_kHz(resonance: np.ndarray, unit: str = "") -> tuple[np.ndarray, str]:
     return resonance, "resonance taken to be in kHz"
 
 
-def questions(voltage_V: np.ndarray, resonance_kHz: np.ndarray | None, size_um: float) -> list[str]:
-    """A sentence for each quantity whose size no microscope has.
+def width_um(places: np.ndarray, unit: str) -> float:
+    """Width (µm) of as many pixels side by side as there are places; NaN if these are no lengths or fewer than two."""
+    scale = factor(unit, "m")
+    if scale is None or len(places) < 2:
+        return float("nan")
+    return float(1e6 * scale * np.ptp(places) * len(places) / (len(places) - 1))
 
-    Parameters
-    ----------
-    voltage_V : ndarray, shape (steps,)
-    resonance_kHz : ndarray, optional
-        Passed where it is in standard deviations.
-    size_um : float
-        Width of the scan; NaN where unknown.
-    """
+
+def questions(voltage_V: np.ndarray, resonance_kHz: np.ndarray | None, size_um: float) -> list[str]:
+    """A sentence for each quantity whose size no microscope has; NaN, and a resonance in standard deviations, pass."""
     found = {"voltage": np.abs(voltage_V).max(), "width": size_um}
     if resonance_kHz is not None and np.isfinite(resonance_kHz).any() and np.nanmin(resonance_kHz) >= 0:
         found["resonance"] = np.nanmedian(resonance_kHz)

@@ -57,16 +57,12 @@ def read_usid(path: Path, choice: Choice) -> Loops:
         for position, number in itertools.product((-1, 0), wanted):
             projected, fits, raw = ([name for name in names if _measurement(name) == number
                                      and _is_filled(file[name], position)] for names in everything)
-            if projected + fits + raw:
+            if best := projected or [name for name in fits if not name.endswith("Guess")] or raw or fits:
                 break
         else:
             raise DataError(f"{path} is a USID file whose spectra, fits and loops are all empty: expected a "
                             "measurement; check that it was finished")
-        if projected:
-            loops = _projected(path, file, projected[0], fits, choice)
-        else:
-            best = [name for name in fits if not name.endswith("Guess")] or raw or fits
-            loops = _oscillators(path, file, best[0], choice)
+        loops = _loops(path, file[best[0]], fits if projected else [], choice)
     others = [str(n) for n in numbers[::-1] if n != number]
     said = (f"measurement {number}; the file also has {', '.join(others)}, which measurement= chooses",) if others else ()
     return replace(loops, notes=loops.notes + said)
@@ -85,53 +81,44 @@ def _is_filled(dataset: h5py.Dataset, position: int) -> bool:
     return bool(np.any(np.nan_to_num(there[fields["Amplitude"]] if fields else there)))
 
 
-def _projected(path: Path, file: h5py.File, name: str, fits: list[str], choice: Choice) -> Loops:
-    """Projected loops, with the resonance of the fit that they come from."""
-    main = file[name]
+def _loops(path: Path, main: h5py.Dataset, fits: list[str], choice: Choice) -> Loops:
+    """Projected loops with the resonance of their fit, or loops of oscillators, stored or fitted here."""
+    name, fields = main.name.lstrip("/"), fields_of(main.dtype)
     selection = select(path, main, choice)
     grid = grid_of(path, main, selection, choice.rows)
 
-    def cube(name: str, part: str | None = None) -> np.ndarray:
-        rows = [b[part] if part else b for b in grid.read(file[name])]
-        return grid.lay(np.concatenate([values[:, selection.columns] for values in rows]))
+    def table(dataset: h5py.Dataset) -> np.ndarray:
+        return np.concatenate([batch[:, selection.columns] for batch in grid.read(dataset)])
 
-    loops = cube(name)
-    above = [fit for fit in fits if name.startswith(fit.rpartition("/")[0])]
-    fit = next((fit for fit in above if file[fit].shape == main.shape), None)
-    fields = fields_of(file[fit].dtype) if fit else {}
-    cubes = {role: cube(fit, fields[part]) for role, part in (("resonance", "Frequency"), ("r2", "R2")) if part in fields}
-    notes = [f"USID file, loops of {name}", *selection.notes, *([f"resonance of {fit}"] if fit else [])]
-    return assembled({"piezoresponse": loops} | cubes, {"resonance": unit_in(fields.get("Frequency", ""))},
-                     selection.voltage_V, [*notes, *grid.notes], size_um=grid.width_um, cycles=selection.cycles,
-                     grid=grid.whole)
-
-
-def _oscillators(path: Path, file: h5py.File, name: str, choice: Choice) -> Loops:
-    """Loops from oscillators, fitted by BGlib or, from raw spectra, here."""
-    main = file[name]
-    selection = select(path, main, choice)
-    grid = grid_of(path, main, selection, choice.rows)
-    if main.dtype.names:
-        table = np.concatenate([batch[:, selection.columns] for batch in grid.read(main)])
-        fields = fields_of(main.dtype)
-        amplitude, frequency, phase = (np.asarray(table[fields[part]], float) for part in FITTED[:3])
-        amplitude[amplitude == 0] = np.nan  # never fitted
-        frequency[np.isnan(amplitude)] = np.nan
-        units = {role: unit_in(fields[part]) for role, part in (("phase", "Phase"), ("resonance", "Frequency"))}
-        r2 = np.asarray(table[fields["R2"]], float) if "R2" in fields else None
-        how = f"USID file, oscillators of {name}"
-    elif selection.frequency_Hz is None:
-        raise DataError(f"{path}: `{name}` has no axis Frequency: expected band-excitation spectra; the file "
-                        "has no fits either, so add Raw_Data-SHO_Fit_000/Fit")
+    theta, rotation = None, []
+    if name.endswith("Projected_Loops"):
+        above = [main.file[fit] for fit in fits if name.startswith(fit.rpartition("/")[0])]
+        fit = next((fit for fit in above if fit.shape == main.shape), None)
+        fields, fitted = ({}, None) if fit is None else (fields_of(fit.dtype), table(fit))
+        cubes = {"piezoresponse": table(main)} | {role: fitted[fields[part]] for role, part in (
+            ("resonance", "Frequency"), ("r2", "R2")) if part in fields}
+        units = {"resonance": unit_in(fields.get("Frequency", ""))}
+        how, rotation = f"loops of {name}", [] if fit is None else [f"resonance of {fit.name.lstrip('/')}"]
     else:
-        amplitude, frequency, phase, r2 = _fit_raw(main, selection, grid)
-        units = {"phase": "rad", "resonance": "Hz"}
-        how = f"USID file, oscillators fitted to {name}, median R² {np.nanmedian(r2):.3f}"
-    flat, theta, rotation = from_oscillators(amplitude, phase, units["phase"], selection.voltage_V, choice.theta_rad)
-    cubes = {"piezoresponse": flat, "resonance": frequency} | ({} if r2 is None else {"r2": r2})
+        if fields:
+            fitted = table(main)
+            amplitude, frequency, phase, *r2 = (np.asarray(fitted[field], float) for field in fields.values())
+            amplitude[amplitude == 0] = np.nan  # never fitted
+            frequency[np.isnan(amplitude)] = np.nan
+            units = {"phase": unit_in(fields["Phase"]), "resonance": unit_in(fields["Frequency"])}
+            how = f"oscillators of {name}"
+        elif selection.frequency_Hz is None:
+            raise DataError(f"{path}: `{name}` has no axis Frequency: expected band-excitation spectra; the file "
+                            "has no fits either, so add Raw_Data-SHO_Fit_000/Fit")
+        else:
+            amplitude, frequency, phase, *r2 = _fit_raw(main, selection, grid)
+            units = {"phase": "rad", "resonance": "Hz"}
+            how = f"oscillators fitted to {name}, median R² {np.nanmedian(r2):.3f}"
+        loops, theta, said = from_oscillators(amplitude, phase, units["phase"], selection.voltage_V, choice.theta_rad)
+        cubes, rotation = {"piezoresponse": loops, "resonance": frequency} | dict(zip(["r2"], r2, strict=False)), [said]
     return assembled({role: grid.lay(values) for role, values in cubes.items()}, units, selection.voltage_V,
-                     [how, *selection.notes, rotation, *grid.notes], theta_rad=theta, size_um=grid.width_um,
-                     cycles=selection.cycles, grid=grid.whole)
+                     [f"USID file, {how}", *selection.notes, *rotation, *grid.notes], theta_rad=theta,
+                     size_um=grid.width_um, cycles=selection.cycles, grid=grid.whole)
 
 
 def _fit_raw(main: h5py.Dataset, selection: Selection, grid: Grid) -> list[np.ndarray]:

@@ -12,11 +12,19 @@ import numpy as np
 
 from helpers.scans.choice import Choice
 from helpers.scans.formats import DataError, check_size, every_nth, text, thinning
-from helpers.scans.units import factor
+from helpers.scans.units import factor, width_um
 
 BATCH_BYTES = 64 * 2**20  # of one read from a large dataset
 SPELLINGS = {"dc_offset": "DC_Offset", "bias": "DC_Offset", "voltage": "DC_Offset", "dc_bias": "DC_Offset",
              "frequency": "Frequency", "cycle": "Cycle", "field": "Field"}
+
+
+def _groups_above(main: h5py.Dataset) -> Iterator[h5py.Group]:
+    group = main.parent
+    yield group
+    while group.name != "/":
+        group = group.parent
+        yield group
 
 
 def ancillary(main: h5py.Dataset, name: str) -> h5py.Dataset | None:
@@ -24,10 +32,7 @@ def ancillary(main: h5py.Dataset, name: str) -> h5py.Dataset | None:
     reference = main.attrs.get(name)
     if isinstance(reference, h5py.Reference) and reference:
         return main.file[reference]
-    group = main.parent
-    while name not in group and group.name != "/":
-        group = group.parent
-    return group.get(name)
+    return next((group.get(name) for group in _groups_above(main) if name in group), None)
 
 
 def words(dataset: h5py.Dataset | None, attribute: str) -> list[str]:
@@ -53,44 +58,38 @@ def select(path: Path, main: h5py.Dataset, choice: Choice) -> Selection:
         raise DataError(f"{path}: `{main.name}` has no fitting spectroscopic indices and values: expected "
                         f"(axes, {main.shape[1]}) of each; write the file with pyUSID")
     check_size(path, table.name, table)
-    indices = ancillary(main, "Spectroscopic_Indices")
-    notes: list[str] = []
-    values = np.asarray(table[:], float)
-    labels = _fitting_labels(path, main, words(indices, "labels") or words(table, "labels"), values, notes)
+    indices, notes, table_values = ancillary(main, "Spectroscopic_Indices"), [], np.asarray(table[:], float)
+    labels = _fitting_labels(path, main, words(indices, "labels") or words(table, "labels"), table_values, notes)
     units = dict(zip(labels, (words(table, "units") or words(indices, "units")) + [""] * len(labels), strict=False))
-    there = indices[:] if indices is not None and indices.shape == values.shape else np.zeros(values.shape, int)
+    there = indices[:] if indices is not None and indices.shape == table.shape else np.zeros(table.shape, int)
+    values = dict(zip(labels, table_values, strict=True))
     # What LabVIEW counted wrongly is counted again from the values.
-    axes = {label: np.asarray(row, int) if len(np.unique(row)) > 1 or len(np.unique(value)) == 1 else
-            np.unique(value, return_inverse=True)[1].ravel() for label, row, value in zip(labels, there, values, strict=True)}
-    values = dict(zip(labels, values, strict=True))
+    axes = {label: np.asarray(row, int) if np.ptp(row) > 0 or np.ptp(values[label]) == 0 else
+            np.unique(values[label], return_inverse=True)[1] for label, row in zip(labels, there, strict=True)}
     for label, base in (("DC_Offset", "V"), ("Frequency", "Hz")):
         scale = factor(units.get(label, ""), base)
         if label in values and scale not in (None, 1.0):
             values[label] = values[label] * scale
             notes.append(f"{label} converted from {units[label]} to {base}")
     kept = _chosen_columns(path, main, axes, values, choice, notes)
-    columns = np.flatnonzero(kept)
-    frequency_Hz = None
+    columns, frequency_Hz = np.flatnonzero(kept), None
     if "Frequency" in axes:
         bins = np.unique(axes["Frequency"][kept]).size
-        if columns.size % bins == 0 and not np.array_equal(
-                axes["Frequency"][columns], np.resize(axes["Frequency"][columns[:bins]], columns.size)):
-            columns = columns[np.lexsort((axes["Frequency"][columns], axes["DC_Offset"][columns]))]
         if columns.size % bins:
             raise DataError(f"{path}: `{main.name}` has {columns.size} values for {bins} frequencies: "
                             "expected every frequency at every step; the measurement is incomplete")
+        if (axes["Frequency"][columns] != np.resize(axes["Frequency"][columns[:bins]], columns.size)).any():
+            columns = columns[np.lexsort((axes["Frequency"][columns], axes["DC_Offset"][columns]))]
         columns = columns.reshape(-1, bins)
         frequency_Hz = values["Frequency"][columns[0]]
-    first = columns if columns.ndim == 1 else columns[:, 0]
-    cycles = np.unique(values["Cycle"]).size if "Cycle" in values else 1
-    voltage_V = values["DC_Offset"][first]
+    voltage_V = values["DC_Offset"][columns.reshape(len(columns), -1)[:, 0]]
     if np.ptp(voltage_V) == 0 and "Field" in axes:  # written as applied: nothing, while the field is off
-        others = np.flatnonzero(_chosen_columns(path, main, axes, values, replace(
-            choice, field="off" if choice.field == "on" else "on"), []))
-        pulses = values["DC_Offset"][others].reshape(len(voltage_V), -1)[:, 0] if (
-            others.size == columns.size) else voltage_V
+        other = replace(choice, field="off" if choice.field == "on" else "on")
+        others = np.flatnonzero(_chosen_columns(path, main, axes, values, other, []))
         notes.append("the offset is 0 while the field is off: that of the pulse before is taken")
-        voltage_V = pulses
+        if others.size == columns.size:
+            voltage_V = values["DC_Offset"][others].reshape(len(voltage_V), -1)[:, 0]
+    cycles = np.unique(values["Cycle"]).size if "Cycle" in values else 1
     return Selection(columns, voltage_V, frequency_Hz, tuple(range(1, cycles + 1)), tuple(notes))
 
 
@@ -125,11 +124,9 @@ def _chosen_columns(path: Path, main: h5py.Dataset, axes: dict[str, np.ndarray],
     others = {spelt.get(name.lower(), name): value for name, value in choice.others.items()}
     wanted = {"Cycle": choice.cycle, "Field": choice.field, **others}
     stated = "" if "Field" in axes else _stated_field(main)
-    unknown = set(others) - set(axes)
-    if choice.cycle not in (None, 1) and "Cycle" not in axes:
-        unknown |= {"Cycle"}
-    if choice.field == "on" and "Field" not in axes and not stated:
-        unknown |= {"Field"}
+    needed = {*others, *(["Cycle"] if choice.cycle not in (None, 1) else []),
+              *(["Field"] if choice.field == "on" and not stated else [])}
+    unknown = needed - set(axes)
     if unknown:
         raise DataError(f"{path} has no axis {', '.join(sorted(unknown))}: expected one of "
                         f"{', '.join(axes)}; correct the choice")
@@ -141,22 +138,20 @@ def _chosen_columns(path: Path, main: h5py.Dataset, axes: dict[str, np.ndarray],
     kept = np.ones(len(axes["DC_Offset"]), bool)
     for axis in (name for name in axes if name not in ("Frequency", "DC_Offset")):
         there = np.unique(values[axis][kept])
-        value = there[0]
         if axis == "Cycle":
-            number = len(there) if wanted[axis] is None else wanted[axis]
-            value = there[number - 1] if 1 <= number <= len(there) else np.nan
-            notes.append(f"cycle {number} of {len(there)}")
+            number = len(there) if choice.cycle is None else choice.cycle
+            value, note = there[number - 1] if 1 <= number <= len(there) else np.nan, f"cycle {number} of {len(there)}"
         elif axis == "Field":
-            value = {"off": 0.0, "on": 1.0}[choice.field]  # BGlib: 0 out of the field, 1 in it
-            notes.append(f"field {choice.field}")
-        elif axis in wanted:
-            value = wanted[axis]
-            notes.append(f"{axis} = {value:g}, one of {len(there)}")
+            value, note = float(choice.field == "on"), f"field {choice.field}"  # BGlib: 0 out of the field, 1 in it
+        elif axis in others:
+            value = others[axis]
+            note = f"{axis} = {value:g}, one of {len(there)}"
         else:
             largest = [np.abs(values["DC_Offset"][kept & (values[axis] == v)]).max() for v in there]
             value = there[int(np.argmax(largest))]
-            notes.append(f"{axis} = {value:g}, which has the largest amplitude, {max(largest):g} V, of "
-                         f"{', '.join(f'{v:g}' for v in there)}")
+            note = (f"{axis} = {value:g}, which has the largest amplitude, {max(largest):g} V, of "
+                    f"{', '.join(f'{v:g}' for v in there)}")
+        notes.append(note)
         match = np.isclose(values[axis], value)
         if not (kept & match).any():
             raise DataError(f"{path} has no {axis} {wanted.get(axis, value)}: expected one of "
@@ -168,10 +163,9 @@ def _chosen_columns(path: Path, main: h5py.Dataset, axes: dict[str, np.ndarray],
 
 def _stated_field(main: h5py.Dataset) -> str:
     """ "on", "off" or nothing, by what the measurement says of itself where it has no axis for it."""
-    group = main.parent
-    while "VS_measure_in_field_loops" not in group.attrs and group.name != "/":
-        group = group.parent
-    said = text(group.attrs.get("VS_measure_in_field_loops", "")).lower().replace("_", "-").replace(" ", "-")
+    stated = (group.attrs["VS_measure_in_field_loops"] for group in _groups_above(main)
+              if "VS_measure_in_field_loops" in group.attrs)
+    said = text(next(stated, "")).lower().replace("_", "-").replace(" ", "-")
     if "and" in said or "both" in said or not said:
         return ""
     return "off" if said.startswith(("out", "off")) else "on" if said.startswith(("in", "on")) else ""
@@ -214,29 +208,27 @@ def grid_of(path: Path, main: h5py.Dataset, selection: Selection, rows: tuple[in
     labels = words(indices, "labels")[:indices.shape[1]]
     labels += [f"axis {n}" for n in range(len(labels), indices.shape[1])]
     counted = dict(zip(labels, np.asarray(indices[:]).T, strict=True))
-    steps = {label: np.unique(column, return_inverse=True) for label, column in counted.items()}
-    varying = [label for label, (there, _) in steps.items() if len(there) > 1]
+    varying = {label: values for label, values in counted.items() if np.ptp(values) > 0}
     if len(varying) > 2:
         raise DataError(f"{path}: `{main.name}` varies along {', '.join(varying)}: expected rows and "
                         "columns; store one plane of positions")
-    column = _fastest({label: counted[label] for label in varying}) if varying else labels[-1]
+    column = _fastest(varying) if varying else labels[-1]
     if len(varying) == 1 and column.lower() in ("y", "row", "rows") and len(labels) > 1:
         column = next(label for label in labels if label != column)  # a scan of one column
     row = next((label for label in [*varying, *labels] if label != column), None)
-    there, row_of = steps[row] if row else (np.zeros(1), np.zeros(main.shape[0], int))
-    columns, column_of = steps[column]
-    row_of, column_of = row_of.ravel(), column_of.ravel()
+    (there, row_of), (columns, column_of) = (
+        np.unique(counted.get(label, np.zeros(main.shape[0], int)), return_inverse=True) for label in (row, column))
     if len(np.unique(row_of * len(columns) + column_of)) != main.shape[0]:
         raise DataError(f"{path}: positions of `{main.name}` occur more than once: expected one spectrum at "
                         "each row and column; store one pass of the scan")
-    whole, width_um = (len(there), len(columns)), _width_um(main, labels.index(column))
-    counts = () if np.isfinite(width_um) else ("positions are counts or have no unit of length: no size of the scan",)
-    first, last = rows or (0, len(there))
+    whole, width = (len(there), len(columns)), _width_um(main, labels.index(column))
+    counts = () if np.isfinite(width) else ("positions are counts or have no unit of length: no size of the scan",)
+    first, last = rows or (0, whole[0])
     every = 1 if rows else every_nth((*whole, 1))
     kept = (row_of >= first) & (row_of < last) & (row_of % every == 0) & (column_of % every == 0)
     check_size(path, main.name, main, int(kept.sum()) * len(selection.voltage_V))
-    return Grid((-(-(last - first) // every), -(-len(columns) // every)), kept, (row_of[kept] - first) // every,
-                column_of[kept] // every, width_um, counts + tuple(thinning(every, whole)), whole)
+    return Grid((-(-(last - first) // every), -(-whole[1] // every)), kept, (row_of[kept] - first) // every,
+                column_of[kept] // every, width, counts + tuple(thinning(every, whole)), whole)
 
 
 def _fastest(positions: dict[str, np.ndarray]) -> str:
@@ -254,9 +246,5 @@ def _width_um(main: h5py.Dataset, axis: int) -> float:
     if values is None or values.ndim != 2 or axis >= values.shape[1]:
         return float("nan")
     units = words(values, "units") or words(ancillary(main, "Position_Indices"), "units")
-    there = np.unique(np.asarray(values[:, axis], float))
-    scale = factor(units[axis], "m") if axis < len(units) else None
-    if scale is None or len(there) < 2:
-        return float("nan")
-    width = scale * 1e6 * np.ptp(there) * len(there) / (len(there) - 1)
-    return float(width) if width < 1e4 else float("nan")
+    width = width_um(np.unique(np.asarray(values[:, axis], float)), (units + [""] * values.shape[1])[axis])
+    return width if width < 1e4 else float("nan")
