@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -17,8 +18,9 @@ from sklearn.decomposition import (
     TruncatedSVD,
     sparse_encode,
 )
+from sklearn.exceptions import ConvergenceWarning
 
-from helpers.dictionary import TOLERANCE, learn_dictionary, stopped_short
+from helpers.dictionary import PASSES, TOLERANCE, learn_dictionary
 
 
 def refit_on_support(spectra: np.ndarray, atoms: np.ndarray, codes: np.ndarray) -> np.ndarray:
@@ -62,8 +64,6 @@ class Baseline:
         None for a closed form.
     converged : bool
         Whether the fit stopped by its own tolerance; True for a closed form.
-    warnings : int
-        Of scikit-learn during the fit and the coding: solvers, inner ones included, that stopped short.
     embeddings : ndarray, shape (n_spectra, n)
         Codes of the other spectra.
     """
@@ -75,7 +75,6 @@ class Baseline:
     seconds: float
     iterations: int | None
     converged: bool
-    warnings: int
     embeddings: np.ndarray
 
 
@@ -102,7 +101,7 @@ def _fit_svd(training, n, seed, sparsity, iterations):
 def _fit_minibatch(training, n, seed, sparsity, iterations):
     model = MiniBatchDictionaryLearning(
         n, alpha=sparsity, max_iter=iterations, fit_algorithm="cd",
-        transform_algorithm="lasso_cd", transform_alpha=sparsity, random_state=seed,
+        transform_algorithm="lasso_cd", transform_alpha=sparsity, transform_max_iter=PASSES, random_state=seed,
     ).fit(training)
     return _Fitted(model.transform, lambda codes: codes @ model.components_, model.n_iter_, iterations)
 
@@ -150,13 +149,11 @@ def _error(spectra: np.ndarray, model: np.ndarray) -> float:
     return float(np.square(spectra - model).mean())
 
 
-def _measured(name, note, fitted, fit_seconds, fit_warnings, training, spectra) -> Baseline:
-    with stopped_short() as caught:
-        errors = _error(training, fitted.decode(fitted.encode(training)))
-        embeddings = fitted.encode(spectra)
-    converged = fitted.limit is None or fitted.iterations < fitted.limit
-    return Baseline(name, note, errors, _error(spectra, fitted.decode(embeddings)), fit_seconds,
-                    fitted.iterations, bool(converged), fit_warnings + len(caught), embeddings)
+def _measured(name, note, fitted, seconds, training, spectra) -> Baseline:
+    embeddings = fitted.encode(spectra)
+    return Baseline(name, note, _error(training, fitted.decode(fitted.encode(training))),
+                    _error(spectra, fitted.decode(embeddings)), seconds, fitted.iterations,
+                    fitted.limit is None or fitted.iterations < fitted.limit, embeddings)
 
 
 def _dictionary_codings(model, n: int, sparsity: float) -> Iterator[tuple[str, str, _Fitted]]:
@@ -212,18 +209,23 @@ def compare(training: np.ndarray, spectra: np.ndarray, n: int, seed: int, *, spa
     if not 1 <= n < min(training.shape):
         raise ValueError(f"n is {n}: expected 1 to {min(training.shape) - 1} components for training spectra "
                          f"of shape {training.shape}; change n or give more spectra")
+    with warnings.catch_warnings():
+        # `converged` says so of each model, and OMP ends early where its atoms leave nothing over.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        warnings.filterwarnings("ignore", "Orthogonal matching pursuit ended", RuntimeWarning)
+        return _compared(training, spectra, n, seed, sparsity, iterations)
+
+
+def _compared(training, spectra, n, seed, sparsity, iterations) -> list[Baseline]:
     rows = []
     for name, fit, note in _MODELS:
-        with stopped_short() as caught:
-            began = time.perf_counter()
-            fitted = fit(training, n, seed, sparsity, iterations)
-            seconds = time.perf_counter() - began
-        rows.append(_measured(name, note.format(sparsity=sparsity), fitted, seconds, len(caught),
-                              training, spectra))
-    with stopped_short() as caught:
         began = time.perf_counter()
-        model = learn_dictionary(training, n, sparsity, iterations, seed, TOLERANCE)
+        fitted = fit(training, n, seed, sparsity, iterations)
         seconds = time.perf_counter() - began
-    codings = [_measured(name, note, fitted, seconds, len(caught), training, spectra)
+        rows.append(_measured(name, note.format(sparsity=sparsity), fitted, seconds, training, spectra))
+    began = time.perf_counter()
+    model = learn_dictionary(training, n, sparsity, iterations, seed, TOLERANCE)
+    seconds = time.perf_counter() - began
+    codings = [_measured(name, note, fitted, seconds, training, spectra)
                for name, note, fitted in _dictionary_codings(model, n, sparsity)]
     return rows[:2] + codings + rows[2:]

@@ -144,7 +144,7 @@ class Profile:
     heldout_every : int
         One block of pixels in so many is kept out of training; 0 keeps none out.
     dictionary_iterations, grid_spectra : int
-        Iterations of dictionary learning, and spectra used along the grid of λ.
+        Most iterations of dictionary learning, and spectra used along the grid of λ.
     movie_points : int
         Values at which a channel is swept.
     """
@@ -202,7 +202,7 @@ PROFILES: dict[str, Profile] = {
                 epochs=72, batch=240, learning_rate=4e-3, priming=2, start="pca", end=0.02,
             ),
             heldout_every=5,
-            dictionary_iterations=100,
+            dictionary_iterations=300,
             grid_spectra=2000,
             lambda_grid=(0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.57, 0.7, 0.85, 1.0, 1.3, 1.6, 2.0),
             movie_points=200,

@@ -83,7 +83,7 @@ def test_formats_that_are_not_read_in_parts_say_what_to_do(tmp_path):
 def test_linear_models_by_parts_are_those_of_the_whole():
     scan = simulated_scan(0, (24, 24))
     flat = stack_channels(standardised(scan)[0])
-    whole = learn_dictionary(flat, 5, 1.0, 100, seed=0)
+    whole = learn_dictionary(flat, 5, 1.0, 500, seed=0)
     pca, dictionary, fitted = fit_linear(iter([*np.array_split(flat, 7), flat[:2]]), whole.components_, 1.0)
     assert fitted == len(flat)  # two spectra wait for ever
 
@@ -110,7 +110,7 @@ def run(tmp_path_factory):
         scan = load_scan(path)
     save_scan(scan, folder / "results/scan.h5")
     flat = stack_channels(standardised(scan)[0])
-    save_arrays(folder / "results/dictionary.npz", beps_atoms=learn_dictionary(flat, 5, 1.0, 20, seed=0).components_)
+    save_arrays(folder / "results/dictionary.npz", beps_atoms=learn_dictionary(flat, 5, 1.0, 500, seed=0).components_)
     build_beta_vae(get_profile("smoke").beps_network, drive_waveform(scan.voltage_V), 2, seed=1).save_weights(
         folder / "results/weights/beps.weights.h5")
     (folder / "results/0_measured_data.json").write_text(json.dumps({"parameters": {

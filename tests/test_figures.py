@@ -87,7 +87,7 @@ def other_figures() -> dict[str, Figure]:
     return {
         "fig1": toy.figure_1(time, RNG.normal(size=(3, 5, STEPS)), grid, RNG.random((9, 7, 3))),
         "fig2": toy.figure_2(time, data, model("DL", data), model("β-VAE", data, n_active=4)),
-        "figS3": toy.figure_s3(grid, grid, 0.57, 0.109),
+        "figS3": toy.figure_s3(grid, {"coded at its own λ": grid, "coded at λ = 1": (grid - 0.5) ** 2}, 0.57, 0.109),
         "figS4": toy.figure_s4(RNG.random((400, 3)), mse, 0.109),
         "figS1": measurement.figure_s1(VOLTAGE, raw_loop()), "figS2": measurement.figure_s2(raw_loop()),
     }

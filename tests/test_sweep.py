@@ -59,6 +59,7 @@ def test_an_unknown_cell_is_refused(tmp_path):
         run_cell("best", get_profile("smoke"), None, 0, tmp_path)
 
 
+@pytest.mark.filterwarnings("ignore:.*the objective did not settle within 20 iterations")
 def test_a_dictionary_with_more_atoms_has_a_lower_error(tmp_path):
     scan = simulated_scan(0, (20, 20))
     error = {cell: run_cell(cell, get_profile("smoke"), scan, 0, tmp_path)

@@ -32,7 +32,7 @@ from helpers.figures.loops import figure_every_pixel
 from helpers.figures.style import save_figure
 from helpers.beta_vae import active_channels, decode, encode, load_beta_vae, mean_kl, reconstruct
 from helpers.scores import mean_squared_error_per_spectrum
-from helpers.dictionary import one_warning, stack_channels, unstack_channels
+from helpers.dictionary import PASSES, stack_channels, unstack_channels
 from helpers.paths import atomic, write_json
 from helpers.profiles import DICTIONARY, Profile, get_profile
 from helpers.record import load_arrays, require
@@ -71,18 +71,17 @@ def fit_linear(batches: Iterable[np.ndarray], atoms: np.ndarray, sparsity: float
     pca = IncrementalPCA(len(atoms))
     dictionary = MiniBatchDictionaryLearning(
         len(atoms), alpha=sparsity, fit_algorithm="cd", transform_algorithm="lasso_cd", transform_alpha=sparsity,
-        dict_init=atoms, random_state=0)
+        transform_max_iter=PASSES, dict_init=atoms, random_state=0)
     fitted, waiting = 0, np.empty((0, atoms.shape[1]))
-    with one_warning("dictionary learning by parts"):
-        for batch in batches:
-            waiting = np.concatenate([waiting, batch])
-            if len(waiting) >= len(atoms):
-                pca.partial_fit(waiting)
-                updates = min(DICTIONARY_UPDATES, -(-len(waiting) // DICTIONARY_BATCH))
-                few = waiting[:: -(-len(waiting) // (updates * DICTIONARY_BATCH))]
-                for part in range(updates):
-                    dictionary.partial_fit(few[part::updates])
-                fitted, waiting = fitted + len(waiting), waiting[:0]
+    for batch in batches:
+        waiting = np.concatenate([waiting, batch])
+        if len(waiting) >= len(atoms):
+            pca.partial_fit(waiting)
+            updates = min(DICTIONARY_UPDATES, -(-len(waiting) // DICTIONARY_BATCH))
+            few = waiting[:: -(-len(waiting) // (updates * DICTIONARY_BATCH))]
+            for part in range(updates):
+                dictionary.partial_fit(few[part::updates])
+            fitted, waiting = fitted + len(waiting), waiting[:0]
     if not fitted:
         raise DataError(f"{len(waiting)} spectra are fewer than {len(atoms)} components: expected more; "
                         "hold fewer pixels out")

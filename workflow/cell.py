@@ -64,10 +64,11 @@ def toy_headline(profile: Profile, seed: int, folder: Path) -> dict[str, float]:
     x, gamut = benchmark.spectra, benchmark.heldout
     means = encode(run.model, gamut)[0]
     active = active_channels(mean_kl(run.model, gamut))
-    atoms = learn_dictionary(x[..., 0], 3, PAPER["toy.dl.best_lambda"], profile.dictionary_iterations, seed)
+    flat, flat_gamut = stack_channels(x), stack_channels(gamut)
+    atoms = learn_dictionary(flat, 3, PAPER["toy.dl.best_lambda"], profile.dictionary_iterations, seed)
     return {
-        "toy.pca3.mse_gamut": pca_errors(x[..., 0], gamut[..., 0])[2],
-        "toy.dl.mse_gamut": mean_squared_error(gamut[..., 0], atoms.transform(gamut[..., 0]) @ atoms.components_),
+        "toy.pca3.mse_gamut": pca_errors(flat, flat_gamut)[2],
+        "toy.dl.mse_gamut": mean_squared_error(flat_gamut, atoms.transform(flat_gamut) @ atoms.components_),
         "toy.vae.mse_gamut": mean_squared_error(gamut.ravel(), decode(run.model, means).ravel()),
         "toy.vae.found": run.found, "toy.vae.active": len(active),
         "toy.vae.spearman": matched_spearman(means[:, active], benchmark.truth).mean(),

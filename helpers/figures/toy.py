@@ -101,24 +101,29 @@ def figure_2(time: np.ndarray, data: np.ndarray, dl: ModelOutput, vae: ModelOutp
     return figure
 
 
-def figure_s3(alphas: np.ndarray, mse: np.ndarray, chosen: float, pca_mse: float) -> Figure:
-    """Figure S3: error of dictionary learning along the grid of λ.
+def figure_s3(alphas: np.ndarray, mse: Mapping[str, np.ndarray], chosen: float, pca_mse: float) -> Figure:
+    """Figure S3: error of dictionary learning along the grid of λ, under each way to code.
 
     Parameters
     ----------
-    alphas, mse : ndarray, shape (n_alphas,)
-        Grid of λ and the mean squared error (scaled units) at each.
+    alphas : ndarray, shape (n_alphas,)
+        Grid of λ.
+    mse : mapping of str to ndarray, shape (n_alphas,)
+        Mean squared error (scaled units) at each λ, by what the spectra are coded at. A ring marks the lowest.
     chosen : float
         λ used by the figures.
     pca_mse : float
         Error of PCA with as many components: no linear model is below it.
     """
-    figure = page_figure(2.3, COLUMN)
+    figure = page_figure(2.6, COLUMN)
     ax = figure.subplots()
-    ax.plot(alphas, mse, "o-", color=MODEL_COLOURS["DL"], label="DL, n = 3")
+    for (name, errors), style in zip(mse.items(), ("o-", "s--"), strict=True):
+        ax.plot(alphas, errors, style, color=MODEL_COLOURS["DL"], markersize=3.5, label=f"DL, n = 3, {name}")
+        lowest = errors.argmin()
+        ax.plot(alphas[lowest], errors[lowest], "o", color=DATA, markerfacecolor="none", markersize=9)
     ax.axhline(pca_mse, color=BOUND, linestyle="--", label="PCA bound, n = 3")
     ax.axvline(chosen, color=DATA, linestyle=":", label=f"chosen λ = {chosen:g}")
-    ax.set(xlabel="λ", ylabel="MSE (s.d.²)", ylim=(0, None))
+    ax.set(xlabel="λ of the fit", ylabel="MSE (s.d.²)", ylim=(0, None))
     ax.legend()
     return figure
 
