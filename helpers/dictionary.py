@@ -125,7 +125,8 @@ def errors_along_lambda(training: np.ndarray, spectra: np.ndarray, atoms: int, g
     """Error against the λ of the fit, coded at the same λ, and coded at 1 whatever λ was.
 
     scikit-learn before 1.2 coded at 1 unless told otherwise (`transform_alpha`). Coded at its own
-    λ, the error only grows with λ; coded at 1, it hardly changes below 0.5. The paper's Figure S3 has its minimum at 0.57.
+    λ, the error only grows with λ; coded at 1, it hardly changes below 0.5. The minimum of the paper's Figure S3 is at
+    0.57.
 
     Parameters
     ----------
