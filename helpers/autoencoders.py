@@ -1,4 +1,4 @@
-"""Networks that the β-VAE is compared with: dense, convolutional, recurrent without noise, and linear."""
+"""Networks that the companion's β-VAE is compared with: dense, convolutional, recurrent without noise."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from math import prod
 
 import numpy as np
 
+from helpers.additive import build_decoder, build_encoder
 from helpers.backend import keras, layers
-from helpers.beta_vae import build_beta_vae, build_decoder, build_encoder, parameter_count
-from helpers.profiles import Network
+from helpers.beta_vae import build_beta_vae, parameter_count
+from helpers.profiles import AdditiveNetwork
 
 KERNEL = 5
 
@@ -24,7 +25,7 @@ def _autoencoder(encoder: keras.Model, decoder: keras.Model) -> keras.Model:
     return keras.Model(encoder.input, decoder(encoder(encoder.input)), name="autoencoder")
 
 
-def _as_large_as_the_full_model(build: Callable[[int], keras.Model], network: Network, drive: np.ndarray,
+def _as_large_as_the_full_model(build: Callable[[int], keras.Model], network: AdditiveNetwork, drive: np.ndarray,
                                 channels: int, seed: int) -> keras.Model:
     """`build` at the width whose number of parameters, quadratic in it, is nearest to that of the β-VAE."""
     target = parameter_count(build_beta_vae(network, drive, channels, seed))
@@ -34,7 +35,7 @@ def _as_large_as_the_full_model(build: Callable[[int], keras.Model], network: Ne
     return build(max(1, round(width)))
 
 
-def build_dense(network: Network, drive: np.ndarray, channels: int, seed: int) -> keras.Model:
+def build_dense(network: AdditiveNetwork, drive: np.ndarray, channels: int, seed: int) -> keras.Model:
     """Autoencoder of two hidden ReLU layers a side: nonlinear, but without any notion of order.
 
     It is not given the drive, which would be one more bias.
@@ -51,7 +52,7 @@ def build_dense(network: Network, drive: np.ndarray, channels: int, seed: int) -
     return _as_large_as_the_full_model(build, network, drive, channels, seed)
 
 
-def build_convolutional(network: Network, drive: np.ndarray, channels: int, seed: int) -> keras.Model:
+def build_convolutional(network: AdditiveNetwork, drive: np.ndarray, channels: int, seed: int) -> keras.Model:
     """Autoencoder of convolutions along the steps: neighbours matter, but there is no memory.
 
     Three convolutions a side, two of them halving (doubling) the number of steps. The dense
@@ -75,22 +76,9 @@ def build_convolutional(network: Network, drive: np.ndarray, channels: int, seed
     return _as_large_as_the_full_model(build, network, drive, channels, seed)
 
 
-def build_lstm(network: Network, drive: np.ndarray, channels: int, seed: int) -> keras.Model:
+def build_lstm(network: AdditiveNetwork, drive: np.ndarray, channels: int, seed: int) -> keras.Model:
     """The full network as a plain autoencoder: no latent noise, β = 0."""
     keras.utils.set_random_seed(seed)
     both = build_encoder(network, drive, channels)
     means_only = keras.Model(both.input, both.outputs[0], name="encoder")
     return _autoencoder(means_only, build_decoder(network, drive, channels))
-
-
-def build_linear_vae(network: Network, drive: np.ndarray, channels: int, seed: int) -> keras.Model:
-    """The full network of which the linear path alone learns.
-
-    A linear β-VAE, whose optimum is PCA (Lucas et al., NeurIPS 2019). The variances are still
-    read off the recurrent layers, which stay as drawn.
-    """
-    model = build_beta_vae(network, drive, channels, seed)
-    for part in ("encoder", "decoder"):
-        for layer in model.get_layer(part).layers:
-            layer.trainable = layer.name in ("linear_path", "log_variance")
-    return model

@@ -9,33 +9,52 @@ import numpy as np
 from tqdm import tqdm
 
 from helpers.backend import keras
-from helpers.beta_vae import embedding_size, encode, l1_layers, mean_kl, reconstruct
+from helpers.beta_vae import embedding_size, encode, mean_kl, noise_generators, part_layer, reconstruct
 from helpers.checkpoints import Checkpoints, numbered, unnumbered
 from helpers.profiles import Training
-from helpers.schedule import first_beta, scheduled_beta, scheduled_lambda, step_number
-from helpers.scores import ACTIVE_KL_NAT
+from helpers.schedule import annealed_beta, first_beta, scheduled_lambda, staircase_beta, step_number
+from helpers.scores import ACTIVE_KL_NAT, plateau
 
 
 class ScheduledRegularisation(keras.callbacks.Callback):
-    """Set β, λ and the latent noise at the start of every epoch."""
+    """Set β, λ, the joint term and the noise at the start of every epoch.
 
-    def __init__(self, training: Training, seed: int):
+    Parameters
+    ----------
+    ends : (float, float)
+        First and last β of an annealing.
+    steps_per_epoch : int
+        The noise of a batch is a function of the seed and of the number of the batch in the whole training.
+    """
+
+    def __init__(self, training: Training, ends: tuple[float, float], seed: int, steps_per_epoch: int):
         super().__init__()
-        self.training, self.seed, self.first_beta = training, seed, 0.0
+        self.training, self.ends, self.seed, self.steps_per_epoch = training, ends, seed, steps_per_epoch
+        self.first_beta = ends[0]
         self.last = {"mse": 1.0, "kl": 1.0}
 
-    def on_epoch_begin(self, epoch, logs=None):
-        self.epoch = epoch
+    def beta_of(self, epoch: int) -> float:
+        """β of an epoch; the first of a staircase is set by the loss at the end of priming."""
+        if self.training.schedule == "none":
+            return 0.0
+        if self.training.schedule == "annealing":
+            return annealed_beta(self.training, epoch, self.ends)
         if epoch == self.training.priming:
-            share = self.training.first_share
-            self.first_beta = first_beta(self.last["mse"], self.last["kl"], share)
-        latents, size = self.model.get_layer("latents"), embedding_size(self.model)
-        self.beta = scheduled_beta(self.training, epoch, self.first_beta, size)
+            self.first_beta = first_beta(self.last["mse"], self.last["kl"], self.training.first_share)
+        return staircase_beta(self.training, epoch, self.first_beta, embedding_size(self.model))
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.epoch, self.beta = epoch, self.beta_of(epoch)
+        latents = self.model.get_layer("latents")
         latents.beta.assign(self.beta)
         latents.kl_sum.assign(np.zeros(2))
-        latents.noise.state.assign(np.array([self.seed, epoch], "uint32"))
-        for layer in l1_layers(self.model):
-            layer.weight.assign(scheduled_lambda(self.training, epoch, self.first_beta, size))
+        for generator, seed in zip(noise_generators(self.model), (self.seed, self.seed + 2**24), strict=False):
+            generator.state.assign(np.array([seed, epoch * self.steps_per_epoch], "uint32"))
+        for layer in part_layer(self.model, "joint"):
+            layer.open.assign(float(epoch >= self.training.joint_from * self.training.epochs))
+        if self.training.l1 != "none":
+            for layer in part_layer(self.model, "embedding_l1"):
+                layer.weight.assign(scheduled_lambda(self.training, epoch, self.first_beta, embedding_size(self.model)))
 
     def on_train_batch_end(self, batch, logs=None):
         if not np.isfinite(logs["loss"]):
@@ -96,12 +115,14 @@ class Snapshots:
 
     `embeddings` holds posterior means (n_watched, latents), `kl` the mean KL of each
     latent (latents,), `mse` the error of posterior-mean reconstructions on a fixed
-    part of the training spectra.
+    part of the training spectra, `validation_mse` that on the spectra held out.
     """
 
     epochs: list[int] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
     beta: list[float] = field(default_factory=list)
     mse: list[float] = field(default_factory=list)
+    validation_mse: list[float] = field(default_factory=list)
     kl: list[np.ndarray] = field(default_factory=list)
     embeddings: list[np.ndarray] = field(default_factory=list)
 
@@ -110,13 +131,18 @@ class Snapshots:
         """Number of channels whose mean KL exceeds 0.1 nat, at each snapshot."""
         return (np.array(self.kl) > ACTIVE_KL_NAT).sum(axis=1)
 
-    def choose(self, found: int) -> int:
+    @property
+    def found(self) -> int:
+        """Number of channels on the plateau of the path of β (see `scores.plateau`)."""
+        return plateau(np.array(self.beta), self.active)[0]
+
+    def choose(self, shown: int | None) -> int:
         """Index of the snapshot that is shown.
 
-        The rule: of the snapshots whose number of active channels is nearest to the
-        number found, the one with the lowest error on training spectra.
+        The rule: of the snapshots whose number of active channels is nearest to `shown`, or to
+        the number found, the one with the lowest error on training spectra.
         """
-        distance = np.abs(self.active - found)
+        distance = np.abs(self.active - (shown or self.found))
         nearest = np.flatnonzero(distance == distance.min())
         return int(nearest[np.argmin(np.array(self.mse)[nearest])])
 
@@ -132,24 +158,24 @@ class Snapshots:
 
 
 class KeepSnapshots(keras.callbacks.Callback):
-    """Keep embeddings, KL, error and weights at evenly spaced epochs."""
+    """Keep embeddings, KL, errors and weights at evenly spaced epochs."""
 
-    def __init__(self, training: Training, probe: np.ndarray, watched: np.ndarray,
+    def __init__(self, training: Training, probe: np.ndarray, watched: np.ndarray, validation: np.ndarray,
                  checkpoints: Checkpoints):
         super().__init__()
         count = min(training.snapshots, training.epochs)
         self.at = set(np.linspace(0, training.epochs - 1, count).round().astype(int))
-        self.probe, self.watched, self.checkpoints = probe, watched, checkpoints
+        self.probe, self.watched, self.validation, self.checkpoints = probe, watched, validation, checkpoints
         self.kept = Snapshots()
 
     def on_epoch_end(self, epoch, logs=None):
         if epoch not in self.at:
             return
-        error = reconstruct(self.model, self.probe) - self.probe
         kept = self.kept
         kept.epochs.append(epoch + 1)
         kept.beta.append(logs["beta"])
-        kept.mse.append(float(np.mean(error**2)))
+        for errors, spectra in ((kept.mse, self.probe), (kept.validation_mse, self.validation)):
+            errors.append(float(np.square(reconstruct(self.model, spectra) - spectra).mean()))
         kept.kl.append(mean_kl(self.model, self.probe))
         kept.embeddings.append(encode(self.model, self.watched)[0])
         self.checkpoints.save_snapshot(epoch + 1, self.model.get_weights())
@@ -158,26 +184,24 @@ class KeepSnapshots(keras.callbacks.Callback):
 class KeepCheckpoint(keras.callbacks.Callback):
     """Keep the history, and after every epoch all that is needed to go on from there."""
 
-    def __init__(self, checkpoints: Checkpoints, schedule, snapshots: KeepSnapshots, started: float,
-                 restart=None):
+    def __init__(self, checkpoints: Checkpoints, schedule: ScheduledRegularisation, snapshots: KeepSnapshots,
+                 restart: RestartSteps | None):
         super().__init__()
-        self.checkpoints, self.schedule, self.snapshots = checkpoints, schedule, snapshots
-        self.restart = restart
-        self.started = started
+        self.checkpoints, self.schedule, self.snapshots, self.restart = checkpoints, schedule, snapshots, restart
+        self.started = time.perf_counter()
         self.history: dict[str, list[float]] = {}
-        self.coordinate_errors = np.array([])
-        self.start_mse = self.start_seconds = np.nan
 
     def on_epoch_end(self, epoch, logs=None):
-        for name, value in {**logs, "seconds": time.perf_counter() - self.started}.items():
+        seconds = time.perf_counter() - self.started
+        for name, value in {**logs, "seconds": seconds}.items():
             self.history.setdefault(name, []).append(float(value))
+        kept = self.snapshots.kept
+        kept.seconds += [seconds] * (len(kept.epochs) - len(kept.seconds))
         self.checkpoints.save(epoch + 1, {
             "epochs_done": np.array(epoch + 1),
             "first_beta": np.array(self.schedule.first_beta),
-            "coordinate_errors": self.coordinate_errors,
-            "start": np.array([self.start_mse, self.start_seconds]),
             **{f"history_{name}": np.array(values) for name, values in self.history.items()},
-            **self.snapshots.kept.arrays(),
+            **kept.arrays(),
             **(self.restart.state() if self.restart else {}),
             **numbered("variable", self.model.variables),
             **numbered("optimizer", self.model.optimizer.variables),
@@ -186,7 +210,6 @@ class KeepCheckpoint(keras.callbacks.Callback):
     def go_on(self, model: keras.Model) -> int:
         """Restore the last checkpoint, if there is one; returns the epochs done."""
         state = self.checkpoints.load()
-        model.optimizer.build(model.trainable_variables)
         if state is None:
             return 0
         for variables, name in ((model.variables, "variable"), (model.optimizer.variables, "optimizer")):
@@ -198,8 +221,6 @@ class KeepCheckpoint(keras.callbacks.Callback):
         self.snapshots.kept.restore(state)
         if self.restart:
             self.restart.restore(state)
-        self.coordinate_errors = state["coordinate_errors"]
-        self.start_mse, self.start_seconds = map(float, state["start"])
         self.started -= self.history["seconds"][-1]
         return int(state["epochs_done"])
 

@@ -13,18 +13,19 @@ from pathlib import Path
 import numpy as np
 
 from helpers.backend import keras
-from helpers.beta_vae import open_channels
 from helpers.paths import ROOT, atomic
-from helpers.profiles import Network, Training
+from helpers.profiles import AdditiveNetwork, PaperNetwork, Training
 
 KEPT = 2
+# Of the files that `store` writes; those of earlier releases have another or none.
+FORMAT = 2
 WEIGHTS_FOLDER = ROOT / "data/weights"
 # The modules that decide how a training goes: after a change in one, no checkpoint is gone on from.
-CODE = ("beta_vae", "schedule", "callbacks", "training", "start", "coordinates")
+CODE = ("backend", "beta_vae", "additive", "paper_network", "schedule", "callbacks", "training")
 DAMAGED = (OSError, ValueError, KeyError, EOFError, RuntimeError, NotImplementedError, zipfile.BadZipFile, zlib.error)
 
 
-def configuration_hash(network: Network, training: Training, seed: int,
+def configuration_hash(network: PaperNetwork | AdditiveNetwork, training: Training, seed: int,
                        *arrays: np.ndarray) -> str:
     """Hash of all that decides how a training goes: settings, seed, spectra, libraries and the code itself."""
     digest = hashlib.sha256(repr((asdict(network), asdict(training), seed)).encode())
@@ -112,7 +113,7 @@ def fingerprint(*arrays: np.ndarray) -> str:
     return digest.hexdigest()
 
 
-def store(path: Path, run, network: Network, training: Training, spectra: np.ndarray,
+def store(path: Path, run, network: PaperNetwork | AdditiveNetwork, training: Training, spectra: np.ndarray,
           watched: np.ndarray, **about) -> None:
     """Write the model as ``<path>.weights.h5``, its course as ``.npz`` and its origin as ``.json``.
 
@@ -125,20 +126,21 @@ def store(path: Path, run, network: Network, training: Training, spectra: np.nda
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     arrays = run.arrays()
-    kept = open_channels(run.model)
-    arrays["snapshot_embeddings"] = arrays["snapshot_embeddings"][..., kept].astype("float16")
+    # Channels that never carry a hundredth of a nat are noise around 0, and most of the file.
+    carried = np.flatnonzero((arrays["snapshot_kl"] > 0.01).any(axis=0))
+    arrays["snapshot_embeddings"] = arrays["snapshot_embeddings"][..., carried].astype("float16")
     with atomic(path.with_suffix(".weights.h5")) as temporary:
         run.model.save_weights(temporary)
     with atomic(path.with_suffix(".npz")) as temporary:
-        np.savez_compressed(temporary, **arrays, open=kept)
-    origin = {**about, "network": asdict(network), "training": asdict(training),
+        np.savez_compressed(temporary, **arrays, carried=carried)
+    origin = {**about, "format": FORMAT, "network": asdict(network), "training": asdict(training),
               "spectra": fingerprint(spectra), "watched": fingerprint(watched)}
     with atomic(path.with_suffix(".json")) as temporary:
         temporary.write_text(json.dumps(origin, indent=2) + "\n", encoding="utf-8")
 
 
-def mismatch(path: Path, network: Network, training: Training, spectra: np.ndarray, watched: np.ndarray,
-             seed: int) -> str:
+def mismatch(path: Path, network: PaperNetwork | AdditiveNetwork, training: Training, spectra: np.ndarray,
+             watched: np.ndarray, seed: int) -> str:
     """Why the files of `store` cannot stand for a training; empty if they can."""
     about = path.with_suffix(".json")
     try:
@@ -148,6 +150,9 @@ def mismatch(path: Path, network: Network, training: Training, spectra: np.ndarr
     except ValueError as error:
         raise ValueError(f"{about} is damaged ({error}): expected the record of a training; "
                          "fetch it again, or use WEIGHTS=train") from error
+    if origin.get("format") != FORMAT:
+        return (f"the weights trained in advance are of an earlier release ({about.name} has format "
+                f"{origin.get('format', 1)}: expected {FORMAT}; fetch those of this release)")
     for part, settings in (("network", network), ("training", training)):
         given = json.loads(json.dumps(asdict(settings)))
         different = [name for name in given if origin[part].get(name) != given[name]]

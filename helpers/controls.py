@@ -1,15 +1,14 @@
 """Controls that separate what the paper credits: nonlinear, ordinal and variational.
 
-Every control has as many latents as the full model opens, about as many parameters, the same
-spectra, optimiser, batches and epochs. Each is trained on the spectra in order and with the time
-steps shuffled by one permutation: a model that gains from order must lose by the shuffle.
+Every control has the same spectra, optimiser, batches, epochs and path of β as the companion's β-VAE; those
+without β have as many latents as it shows, and about as many parameters. Each is trained on the spectra in
+order and with the time steps shuffled by one permutation: a model that gains from order must lose by the shuffle.
 
 What is fair about the shuffle: the spectra are shuffled and the drive is not, as if the shuffled
 spectrum had been measured along that drive. The drive still tells the network which step it is
 at, but no longer which steps are neighbours. Shuffled along with the spectra it would hand the
 order back to the network, each value keeping its own time or voltage: that is the third order,
-"paired", which takes away only the order of reading. The coordinates a training may start from
-depend on distances between spectra alone, and so carry no order either.
+"paired", which takes away only the order of reading.
 """
 
 from __future__ import annotations
@@ -24,29 +23,19 @@ from sklearn.decomposition import PCA
 
 from helpers.backend import keras
 from helpers import toy
-from helpers.autoencoders import build_convolutional, build_dense, build_linear_vae, build_lstm
+from helpers.autoencoders import build_convolutional, build_dense, build_lstm
+from helpers.backend import keras
 from helpers.beta_vae import PREDICTION_BATCH, active_channels, encode, mean_kl, parameter_count
-from helpers.callbacks import ScheduledRegularisation
-from helpers.profiles import Network, Profile, Training
-from helpers.scans.scan import (
-    Scan,
-    drive_waveform,
-    heldout_blocks,
-    standardised,
-    training_pixels,
-)
+from helpers.profiles import AdditiveNetwork, Profile, Training
+from helpers.scans.scan import Scan, drive_waveform, heldout_blocks, standardised, training_pixels
 from helpers.scores import matched_spearman, mean_squared_error_per_spectrum
-from helpers.start import start_from_pca
 from helpers.training import optimizer, shuffled_batches, train
 
 ORDERS = ("kept", "shuffled", "paired")
-# Channels that the full model opens: the colours, and the components at the elbow of the loops.
+# Latents of the controls that choose none themselves: the colours, and as many as the paper shows of the loops.
 CHANNELS = {"toy": 3, "beps": 5}
-CONTROLS = {
-    "toy": ("pca", "dense", "convolutional", "lstm", "vae", "vae_recipe", "vae_beta0", "vae_random"),
-    "beps": ("pca", "dense", "convolutional", "lstm", "vae", "vae_recipe", "vae_beta0", "vae_linear",
-             "vae_recurrent"),
-}
+CONTROLS = ("pca", "dense", "convolutional", "lstm", "vae", "vae_recipe", "vae_mixed", "vae_beta0")
+MIXED_UNITS = 128  # of the ordinary decoder where the network has no joint term
 
 
 @dataclass(frozen=True)
@@ -60,8 +49,8 @@ class Benchmark:
     spectra, heldout : ndarray, shape (n, steps, measured channels)
         Standardised: to train on, and to take the error on.
     drive : ndarray, shape (steps, drive channels)
-    network, training : Network, Training
-        Of the full model.
+    network, training : AdditiveNetwork, Training
+        Of the companion's β-VAE.
     truth : ndarray, shape (n heldout, factors), or None
         Known factors of the held-out spectra.
     """
@@ -70,7 +59,7 @@ class Benchmark:
     spectra: np.ndarray
     heldout: np.ndarray
     drive: np.ndarray
-    network: Network
+    network: AdditiveNetwork
     training: Training
     truth: np.ndarray | None = None
 
@@ -126,14 +115,12 @@ def run_control(benchmark: Benchmark, model: str, order: str, *, seed: int, fold
     benchmark : Benchmark
         With its time steps in order.
     model : str
-        One of ``CONTROLS[benchmark.name]``.
+        One of `CONTROLS`.
         "pca": principal components. "dense", "convolutional": plain autoencoders.
-        "lstm": the full network without latent noise and at β = 0.
-        "vae": the full model, started at random like all of these; "vae_recurrent": the same
-        without the linear path. "vae_recipe": the profile's own network and start. Against it
-        stand "vae_beta0", with β = 0 from the same start (what β adds); "vae_random", from a
-        random start (what the start adds); and "vae_linear", without the recurrent path from
-        the same start (what the recurrent path adds).
+        "lstm": the companion's network without latent noise and at β = 0.
+        "vae_recipe": the companion's β-VAE as the profile has it. Against it stand "vae", with no more latents than
+        it shows (what the spare ones do); "vae_mixed", with an ordinary decoder (what adding up does); and
+        "vae_beta0", with β = 0 throughout (what β does).
     order : str
         "kept", "shuffled" or "paired" (see the module).
     seed : int
@@ -156,7 +143,7 @@ def run_control(benchmark: Benchmark, model: str, order: str, *, seed: int, fold
     FloatingPointError
         If the training ends in numbers that are not finite.
     """
-    for name, known in ((model, CONTROLS[benchmark.name]), (order, ORDERS)):
+    for name, known in ((model, CONTROLS), (order, ORDERS)):
         if name not in known:
             raise ValueError(f"control {name!r} of the {benchmark.name} benchmark is unknown: expected one "
                              f"of {', '.join(known)}; correct the name")
@@ -197,15 +184,11 @@ def _scores(benchmark: Benchmark, fitted: Fitted) -> dict[str, float]:
 def _fitted(benchmark: Benchmark, model: str, seed: int, title: str, folder: Path) -> Fitted:
     if model == "pca":
         return _fit_pca(benchmark)
-    if model in ("vae", "vae_recurrent", "vae_recipe", "vae_beta0", "vae_random"):
+    if model.startswith("vae"):
         return _fit_vae(benchmark, model, seed, title, folder)
-    builders = {"dense": build_dense, "convolutional": build_convolutional, "lstm": build_lstm,
-                "vae_linear": build_linear_vae}
+    build = {"dense": build_dense, "convolutional": build_convolutional, "lstm": build_lstm}[model]
     network = replace(benchmark.network, latents=benchmark.channels)
-    built = builders[model](network, benchmark.drive, benchmark.spectra.shape[-1], seed)
-    if model == "vae_linear":
-        start_from_pca(built, benchmark.spectra, np.arange(benchmark.channels))
-    return _fit(built, benchmark, seed)
+    return _fit(build(network, benchmark.drive, benchmark.spectra.shape[-1], seed), benchmark, seed)
 
 
 def _fit_pca(benchmark: Benchmark) -> Fitted:
@@ -223,30 +206,27 @@ def _flat(spectra: np.ndarray) -> np.ndarray:
 
 
 def _fit_vae(benchmark: Benchmark, model: str, seed: int, title: str, folder: Path) -> Fitted:
-    """The full model or a part of it, with the weights of its last epoch."""
+    """The companion's β-VAE or a variant of it, with the weights of its last epoch."""
     network, training = benchmark.network, benchmark.training
-    if model in ("vae", "vae_recurrent"):
+    if model == "vae":
         network = replace(network, latents=benchmark.channels)
-    if model == "vae_recurrent":
-        network = replace(network, linear_path=False)
+    if model == "vae_mixed":
+        network = replace(network, branch=0, joint=network.joint or MIXED_UNITS)
     if model == "vae_beta0":
-        training = replace(training, first_share=0.0)
-    elif model != "vae_recipe":
-        training = replace(training, start="random")
+        training = replace(training, schedule="none")
     run = train(network, training, benchmark.spectra, benchmark.drive, watched=benchmark.heldout[:10],
                 validation=benchmark.heldout[:PREDICTION_BATCH], seed=seed, title=title, folder=folder)
     return _from_keras(run.model, run.seconds)
 
 
 def _fit(model: keras.Model, benchmark: Benchmark, seed: int) -> Fitted:
-    """Train with the optimiser, batches and epochs of the full model, and its β if there is one."""
+    """Train with the optimiser, batches and epochs of the companion's β-VAE."""
     started = time.perf_counter()
     x, training = benchmark.spectra, benchmark.training
     steps = -(-len(x) // training.batch)
-    callbacks = [ScheduledRegularisation(training, seed)] if model.name == "beta_vae" else []
     model.compile(optimizer(training, steps), "mse", metrics=["mse"])
-    model.fit(shuffled_batches(x, x, training.batch, seed), steps_per_epoch=steps, epochs=training.epochs,
-              shuffle=False, verbose=0, callbacks=callbacks)
+    model.fit(shuffled_batches(x, training.batch, seed), steps_per_epoch=steps, epochs=training.epochs,
+              shuffle=False, verbose=0)
     return _from_keras(model, time.perf_counter() - started)
 
 

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 # Where a training comes from: made here, or kept in data/weights.
 WEIGHTS = ("train", "pretrained")
 DICTIONARY = {"atoms": 5, "sparsity": 1.0}  # of the measured loops: paper, section 2
 
 # How λ follows β (see `Training`).
-LAMBDAS = ("linked", "added", "added_n", "set")
+LAMBDAS = ("none", "added", "added_n", "set")
 
 
 @dataclass(frozen=True)
-class Network:
-    """Sizes and options of the β-VAE (paper, Figure 3).
+class PaperNetwork:
+    """Sizes and options of the paper's β-VAE (Figure 3).
 
     Attributes
     ----------
@@ -22,24 +22,19 @@ class Network:
         LSTM units per direction.
     blocks : int
         Residual blocks in the encoder and in the decoder, two BiLSTM layers each.
+    latents : int
+        Channels, of which β leaves some active.
+    dropout : float
+        Share of the inputs of the blocks' LSTM layers dropped in training: 0 in the released
+        code, 0.2 in an older one; the paper states none.
     normalise : bool
         Layer and batch normalisation, as the original code of the toy; the paper states none.
     interleave : bool
         The two BEPS channels as one sequence of twice the length, as the original code, to
         which the 5 017 922 parameters belong; the paper's "two independent dimensions" is False.
-    dropout : float
-        Share of the inputs of the blocks' LSTM layers dropped in training: 0 in the released
-        code, 0.2 in an older one; the paper states none.
-    paper_embedding : bool
-        A dense layer before the latents, and ReLU on it and on the one after sampling, as the
-        original code. The L1 penalty is on the one after sampling.
     l1_before_latents : bool
         The L1 penalty also on the dense layer before the latents, as the original code; the
         paper has it after sampling only.
-    drive_input : bool
-        Give the known time or voltage of each step to encoder and decoder.
-    linear_path : bool
-        Add a linear map beside the LSTM path of encoder and decoder.
     """
 
     units: int
@@ -48,18 +43,48 @@ class Network:
     dropout: float = 0.0
     normalise: bool = False
     interleave: bool = False
-    paper_embedding: bool = False
     l1_before_latents: bool = False
-    drive_input: bool = True
-    linear_path: bool = False
 
     def __post_init__(self):
-        if self.interleave and self.drive_input:
-            raise ValueError("a network cannot have both `interleave` and `drive_input`: expected one, "
-                             "as interleaved channels have no common step; switch one off")
         if min(self.units, self.latents) < 1 or self.blocks < 0:
             raise ValueError(f"a network of {self.units} units, {self.blocks} blocks and {self.latents} "
                              "latents cannot be built: expected at least 1, 0 and 1; correct the profile")
+
+
+@dataclass(frozen=True)
+class AdditiveNetwork:
+    """Sizes of the companion's β-VAE.
+
+    Attributes
+    ----------
+    units, layers : int
+        LSTM units per direction, and bidirectional layers of the encoder.
+    patch : int
+        Steps that the encoder reads at a time: the time of a training is nearly that of the steps read.
+    branch : int
+        Units of each of the two hidden layers of a channel's own part of the decoder; 0 makes an
+        ordinary decoder, the joint term alone.
+    joint : int
+        Units of the decoder's joint term, to which all channels contribute together; 0 for none.
+    latents : int
+        Channels, of which β wakes some.
+    input_noise : float
+        Deviation (s.d.) of the noise added to what the encoder reads in training.
+    """
+
+    units: int
+    layers: int
+    patch: int
+    branch: int
+    joint: int = 0
+    latents: int = 16
+    input_noise: float = 0.0
+
+    def __post_init__(self):
+        if min(self.units, self.layers, self.patch, self.latents, self.branch + self.joint) < 1:
+            raise ValueError(f"a network of {self.units} units, {self.layers} layers, patches of {self.patch} steps, "
+                             f"{self.branch} + {self.joint} units in the decoder and {self.latents} latents cannot be "
+                             "built: expected at least 1 of each; correct the profile")
 
 
 @dataclass(frozen=True)
@@ -73,32 +98,38 @@ class Training:
     epochs, batch : int
     learning_rate : float
         Of Adam; the peak where `cosine` is set.
+    schedule : str
+        "annealing" (the companion's): β falls between two ends that the spectra set (see
+        `helpers.schedule`). "staircase" (the paper's): the first β, then `beta_step` more
+        every `step_epochs`. "none": β stays 0.
     cosine : bool
         Warm up over 5 % of the steps, then decay along a cosine.
     clip_norm : float or None
         Largest norm of the whole gradient.
+    weight_decay : float
+        Of AdamW; 0 for Adam.
+    starts : int
+        Random weights that are tried; the one with the lowest loss on the training spectra after
+        a quarter of the epochs goes on.
+    joint_from : float
+        Share of the epochs after which the joint term of the decoder opens.
+    shown : int or None
+        Active channels of the snapshot that is shown; None takes the plateau of the path of β.
     priming : int
-        Epochs with β = 0 before the schedule starts: 2000 for the paper's toy. For BEPS the
+        Epochs with β = 0 before the staircase: 2000 for the paper's toy. For BEPS the
         paper states no priming, but that β is first changed from 0, every 1000 epochs.
-    schedule : str
-        "staircase" (paper): the first β, then `beta_step` more every `step_epochs`.
-        "annealing": from the first β to `end` times it, geometrically, with the last
-        fifth of the epochs held at the end value.
     kl_mean : bool
         `beta_step` refers to a KL averaged over the latents, as the original code, and is
         divided by their number here; the paper does not say.
     l1 : str
-        λ, with β as it is for an averaged KL. "linked": 1e-5 × 10^β, and 0 while β is 0.
+        λ, with β as it is for an averaged KL. "none": 0.
         "added" (paper, toy): every step of the staircase adds 1e-5 × 10^β. "added_n" (paper,
         BEPS): step n adds 1e-5 × 10^(nβ). "set" (original code): 1e-5 × 10^β from the start.
     restart_steps : bool
         Every step of the staircase begins with a new Adam, at the weights of the lowest training
         loss in the step before, as the original code; the paper does not say so.
-    start : str
-        "random" (paper). "isomap" or "pca": at these coordinates of the spectra, with the
-        channels that they need open and all others closed (see `helpers.coordinates`).
     first_share : float
-        The first β makes β·KL this share of the loss measured at the end of priming.
+        The first β of the staircase makes β·KL this share of the loss measured at the end of priming.
     snapshots : int
         Points of the training at which embeddings and weights are kept.
     """
@@ -106,16 +137,18 @@ class Training:
     epochs: int
     batch: int
     learning_rate: float
-    priming: int
-    start: str = "random"
     schedule: str = "annealing"
     cosine: bool = True
     clip_norm: float | None = 1.0
-    end: float = 0.4
+    weight_decay: float = 0.0
+    starts: int = 1
+    joint_from: float = 0.5
+    shown: int | None = None
+    priming: int = 0
     beta_step: float = 0.0
     step_epochs: int = 1
     kl_mean: bool = False
-    l1: str = "linked"
+    l1: str = "none"
     restart_steps: bool = False
     first_share: float = 0.6
     snapshots: int = 24
@@ -123,12 +156,15 @@ class Training:
     def __post_init__(self):
         if self.l1 not in LAMBDAS:
             raise ValueError(f"l1 is {self.l1!r}: expected one of {', '.join(LAMBDAS)}; correct the profile")
-        if self.schedule != "staircase" and (self.l1.startswith("added") or self.restart_steps):
+        if self.schedule != "staircase" and (self.l1 != "none" or self.restart_steps):
             raise ValueError(f"a schedule of kind {self.schedule} has no steps: expected \"staircase\" where "
-                             "`restart_steps` or a λ that is added is set; correct the profile")
+                             "`restart_steps` or a λ is set; correct the profile")
         if self.cosine and self.restart_steps:
             raise ValueError("a training cannot have both `cosine` and `restart_steps`: expected one, as every "
                              "new Adam would warm up again; switch one off")
+        if self.starts > 1 and self.schedule == "staircase":
+            raise ValueError(f"a staircase of β from {self.starts} random weights: expected 1, as in the "
+                             "paper; correct the profile")
 
 
 @dataclass(frozen=True)
@@ -141,6 +177,10 @@ class Profile:
         Toy spectra to train on, and those of the colour gamut to validate on.
     painting_side : int
         Pixels along each side of the painting.
+    toy_network, toy_training, beps_network, beps_training
+        Of the companion's β-VAE on either benchmark.
+    paper_network, paper_training
+        Of the paper's β-VAE on the toy: small, but for the paper's own profile.
     heldout_every : int
         One block of pixels in so many is kept out of training; 0 keeps none out.
     dictionary_iterations, grid_spectra : int
@@ -153,10 +193,12 @@ class Profile:
     toy_spectra: int
     gamut_spectra: int
     painting_side: int
-    toy_network: Network
+    toy_network: AdditiveNetwork
     toy_training: Training
-    beps_network: Network
+    beps_network: AdditiveNetwork
     beps_training: Training
+    paper_network: PaperNetwork
+    paper_training: Training
     heldout_every: int
     dictionary_iterations: int
     grid_spectra: int
@@ -164,6 +206,21 @@ class Profile:
     movie_points: int
     twin_shape: tuple[int, int] = (60, 60)
 
+
+PAPER_TOY = PaperNetwork(units=128, blocks=3, normalise=True)
+PAPER_BEPS = PaperNetwork(units=128, blocks=3, interleave=True)
+PAPER_TOY_TRAINING = Training(
+    epochs=6500, batch=300, learning_rate=3e-5, priming=2000, schedule="staircase", cosine=False, clip_norm=None,
+    beta_step=5e-3, step_epochs=100, kl_mean=True, l1="added", shown=3, snapshots=46)
+PAPER_BEPS_TRAINING = Training(
+    epochs=20_000, batch=300, learning_rate=3e-5, priming=1000, schedule="staircase", cosine=False, clip_norm=None,
+    beta_step=2.5e-3, step_epochs=1000, kl_mean=True, l1="added_n", shown=5, snapshots=40)
+SMALL_STAIRCASE = Training(
+    epochs=65, batch=300, learning_rate=3e-3, priming=20, schedule="staircase", cosine=False, clip_norm=None,
+    beta_step=5e-3, step_epochs=1, kl_mean=True, l1="set", shown=3, snapshots=46)
+TOY = Training(epochs=240, batch=250, learning_rate=4e-3, starts=3, snapshots=48)
+BEPS = Training(epochs=600, batch=240, learning_rate=4e-3, weight_decay=2e-2, shown=5, snapshots=48)
+LAMBDA_GRID = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.57, 0.7, 0.85, 1.0, 1.3, 1.6, 2.0)
 
 PROFILES: dict[str, Profile] = {
     profile.name: profile
@@ -173,14 +230,13 @@ PROFILES: dict[str, Profile] = {
             toy_spectra=800,
             gamut_spectra=400,
             painting_side=24,
-            toy_network=Network(units=8, blocks=1),
-            toy_training=Training(
-                epochs=24, batch=100, learning_rate=2e-2, priming=1, start="isomap", end=0.05
-            ),
-            beps_network=Network(units=8, blocks=0, linear_path=True),
-            beps_training=Training(
-                epochs=26, batch=200, learning_rate=2e-2, priming=2, start="pca"
-            ),
+            toy_network=AdditiveNetwork(units=8, layers=1, patch=5, branch=16),
+            toy_training=replace(TOY, epochs=32, batch=100, learning_rate=1e-2, starts=2, snapshots=12),
+            beps_network=AdditiveNetwork(units=8, layers=1, patch=8, branch=16, joint=16, input_noise=0.05),
+            beps_training=replace(BEPS, epochs=32, batch=200, learning_rate=1e-2, snapshots=12),
+            paper_network=PaperNetwork(units=4, blocks=0, normalise=True),
+            paper_training=replace(SMALL_STAIRCASE, epochs=13, priming=4, beta_step=2.5e-2, batch=100,
+                                   learning_rate=2e-2, snapshots=12),
             heldout_every=5,
             dictionary_iterations=20,
             grid_spectra=300,
@@ -193,18 +249,16 @@ PROFILES: dict[str, Profile] = {
             toy_spectra=10_000,
             gamut_spectra=10_000,
             painting_side=64,
-            toy_network=Network(units=32, blocks=1),
-            toy_training=Training(
-                epochs=30, batch=250, learning_rate=4e-3, priming=1, start="isomap", end=0.1,
-            ),
-            beps_network=Network(units=32, blocks=0, linear_path=True),
-            beps_training=Training(
-                epochs=72, batch=240, learning_rate=4e-3, priming=2, start="pca", end=0.02,
-            ),
+            toy_network=AdditiveNetwork(units=24, layers=2, patch=5, branch=48),
+            toy_training=TOY,
+            beps_network=AdditiveNetwork(units=24, layers=2, patch=8, branch=32, joint=256, input_noise=0.05),
+            beps_training=BEPS,
+            paper_network=PaperNetwork(units=32, blocks=1, normalise=True),
+            paper_training=SMALL_STAIRCASE,
             heldout_every=5,
             dictionary_iterations=300,
             grid_spectra=2000,
-            lambda_grid=(0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.57, 0.7, 0.85, 1.0, 1.3, 1.6, 2.0),
+            lambda_grid=LAMBDA_GRID,
             movie_points=200,
         ),
         Profile(
@@ -212,26 +266,16 @@ PROFILES: dict[str, Profile] = {
             toy_spectra=10_000,
             gamut_spectra=10_000,
             painting_side=64,
-            toy_network=Network(
-                units=128, blocks=3, normalise=True, paper_embedding=True, drive_input=False
-            ),
-            toy_training=Training(
-                epochs=6500, batch=300, learning_rate=3e-5, priming=2000,
-                schedule="staircase", cosine=False, clip_norm=None,
-                beta_step=5e-3, step_epochs=100, kl_mean=True, l1="added", snapshots=46,
-            ),
-            beps_network=Network(
-                units=128, blocks=3, interleave=True, paper_embedding=True, drive_input=False
-            ),
-            beps_training=Training(
-                epochs=20_000, batch=300, learning_rate=3e-5, priming=1000,
-                schedule="staircase", cosine=False, clip_norm=None,
-                beta_step=2.5e-3, step_epochs=1000, kl_mean=True, l1="added_n", snapshots=40,
-            ),
+            toy_network=AdditiveNetwork(units=24, layers=2, patch=5, branch=48),
+            toy_training=TOY,
+            beps_network=AdditiveNetwork(units=24, layers=2, patch=8, branch=32, joint=256, input_noise=0.05),
+            beps_training=BEPS,
+            paper_network=PAPER_TOY,
+            paper_training=PAPER_TOY_TRAINING,
             heldout_every=0,
             dictionary_iterations=1000,
             grid_spectra=10_000,
-            lambda_grid=(0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.57, 0.7, 0.85, 1.0, 1.3, 1.6, 2.0),
+            lambda_grid=LAMBDA_GRID,
             movie_points=200,
         ),
     )

@@ -1,8 +1,47 @@
-"""β and λ as functions of the epoch (paper, section 2)."""
+"""β, λ and the joint term as functions of the epoch, and where the path of β begins and ends."""
 
 from __future__ import annotations
 
+import numpy as np
+from sklearn.decomposition import PCA
+
 from helpers.profiles import Training
+
+# Shares of the epochs: β starts to fall, has fallen, and the joint term of the decoder opens.
+FALLS_FROM, FALLEN_AT = 0.02, 0.8
+
+
+def waking_beta(spectra: np.ndarray, channels: int) -> np.ndarray:
+    """β below which a linear Gaussian decoder would pay for its k-th channel, shape (channels,).
+
+    β_k = 2 λ_k / D, with λ_k the variance along the k-th principal component and D the number of
+    values of a spectrum: the error is a mean over D, and the Gaussian posterior of a channel lowers
+    it by more than it costs exactly where λ_k > β D / 2 (Lucas et al., NeurIPS 2019).
+
+    Parameters
+    ----------
+    spectra : ndarray, shape (n, steps, measured channels)
+        Standardised training spectra.
+    """
+    flat = spectra.reshape(len(spectra), -1)
+    return 2 * PCA(channels, random_state=0).fit(flat).explained_variance_ / flat.shape[1]
+
+
+def beta_ends(spectra: np.ndarray, latents: int) -> tuple[float, float]:
+    """β where the first channel wakes, and where noise would wake one: 2 λ₁ / D and 2 σ² / D.
+
+    σ² is the variance a direction of what so many principal components leave over, the noise of
+    probabilistic PCA (Tipping & Bishop, J. R. Stat. Soc. B 1999). Shapes as in `waking_beta`.
+    """
+    flat = spectra.reshape(len(spectra), -1)
+    pca = PCA(min(latents, min(flat.shape) - 1), random_state=0).fit(flat)
+    return 2 * pca.explained_variance_[0] / flat.shape[1], 2 * pca.noise_variance_ / flat.shape[1]
+
+
+def annealed_beta(training: Training, epoch: int, ends: tuple[float, float]) -> float:
+    """β of the companion's β-VAE: from the first to the second of `ends`, evenly in log β."""
+    progress = (epoch / training.epochs - FALLS_FROM) / (FALLEN_AT - FALLS_FROM)
+    return ends[0] * (ends[1] / ends[0]) ** min(max(progress, 0.0), 1.0)
 
 
 def step_number(training: Training, epoch: int) -> int:
@@ -10,45 +49,29 @@ def step_number(training: Training, epoch: int) -> int:
     return 0 if epoch < training.priming else 1 + (epoch - training.priming) // training.step_epochs
 
 
-def scheduled_beta(training: Training, epoch: int, first_beta: float, latents: int = 16) -> float:
-    """β of an epoch, once the first β is known (see `profiles.Training`)."""
+def staircase_beta(training: Training, epoch: int, first_beta: float, latents: int) -> float:
+    """β of the paper's β-VAE, once the first β is known (see `profiles.Training`)."""
     if epoch < training.priming:
         return 0.0
-    if training.schedule == "staircase":
-        beta_step = training.beta_step / latents if training.kl_mean else training.beta_step
-        return first_beta + (step_number(training, epoch) - 1) * beta_step
-    held_from = 0.8 * training.epochs
-    progress = (epoch - training.priming) / max(held_from - training.priming, 1)
-    return first_beta * training.end ** min(progress, 1.0)
+    beta_step = training.beta_step / latents if training.kl_mean else training.beta_step
+    return first_beta + (step_number(training, epoch) - 1) * beta_step
 
 
-def linked_lambda(beta: float, latents: int) -> float:
-    """λ = 1e-5 × 10^β with the paper's β, which averages KL over latents; 0 while β is 0.
-
-    The paper's β stays below 1; the exponent is held at 1, beyond which λ would explode.
-    """
-    return _power_of_ten(beta * latents) if beta else 0.0
+def first_beta(mse: float, kl: float, share: float) -> float:
+    """β for which β·KL is `share` of MSE + β·KL (the paper's 60 % rule)."""
+    return share / (1.0 - share) * mse / kl
 
 
 def scheduled_lambda(training: Training, epoch: int, first_beta: float, latents: int) -> float:
-    """λ of an epoch, once the first β is known (see `profiles.Training`, `l1`)."""
-    beta = scheduled_beta(training, epoch, first_beta, latents)
+    """λ of an epoch, once the first β is known (see `profiles.Training`, `l1`).
+
+    The paper's β, which averages KL over latents, stays below 1; the exponent is held at 1,
+    beyond which λ would explode.
+    """
+    def grown(at: int, factor: int = 1) -> float:
+        return 1e-5 * 10 ** min(factor * latents * staircase_beta(training, at, first_beta, latents), 1.0)
+
     if training.l1 == "set":
-        return _power_of_ten(beta * latents)
-    if training.l1 == "linked":
-        return linked_lambda(beta, latents)
-    total = 0.0
-    for step in range(1, step_number(training, epoch) + 1):
-        first_epoch = training.priming + (step - 1) * training.step_epochs
-        beta = scheduled_beta(training, first_epoch, first_beta, latents)
-        total += _power_of_ten(beta * latents * (step if training.l1 == "added_n" else 1))
-    return total
-
-
-def _power_of_ten(exponent: float) -> float:
-    return 1e-5 * 10 ** min(exponent, 1.0)
-
-
-def first_beta(mse: float, kl: float, share: float = 0.6) -> float:
-    """β for which β·KL is `share` of MSE + β·KL (the paper's 60 % rule)."""
-    return share / (1.0 - share) * mse / kl
+        return grown(epoch)
+    begun = [training.priming + n * training.step_epochs for n in range(step_number(training, epoch))]
+    return sum(grown(at, n if training.l1 == "added_n" else 1) for n, at in enumerate(begun, start=1))

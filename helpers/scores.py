@@ -10,8 +10,10 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 from scipy.stats import entropy, spearmanr
 from sklearn.ensemble import RandomForestRegressor
+from sklearn.linear_model import LinearRegression
 from sklearn.metrics import r2_score
 from sklearn.model_selection import train_test_split
+from sklearn.preprocessing import SplineTransformer
 
 # A channel is active where its mean KL exceeds this.
 ACTIVE_KL_NAT = 0.1
@@ -26,6 +28,43 @@ def mean_squared_error_per_spectrum(spectra: np.ndarray, model: np.ndarray) -> n
     Shapes (n, steps[, channels]) in, (n,) out.
     """
     return np.square(spectra - model).reshape(len(spectra), -1).mean(axis=1)
+
+
+def plateau(beta: np.ndarray, active: np.ndarray) -> tuple[int, float]:
+    """Number of active channels that stays over the widest range of β, and that range in decades.
+
+    Parameters
+    ----------
+    beta, active : ndarray, shape (n_snapshots,)
+        β and the number of active channels, in the order of the training. Ranges without an active
+        channel, or with β = 0, do not count; where there is no other, the last number and 0.
+    """
+    edges = np.flatnonzero(np.diff(active)) + 1
+    spans = [(0.0, int(active[-1]))]
+    for part in np.split(np.arange(len(active)), edges):
+        inside = beta[part][beta[part] > 0]
+        if active[part[0]] and len(inside):
+            spans.append((float(np.log10(inside.max() / inside.min())), int(active[part[0]])))
+    decades, number = max(spans)
+    return number, decades
+
+
+def additive_share(embeddings: np.ndarray, made: np.ndarray, knots: int = 8) -> float:
+    """Share of the variance of decoded spectra that their channels explain one by one.
+
+    The rest needs channels jointly. The decoded spectra are fitted by a sum of cubic splines, one of
+    each channel, by least squares.
+
+    Parameters
+    ----------
+    embeddings : ndarray, shape (n, channels)
+        Posterior means of the active channels.
+    made : ndarray, shape (n, values)
+        Spectra decoded from them.
+    """
+    splines = SplineTransformer(knots, knots="quantile").fit_transform(embeddings)
+    fitted = LinearRegression().fit(splines, made).predict(splines)
+    return float(r2_score(made, fitted, multioutput="variance_weighted"))
 
 
 def matched_spearman(embeddings: np.ndarray, truth: np.ndarray) -> np.ndarray:

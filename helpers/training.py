@@ -1,9 +1,8 @@
-"""Training of the β-VAE with scheduled regularisation (paper, section 2)."""
+"""Training of both β-VAEs with scheduled regularisation (paper, section 2)."""
 
 from __future__ import annotations
 
 import itertools
-import time
 from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from helpers.backend import keras
-from helpers.beta_vae import PREDICTION_BATCH, build_beta_vae, embedding_size, load_beta_vae, reconstruct
+from helpers.beta_vae import build_beta_vae, load_beta_vae, noise_generators
 from helpers.callbacks import (
     KeepCheckpoint,
     KeepSnapshots,
@@ -22,83 +21,64 @@ from helpers.callbacks import (
     Snapshots,
 )
 from helpers.checkpoints import DAMAGED, WEIGHTS_FOLDER, Checkpoints, configuration_hash, mismatch
-from helpers.coordinates import elbow, find_coordinates
-from helpers.profiles import WEIGHTS, Network, Training
-from helpers.start import start_from_isomap, start_from_pca
+from helpers.profiles import WEIGHTS, AdditiveNetwork, PaperNetwork, Training
+from helpers.schedule import beta_ends
 
 PROBE_SPECTRA = 2000
+JUDGED = 5  # epochs over which the loss of a start is averaged
 
 
 @dataclass
 class Trained:
-    """A trained model, its history per epoch and its snapshots.
-
-    `coordinate_errors` has shape (candidates,): the error with 1, 2, … coordinates of the
-    spectra, from which the number of channels is found (see `helpers.coordinates`).
-    `start_mse` is the validation error where the training starts, `start_seconds` the time it
-    took to come there; NaN for a random start.
-    """
+    """A trained model, its history per epoch and its snapshots; `shown` as in `profiles.Training`."""
 
     model: keras.Model
     history: dict[str, np.ndarray]
     snapshots: Snapshots
-    coordinate_errors: np.ndarray
-    first_beta: float
+    shown: int | None
     checkpoints: Checkpoints | None
-    start_mse: float = np.nan
-    start_seconds: float = np.nan
-
-    @property
-    def found(self) -> int:
-        """Number of channels that the spectra need."""
-        return elbow(self.coordinate_errors)
 
     @property
     def chosen(self) -> int:
         """Index of the snapshot that is shown (see `Snapshots.choose`)."""
-        return self.snapshots.choose(self.found)
+        return self.snapshots.choose(self.shown)
 
     @property
     def seconds(self) -> float:
-        """Time spent on the training, interruptions left out."""
+        """Time spent on the training and on its other starts, interruptions left out."""
         return float(self.history["seconds"][-1])
 
     def seconds_to(self, mse: float) -> float:
-        """Seconds until the validation error was at most `mse`; NaN if it never was."""
-        if self.start_mse <= mse:
-            return self.start_seconds
-        reached = self.history["val_mse"] <= mse
-        return float(self.history["seconds"][np.argmax(reached)]) if reached.any() else np.nan
+        """Seconds until a snapshot's error on held-out spectra was at most `mse`; NaN if it never was."""
+        reached = np.array(self.snapshots.validation_mse) <= mse
+        return float(self.snapshots.seconds[int(np.argmax(reached))]) if reached.any() else np.nan
 
     def restore_chosen(self) -> None:
         """Give the model the weights of the chosen snapshot; one read from files has no others."""
-        if self.checkpoints is None:
-            return
-        epoch = int(self.snapshots.epochs[self.chosen])
-        self.model.set_weights(self.checkpoints.load_snapshot(epoch))
+        if self.checkpoints is not None:
+            epoch = int(self.snapshots.epochs[self.chosen])
+            self.model.set_weights(self.checkpoints.load_snapshot(epoch))
 
     def arrays(self) -> dict[str, np.ndarray]:
         """History as ``history_…`` and snapshots as ``snapshot_…``, ready to be stored."""
         history = {f"history_{name}": values for name, values in self.history.items()}
-        return {**history, **self.snapshots.arrays(), "first_beta": np.array(self.first_beta),
-                "coordinate_errors": self.coordinate_errors, "chosen": np.array(self.chosen),
-                "start_mse": np.array(self.start_mse), "start_seconds": np.array(self.start_seconds)}
+        return {**history, **self.snapshots.arrays(), "chosen": np.array(self.chosen)}
 
 
-def shuffled_batches(inputs: np.ndarray, targets: np.ndarray, batch: int, seed: int,
-                     first_epoch: int = 0) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Batches without end; the order is a function of (seed, epoch) alone.
+def shuffled_batches(spectra: np.ndarray, batch: int, seed: int, first_epoch: int = 0
+                     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Batches without end, each as input and target; the order is a function of (seed, epoch) alone.
 
-    `inputs` and `targets` have the same length; every epoch visits each entry once.
+    Every epoch visits each spectrum once.
     """
     for epoch in itertools.count(first_epoch):
-        order = np.random.default_rng((seed, epoch)).permutation(len(inputs))
-        for start in range(0, len(inputs), batch):
-            chosen = order[start : start + batch]
-            yield inputs[chosen], targets[chosen]
+        order = np.random.default_rng((seed, epoch)).permutation(len(spectra))
+        for start in range(0, len(spectra), batch):
+            chosen = spectra[order[start : start + batch]]
+            yield chosen, chosen
 
 
-def train(network: Network, training: Training, spectra: np.ndarray, drive: np.ndarray, *,
+def train(network: PaperNetwork | AdditiveNetwork, training: Training, spectra: np.ndarray, drive: np.ndarray, *,
           watched: np.ndarray, validation: np.ndarray, seed: int, title: str, folder: Path) -> Trained:
     """Train a β-VAE, or go on with a training that was interrupted.
 
@@ -119,7 +99,7 @@ def train(network: Network, training: Training, spectra: np.ndarray, drive: np.n
     title : str
         Name of the training, for the progress bar and the folder.
     folder : Path
-        Holds the folder of checkpoints.
+        Holds the folders of checkpoints.
 
     Raises
     ------
@@ -129,43 +109,70 @@ def train(network: Network, training: Training, spectra: np.ndarray, drive: np.n
         If the loss is no longer finite.
     """
     _check(spectra, training.batch, title)
-    strategy = mirrored_strategy()
-    started = time.perf_counter()
     spectra, validation, watched = (x.astype("float32", copy=False) for x in (spectra, validation, watched))
     name = f"{title}-{configuration_hash(network, training, seed, spectra, drive, watched)[:12]}"
-    checkpoints = Checkpoints(folder / name)
-    steps_per_epoch = -(-len(spectra) // training.batch)
-    with strategy.scope() if strategy else nullcontext():
-        model = build_beta_vae(network, drive, spectra.shape[-1], seed)
-        model.compile(optimizer(training, steps_per_epoch, replicas(strategy)), "mse", metrics=["mse"])
-    probe = spectra[:: -(-len(spectra) // PROBE_SPECTRA)]
-    schedule = ScheduledRegularisation(training, seed)
-    snapshots = KeepSnapshots(training, probe, watched, checkpoints)
-    restart = [RestartSteps(training)] if training.restart_steps else []
-    keep = KeepCheckpoint(checkpoints, schedule, snapshots, started, *restart)
-    with strategy.scope() if strategy else nullcontext():
-        done = keep.go_on(model)
-        if not done:
-            keep.coordinate_errors = _begin(model, training, spectra, seed, strategy)
-            if training.start != "random":
-                keep.start_mse = float(np.square(reconstruct(model, validation) - validation).mean())
-                keep.start_seconds = time.perf_counter() - started
-    if done:
-        print(f"{title}: {done} of {training.epochs} epochs are done already ({checkpoints.folder.name})")
-    if done < training.epochs:
-        model.fit(
-            _feed(strategy, spectra, spectra, training.batch, seed, done), steps_per_epoch=steps_per_epoch,
-            validation_data=(validation, validation), validation_batch_size=PREDICTION_BATCH,
-            initial_epoch=done, epochs=training.epochs, shuffle=False, verbose=0,
-            callbacks=[*restart, schedule, *_own_noise(model, strategy, seed), snapshots, keep,
-                       ProgressBar(training.epochs, title, done, snapshots)])
+    starts = _Starts(network, training, spectra, drive, watched, validation, seed, title, folder / name)
+    best, others_s = 0, 0.0
+    if training.starts > 1:
+        short = max(1, training.epochs // 4)
+        tried = [starts.fit(number, short).history for number in range(training.starts)]
+        best = int(np.argmin([np.mean(history["loss"][max(0, short - JUDGED):short]) for history in tried]))
+        others_s = sum(history["seconds"][short - 1] for n, history in enumerate(tried) if n != best)
+    keep = starts.fit(best, training.epochs)
     history = {name: np.array(values) for name, values in keep.history.items()}
-    return Trained(model, history, snapshots.kept, keep.coordinate_errors, schedule.first_beta, checkpoints,
-                   keep.start_mse, keep.start_seconds)
+    history["seconds"] += others_s
+    kept = keep.snapshots.kept
+    kept.seconds = [seconds + others_s for seconds in kept.seconds]
+    return Trained(starts.model, history, kept, training.shown, keep.checkpoints)
 
 
-def train_or_load(weights: str, network: Network, training: Training, spectra: np.ndarray, drive: np.ndarray, *,
-                  watched: np.ndarray, seed: int, title: str, **options) -> Trained:
+class _Starts:
+    """One compiled network, trained from one or several random weights."""
+
+    def __init__(self, network, training, spectra, drive, watched, validation, seed, title, folder):
+        self.training, self.spectra, self.watched, self.validation = training, spectra, watched, validation
+        self.title, self.folder = title, folder
+        self.seeds = [seed + 2**16 * number for number in range(training.starts)]
+        self.steps = -(-len(spectra) // training.batch)
+        self.ends = beta_ends(spectra, network.latents) if training.schedule == "annealing" else (0.0, 0.0)
+        self.strategy = mirrored_strategy()
+        weights = [build_beta_vae(network, drive, spectra.shape[-1], own).get_weights() for own in self.seeds[1:]]
+        with self.strategy.scope() if self.strategy else nullcontext():
+            self.model = build_beta_vae(network, drive, spectra.shape[-1], seed)
+            self.model.compile(optimizer(training, self.steps, replicas(self.strategy)), "mse", metrics=["mse"])
+            self.model.optimizer.build(self.model.trainable_variables)
+        self.weights = [self.model.get_weights(), *weights]
+
+    def fit(self, number: int, until: int) -> KeepCheckpoint:
+        """Train from the weights of one start, or from its last checkpoint, to the end of an epoch."""
+        training, seed = self.training, self.seeds[number]
+        several = f", start {number + 1} of {len(self.seeds)}" if until < training.epochs else ""
+        place = self.folder if len(self.seeds) == 1 else self.folder.with_name(f"{self.folder.name}-{number + 1}")
+        checkpoints = Checkpoints(place)
+        schedule = ScheduledRegularisation(training, self.ends, seed, self.steps)
+        probe = self.spectra[:: -(-len(self.spectra) // PROBE_SPECTRA)]
+        snapshots = KeepSnapshots(training, probe, self.watched, self.validation, checkpoints)
+        restart = RestartSteps(training) if training.restart_steps else None
+        keep = KeepCheckpoint(checkpoints, schedule, snapshots, restart)
+        with self.strategy.scope() if self.strategy else nullcontext():
+            self.model.set_weights(self.weights[number])
+            for variable in self.model.optimizer.variables:
+                if variable.name != "learning_rate":
+                    variable.assign(keras.ops.zeros_like(variable))
+            done = keep.go_on(self.model)
+        if done:
+            print(f"{self.title}{several}: {done} of {until} epochs are done already ({place.name})")
+        if done < until:
+            self.model.fit(
+                _feed(self.strategy, self.spectra, training.batch, seed, done), steps_per_epoch=self.steps,
+                initial_epoch=done, epochs=until, shuffle=False, verbose=0,
+                callbacks=[*([restart] if restart else []), schedule, *_own_noise(self.model, self.strategy), snapshots,
+                           keep, ProgressBar(until, self.title + several, done, snapshots)])
+        return keep
+
+
+def train_or_load(weights: str, network: PaperNetwork | AdditiveNetwork, training: Training, spectra: np.ndarray,
+                  drive: np.ndarray, *, watched: np.ndarray, seed: int, title: str, **options) -> Trained:
     """`train`, or with ``weights="pretrained"`` the training kept in data/weights, where it fits.
 
     It fits where network, training, seed, training spectra and watched spectra are the same; otherwise a
@@ -179,16 +186,18 @@ def train_or_load(weights: str, network: Network, training: Training, spectra: n
     if weights not in WEIGHTS:
         raise ValueError(f"weights is {weights!r}: expected one of {', '.join(WEIGHTS)}; correct WEIGHTS=…")
     if weights == "pretrained":
-        reason = mismatch(WEIGHTS_FOLDER / title.lower(), network, training, spectra, watched, seed)
+        path = WEIGHTS_FOLDER / title.lower().replace(" ", "_")
+        reason = mismatch(path, network, training, spectra, watched, seed)
         if not reason:
-            print(f"{title}: weights trained in advance are used (data/weights/{title.lower()}.json says how); seconds are "
+            print(f"{title}: weights trained in advance are used (data/weights/{path.name}.json says how); seconds are "
                   "those of that training")
-            return read_back(WEIGHTS_FOLDER / title.lower(), network, drive, spectra.shape[-1])
+            return read_back(path, network, training, drive, spectra.shape[-1])
         print(f"{title}: {reason}, so the network is trained here")
     return train(network, training, spectra, drive, watched=watched, seed=seed, title=title, **options)
 
 
-def read_back(path: Path, network: Network, drive: np.ndarray, channels: int) -> Trained:
+def read_back(path: Path, network: PaperNetwork | AdditiveNetwork, training: Training, drive: np.ndarray,
+              channels: int) -> Trained:
     """Read what `checkpoints.store` wrote.
 
     Raises
@@ -202,17 +211,14 @@ def read_back(path: Path, network: Network, drive: np.ndarray, channels: int) ->
             arrays = dict(stored)
         few = arrays["snapshot_embeddings"]
         arrays["snapshot_embeddings"] = np.zeros((*few.shape[:2], network.latents), "float32")
-        arrays["snapshot_embeddings"][..., arrays["open"]] = few
+        arrays["snapshot_embeddings"][..., arrays["carried"]] = few
         snapshots = Snapshots()
         snapshots.restore(arrays)
-        history = {name.removeprefix("history_"): values for name, values in arrays.items()
-                   if name.startswith("history_")}
-        return Trained(model, history, snapshots, arrays["coordinate_errors"], float(arrays["first_beta"]),
-                       checkpoints=None, start_mse=float(arrays.get("start_mse", np.nan)),
-                       start_seconds=float(arrays.get("start_seconds", np.nan)))
     except DAMAGED as error:
         raise ValueError(f"{path.with_suffix('.npz')} is damaged ({error}): expected the course of a "
                          "training; fetch it again, or use WEIGHTS=train") from error
+    history = {name.removeprefix("history_"): values for name, values in arrays.items() if name.startswith("history_")}
+    return Trained(model, history, snapshots, training.shown, checkpoints=None)
 
 
 def mirrored_strategy():
@@ -233,42 +239,30 @@ def replicas(strategy) -> int:
     return strategy.num_replicas_in_sync if strategy else 1
 
 
-def _feed(strategy, *batches):
+def _feed(strategy, spectra: np.ndarray, *batches):
     """`shuffled_batches` for `fit`.
 
     With a strategy Keras looks at a batch beforehand and begins again, which a generator cannot.
     """
     if not strategy:
-        return shuffled_batches(*batches)
+        return shuffled_batches(spectra, *batches)
     import tensorflow as tf
 
-    signature = tuple(tf.TensorSpec((None, *values.shape[1:]), values.dtype) for values in batches[:2])
-    return tf.data.Dataset.from_generator(lambda: shuffled_batches(*batches), output_signature=signature)
+    signature = (tf.TensorSpec((None, *spectra.shape[1:]), spectra.dtype),) * 2
+    return tf.data.Dataset.from_generator(lambda: shuffled_batches(spectra, *batches), output_signature=signature)
 
 
-def _own_noise(model: keras.Model, strategy, seed: int) -> list[keras.callbacks.Callback]:
-    """Latent noise of its own for each replica; they would all draw the same."""
+def _own_noise(model: keras.Model, strategy) -> list[keras.callbacks.Callback]:
+    """Noise of its own for each replica; they would all draw the same."""
     if not strategy:
         return []
 
     def seed_replicas(epoch, logs=None):
-        states = strategy.experimental_local_results(model.get_layer("latents").noise.state.value)
-        for replica, state in enumerate(states):
-            state.assign(np.array([seed + replica * 2**20, epoch], "uint32"))
+        for generator in noise_generators(model):
+            for replica, state in enumerate(strategy.experimental_local_results(generator.state.value)):
+                state.assign(state + np.array([replica * 2**20, 0], "uint32"))
 
     return [keras.callbacks.LambdaCallback(on_epoch_begin=seed_replicas)]
-
-
-def _begin(model: keras.Model, training: Training, spectra: np.ndarray, seed: int, strategy) -> np.ndarray:
-    """Find how many channels are needed and start there; returns the error for each number."""
-    kind = "pca" if training.start == "pca" else "isomap"
-    coordinates = find_coordinates(spectra, embedding_size(model), kind)
-    if training.start == "pca":
-        start_from_pca(model, spectra, coordinates.kept)
-    elif training.start == "isomap":
-        start_from_isomap(model, spectra, coordinates, training,
-                          lambda x, y: _feed(strategy, x, y, training.batch, seed))
-    return coordinates.errors
 
 
 def _check(spectra: np.ndarray, batch: int, title: str) -> None:
@@ -284,7 +278,7 @@ def _check(spectra: np.ndarray, batch: int, title: str) -> None:
 
 
 def optimizer(training: Training, steps_per_epoch: int, replicas: int = 1) -> keras.optimizers.Optimizer:
-    """Adam; with several replicas each clips its part of the gradient, the sum keeps the bound."""
+    """Adam, or AdamW where weights decay; with several replicas each clips its part of the gradient."""
     clip_norm = training.clip_norm and training.clip_norm / replicas
     rate = training.learning_rate
     if training.cosine:
@@ -292,4 +286,6 @@ def optimizer(training: Training, steps_per_epoch: int, replicas: int = 1) -> ke
         warm_up = max(1, steps // 20)
         rate = keras.optimizers.schedules.CosineDecay(
             0.0, steps - warm_up, alpha=0.01, warmup_target=rate, warmup_steps=warm_up)
+    if training.weight_decay:
+        return keras.optimizers.AdamW(rate, weight_decay=training.weight_decay, global_clipnorm=clip_norm)
     return keras.optimizers.Adam(rate, global_clipnorm=clip_norm)

@@ -1,7 +1,8 @@
 """The paper's β-VAE, its own network and schedule, run to their end at a fraction of their epochs.
 
 ``python -m helpers.paper_vae toy 25 --seed 1``, or ``beps 125 --scan loops.h5``, on a GPU: minutes instead of hours.
-Writes ``build/paper_recipe/<benchmark>-<part>-seed<seed>.json``. A run that was killed goes on from its last checkpoint.
+Writes ``build/paper_recipe/<benchmark>-<part>-seed<seed>.json`` and beside it, as ``.npz``, the maps and the KL of
+every channel through the training. A run that was killed goes on from its last checkpoint.
 ``data/reference/paper_recipe.json`` keeps such runs by these names. There "at_once" counts the trainings that shared
 the GPU; "last" of the toy at 1/25 was taken with weights kept in half precision, which moves the error by 0.1 %.
 """
@@ -16,13 +17,15 @@ from pathlib import Path
 
 import numpy as np
 
+from helpers import toy
 from helpers.backend import keras
 from helpers.beta_vae import active_channels, encode, mean_kl, parameter_count, reconstruct
 from helpers.controls import Benchmark, beps_benchmark, toy_benchmark
-from helpers.dictionary import pca_errors
-from helpers.paths import ROOT, hardware, peak_memory_GiB, write_json
-from helpers.profiles import Training, get_profile
+from helpers.linear import pca_errors
+from helpers.paths import ROOT, atomic, hardware, peak_memory_GiB, write_json
+from helpers.profiles import PAPER_BEPS, PAPER_BEPS_TRAINING, PAPER_TOY, PAPER_TOY_TRAINING, Training, get_profile
 from helpers.scans.reading import load_scan
+from helpers.scans.scan import Scan, standardised
 from helpers.scores import disentanglement
 from helpers.training import Trained, train
 
@@ -48,19 +51,21 @@ def shortened(training: Training, by: int) -> Training:
                    step_epochs=training.step_epochs // by, learning_rate=training.learning_rate * by)
 
 
-def run_shortened(benchmark: Benchmark, by: int, seed: int, folder: Path) -> dict[str, object]:
+def run_shortened(benchmark: Benchmark, watched: np.ndarray, by: int, seed: int, folder: Path) -> dict[str, object]:
     """Train and score; what is said of errors is in standard deviations squared, on the held-out spectra.
 
     Parameters
     ----------
     benchmark : Benchmark
-        With a network and a staircase to be shortened.
+        With the paper's network, and a staircase to be shortened.
+    watched : ndarray, shape (n_watched, steps, channels)
+        Spectra whose embeddings are kept through the training: the painting, or every pixel.
     by : int
         Part of the epochs: 10 for a tenth.
     seed : int
         Of weights, latent noise and order.
     folder : Path
-        Holds the checkpoints.
+        Holds the checkpoints, and takes the maps.
 
     Returns
     -------
@@ -70,8 +75,11 @@ def run_shortened(benchmark: Benchmark, by: int, seed: int, folder: Path) -> dic
         course of the training.
     """
     training = shortened(benchmark.training, by)
-    run = train(benchmark.network, training, benchmark.spectra, benchmark.drive, watched=benchmark.heldout[:10],
+    run = train(benchmark.network, training, benchmark.spectra, benchmark.drive, watched=watched,
                 validation=benchmark.heldout[:2000], seed=seed, title=f"paper {benchmark.name} {by}", folder=folder)
+    with atomic(folder / f"{benchmark.name}-{by}-seed{seed}.npz") as temporary:
+        np.savez_compressed(temporary, **{name: values.astype("float16" if "embed" in name else values.dtype)
+                                          for name, values in run.snapshots.arrays().items()})
     kept, seconds = run.snapshots, run.history["seconds"]
     pace_s = float(seconds[-1] - seconds[0]) / (len(seconds) - 1)
     flat, heldout = (x.reshape(len(x), -1) for x in (benchmark.spectra, benchmark.heldout))
@@ -87,6 +95,18 @@ def run_shortened(benchmark: Benchmark, by: int, seed: int, folder: Path) -> dic
         "course": {"epoch": kept.epochs, "beta": kept.beta, "mse": kept.mse, "active": kept.active.tolist(),
                    "kl": np.sort(kept.kl, axis=1)[:, ::-1].tolist()},
     }
+
+
+def papers_benchmark(seed: int, scan: Scan | None) -> tuple[Benchmark, np.ndarray]:
+    """The toy, or the loops of a scan, for the paper's own network, and the spectra that are watched."""
+    profile = get_profile("paper")
+    if scan is not None:
+        loops = replace(beps_benchmark(profile, scan), network=PAPER_BEPS, training=PAPER_BEPS_TRAINING)
+        return loops, standardised(scan)[0]
+    spectra = toy.spectra(toy.sample_rgb(profile.toy_spectra, seed))
+    painting = toy.spectra(toy.load_painting(ROOT / "data/painting.png", profile.painting_side**2).reshape(-1, 3))
+    watched = (painting - spectra.mean(axis=0)) / spectra.std(axis=0)
+    return replace(toy_benchmark(profile, seed), network=PAPER_TOY, training=PAPER_TOY_TRAINING), watched[..., None]
 
 
 def scores(run: Trained, benchmark: Benchmark, snapshot: int) -> dict[str, float]:
@@ -156,11 +176,9 @@ def main() -> None:
     given = parser.parse_args()
     if given.benchmark == "beps" and not given.scan:
         parser.error("beps needs --scan FILE")
-    profile = get_profile("paper")
-    benchmark = (toy_benchmark(profile, given.seed) if given.benchmark == "toy"
-                 else beps_benchmark(profile, load_scan(given.scan)))
     given.folder.mkdir(parents=True, exist_ok=True)
-    found = run_shortened(benchmark, given.by, given.seed, given.folder)
+    benchmark, watched = papers_benchmark(given.seed, load_scan(given.scan) if given.benchmark == "beps" else None)
+    found = run_shortened(benchmark, watched, given.by, given.seed, given.folder)
     write_json(given.folder / f"{given.benchmark}-{given.by}-seed{given.seed}.json", found)
     print({name: found[name] for name in ("seconds_per_epoch", "hours_of_all_epochs", "shown", "last")})
 
