@@ -136,6 +136,11 @@ class Snapshots:
         """Number of channels on the plateau of the path of β (see `scores.plateau`)."""
         return plateau(np.array(self.beta), self.active)[0]
 
+    @property
+    def plateau_decades(self) -> float:
+        """Width of that plateau in decades of β."""
+        return plateau(np.array(self.beta), self.active)[1]
+
     def choose(self, shown: int | None) -> int:
         """Index of the snapshot that is shown.
 

@@ -21,7 +21,6 @@ from pathlib import Path
 import numpy as np
 from sklearn.decomposition import PCA
 
-from helpers.backend import keras
 from helpers import toy
 from helpers.autoencoders import build_convolutional, build_dense, build_lstm
 from helpers.backend import keras

@@ -1,6 +1,6 @@
 """The paper's β-VAE, its own network and schedule, run to their end at a fraction of their epochs.
 
-``python -m helpers.paper_vae toy 25 --seed 1``, or ``beps 125 --scan loops.h5``, on a GPU: minutes instead of hours.
+``python -m helpers.paper_runs toy 25 --seed 1``, or ``beps 125 --scan loops.h5``, on a GPU: minutes instead of hours.
 Writes ``build/paper_recipe/<benchmark>-<part>-seed<seed>.json`` and beside it, as ``.npz``, the maps and the KL of
 every channel through the training. A run that was killed goes on from its last checkpoint.
 ``data/reference/paper_recipe.json`` keeps such runs by these names. There "at_once" counts the trainings that shared
@@ -167,7 +167,7 @@ def _end(run: Mapping) -> dict[str, float]:
 
 def main() -> None:
     """Run one benchmark."""
-    parser = argparse.ArgumentParser(prog="python -m helpers.paper_vae", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m helpers.paper_runs", description=__doc__)
     parser.add_argument("benchmark", choices=["toy", "beps"])
     parser.add_argument("by", type=int, help="part of the epochs: 10 for a tenth")
     parser.add_argument("--scan", type=Path, help="measured loops, for beps")

@@ -9,7 +9,7 @@ import pytest
 from helpers.callbacks import Snapshots
 from helpers.controls import toy_benchmark
 from helpers.figures.training import figure_paper_recipe
-from helpers.paper_vae import (
+from helpers.paper_runs import (
     by_part,
     ends,
     run_shortened,

@@ -21,7 +21,7 @@ from PIL import Image
 
 from helpers.ledger import ledger_rows
 from helpers.paper import CAPTIONS, PAPER, PLACES, as_markdown, caption_of, full_name, number, reproduction_rows
-from helpers.paper_vae import by_part, stored_runs
+from helpers.paper_runs import by_part, stored_runs
 from helpers.paths import ROOT, atomic
 from workflow.settings import cells_digest
 

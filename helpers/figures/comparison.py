@@ -19,7 +19,7 @@ from matplotlib.ticker import MaxNLocator
 from helpers.figures.inputs import Look
 from helpers.figures.maps import UNUSABLE, lay_out, map_height
 from helpers.figures.style import (
-    BOUND, COLUMN, DATA, DL, MODEL_COLOURS, POSITIVE, SIGNED, letter_panels, page_figure, plain_log_ticks,
+    BOUND, COLUMN, DATA, DL, MODEL_COLOURS, POSITIVE, SIGNED, VAE, letter_panels, page_figure, plain_log_ticks,
 )
 
 MARKERS = ("o", "s", "^", "v")
@@ -131,18 +131,24 @@ class Errors:
         Number of components (active channels for the β-VAE) and error by model name.
     paper : mapping of str to tuple of (int, float)
         The same as the paper states them.
+    paths : mapping of str to tuple of ndarray
+        Active channels and error at each snapshot of a training, by model.
     """
 
     title: str
     pca_mse: np.ndarray
     models: Mapping[str, tuple[int, float]]
     paper: Mapping[str, tuple[int, float]] = field(default_factory=dict)
+    paths: Mapping[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
 
 
 def plot_component_errors(ax: Axes, errors: Errors) -> Axes:
     """Draw the PCA bound as a curve and each model as a point."""
     components = np.arange(1, len(errors.pca_mse) + 1)
     ax.plot(components, errors.pca_mse, ".-", color=BOUND, label="PCA: bound of linear models")
+    for (name, (active, mse)), style in zip(errors.paths.items(), ("-", ":"), strict=False):
+        numbers = np.unique(active[active > 0])
+        ax.plot(numbers, [mse[active == n].min() for n in numbers], style, color=VAE, label=f"{name}, along β")
     for name, (n, mse) in errors.models.items():
         ax.plot(n, mse, "D", color=MODEL_COLOURS[name], markersize=5, label=name)
     for name, (n, mse) in errors.paper.items():

@@ -25,6 +25,7 @@ from helpers.figures.style import PAGE, SIGNED, letter_panels, page_figure, plai
 VOLTAGE = "Voltage (V)"
 LINES = 9  # loops drawn of the swept values, evenly spaced
 EVERY_PIXEL_TITLES = {"pca": "PCA", "dl": "DL", "vae": "β-VAE"}
+ALONG = 8  # maps side by side of all latents
 ACROSS = 3  # maps side by side at full resolution
 
 
@@ -131,35 +132,34 @@ def figure_s5(voltage_V: np.ndarray, sweep: Sweep, look: Look) -> Figure:
     return figure
 
 
-def figure_s7(maps: np.ndarray, kl_nat: np.ndarray, latents: np.ndarray, look: Look, *,
-              threshold_nat: float = 0.1) -> Figure:
-    """Figure S7: every embedding map of the β-VAE on one colour scale, by descending KL.
+def figure_s7(blocks: Mapping[str, tuple[np.ndarray, np.ndarray, Look]], *, threshold_nat: float = 0.1) -> Figure:
+    """Figure S7: every embedding map of each β-VAE by descending KL, one colour scale a model.
 
     Parameters
     ----------
-    maps : ndarray, shape (n_latents, rows, columns)
-        Posterior means, in any order.
-    kl_nat : ndarray, shape (n_latents,)
-        Mean KL divergence of each latent (nat).
-    latents : ndarray, shape (n_latents,)
-        Number of each latent in the network, for the titles.
+    blocks : mapping of str to (ndarray, ndarray, Look)
+        By title: posterior means (n_latents, rows, columns), the mean KL of each latent (nat), and the look. The first
+        is lettered, and labelled where it is simulated.
     threshold_nat : float
-        A latent is active above this KL; one of KL 0 is closed and carries nothing at all.
+        A latent is active above this KL; titles of the others are grey.
     """
-    rows = -(-len(maps) // 4)
-    figure = page_figure((0.22 + 1.2 * map_height(maps.shape, look.orientation)) * rows, 5.8, look.source)
-    axes = figure.subplots(rows, 4, squeeze=False)
-    norm = signed_norm(maps)
-    for ax in axes.flat[len(maps) :]:
-        ax.set_axis_off()
-    order = np.argsort(-kl_nat, kind="stable")
-    for ax, index in zip(axes.flat, order, strict=False):
-        kl = kl_nat[index]
-        state = "active" if kl > threshold_nat else "noise" if kl > 0 else "closed"
-        plot_map(ax, maps[index], look.orientation, norm=norm)
-        ax.set_title(f"z{latents[index]} {state}, KL {kl:.2g} nat", color="black" if state == "active" else "0.5")
-    letter_panels(axes.flat[: len(maps)])
-    figure.colorbar(axes.flat[0].images[0], ax=axes, shrink=0.5, extend="both").set_label("posterior mean")
+    heights = [0.25 + (0.22 + 0.9 * map_height(maps.shape, look.orientation)) * -(-len(maps) // ALONG)
+               for maps, _, look in blocks.values()]
+    figure = page_figure(sum(heights), source=next(iter(blocks.values()))[2].source)
+    parts = figure.subfigures(len(blocks), 1, squeeze=False, height_ratios=heights)[:, 0]
+    for part, (title, (maps, kl_nat, look)) in zip(parts, blocks.items(), strict=True):
+        part.suptitle(title, x=0.01, ha="left", fontsize=7)
+        axes = part.subplots(-(-len(maps) // ALONG), ALONG, squeeze=False)
+        norm = signed_norm(maps)
+        for ax in axes.flat[len(maps):]:
+            ax.set_axis_off()
+        for ax, index in zip(axes.flat, np.argsort(-kl_nat, kind="stable"), strict=False):
+            plot_map(ax, maps[index], look.orientation, norm=norm)
+            ax.set_title(f"z{index + 1}, {kl_nat[index]:.2g} nat",
+                         color="black" if kl_nat[index] > threshold_nat else "0.5")
+        if part is parts[0]:
+            letter_panels(axes.flat[: len(maps)])
+        part.colorbar(axes.flat[0].images[0], ax=axes, shrink=0.6, extend="both").set_label("posterior mean")
     return figure
 
 

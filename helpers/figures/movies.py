@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import errno
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from io import BytesIO
 from itertools import chain
 from pathlib import Path
@@ -28,13 +28,15 @@ from helpers.figures.inputs import QUANTITIES, Channel, Look, Orientation, Sweep
 from helpers.figures.maps import lay_out, map_height, plot_map, signed_norm
 from helpers.figures.spectra import close_loop
 from helpers.figures.style import DATA, SIGNED, VAE, PageFigure, page_figure, plain_log_ticks
+from helpers.figures.snapshots import Snapshots
 from helpers.generate import nearest_pixels
 from helpers.paths import atomic
+from helpers.scores import ACTIVE_KL_NAT
 
 # 8 × 4.5 inches at this resolution is 1280 × 720, a size every player takes.
 WIDTH, HEIGHT, DPI = 8.0, 4.5, 160
 FPS = 25
-HOLD = 5  # frames that show one snapshot of a training
+SECONDS = 12  # of a movie of trainings
 
 
 def sweep_movie(path: Path | str, sweep: Sweep, x: np.ndarray, look: Look, *, x_label: str, loop: bool) -> float:
@@ -60,25 +62,20 @@ def sweep_movie(path: Path | str, sweep: Sweep, x: np.ndarray, look: Look, *, x_
     return write_movie(path, chain.from_iterable(frames), sweep.values.size)
 
 
-def training_movie(path: Path | str, embeddings: np.ndarray, epochs: np.ndarray, beta: np.ndarray, mse: np.ndarray,
-                   look: Look, *, names: Sequence[str]) -> float:
-    """Movies S2 and S5: embedding maps through the training, with β and the error.
+def training_movie(path: Path | str, trainings: Mapping[str, Snapshots]) -> float:
+    """Movies S2 and S5: maps and KL of every channel through trainings, one after the other, with β and the error.
 
     Parameters
     ----------
     path : path
         Target, ``.mp4``.
-    embeddings : ndarray, shape (n_snapshots, n_maps, rows, columns)
-        Posterior means, the same channels in the same order at every snapshot.
-    epochs, beta, mse : ndarray, shape (n_snapshots,)
-        Epoch, β and mean squared error (s.d.²) of each snapshot.
-    look : Look
-        Of the scan or the toy.
-    names : sequence of str
-        Title of each map.
+    trainings : mapping of str to Snapshots
+        By the name of the model.
     """
-    frames = training_frames(embeddings, epochs, beta, mse, look, names)
-    return write_movie(path, (frame for frame in frames for _ in range(HOLD)), HOLD * len(embeddings))
+    count = sum(len(kept.maps) for kept in trainings.values())
+    hold = -(-SECONDS * FPS // count)
+    frames = chain.from_iterable(training_frames(name, kept) for name, kept in trainings.items())
+    return write_movie(path, (frame for frame in frames for _ in range(hold)), hold * count)
 
 
 def write_movie(path: Path | str, frames: Iterator[bytes], n_frames: int) -> float:
@@ -202,30 +199,36 @@ def _draw_spectra(block: SubFigure, x: np.ndarray, spectra: Sequence[np.ndarray]
     return lines
 
 
-def training_frames(embeddings: np.ndarray, epochs: np.ndarray, beta: np.ndarray, mse: np.ndarray, look: Look,
-                    names: Sequence[str]) -> Iterator[bytes]:
-    """Maps of every channel at one snapshot, beside β and the error of all: RGBA bytes of each snapshot."""
-    figure = _frame_figure(look.source)
+def training_frames(name: str, kept: Snapshots) -> Iterator[bytes]:
+    """Maps and KL of every channel at one snapshot, beside β and the error of all: RGBA bytes of each snapshot."""
+    figure = _frame_figure(kept.look.source)
+    figure.suptitle(name, fontsize=10)
     left, right = figure.subfigures(1, 2, width_ratios=[1.35, 1])
-    images = _draw_maps(left, embeddings, look.orientation, names)
-    text = right.suptitle("epoch", fontsize=9)
-    curves, markers = ((mse, "MSE (s.d.²)", DATA), (beta, "β", VAE)), []
-    axes = right.subplots(2, 1, sharex=True)
-    for ax, (values, label, colour) in zip(axes, curves, strict=True):
-        ax.plot(epochs, values, color=colour)
-        ax.set_ylabel(label)
-        markers += ax.plot(epochs[:1], values[:1], "o", color=colour, markersize=6)
-    axes[0].set_yscale("log")
-    plain_log_ticks(axes[0].yaxis)
+    images = _draw_maps(left, kept.maps, kept.look.orientation, kept.names)
+    text = right.suptitle("epoch", fontsize=8)
+    beta = np.where(kept.beta > 0, kept.beta, np.nan)  # a logarithmic axis cannot show 0
+    curves, markers = ((kept.mse, "MSE (s.d.²)", DATA), (beta, "β", VAE)), []
+    axes = right.subplots(3, 1)
+    for ax, (values, label, colour) in zip(axes, curves, strict=False):
+        ax.plot(kept.epochs, values, color=colour)
+        ax.set(ylabel=label, yscale="log")
+        plain_log_ticks(ax.yaxis)
+        markers += ax.plot(kept.epochs[:1], values[:1], "o", color=colour, markersize=6)
     axes[1].set_xlabel("Epoch")
+    columns = axes[2].bar(range(len(kept.names)), kept.kl[0])
+    axes[2].axhline(ACTIVE_KL_NAT, color="0.5", linestyle=":", linewidth=0.8)
+    axes[2].set(xticks=range(len(kept.names)), xlabel="Channel", ylim=(0, 1.05 * kept.kl.max()), ylabel="KL (nat)")
+    axes[2].set_xticklabels([channel.removeprefix("z") for channel in kept.names], fontsize=6)
     bars = [bar for image in images for bar in image.axes.artists]
-    draw = _animated(figure, [*images, *bars, *markers, text])
-    for snapshot, maps in enumerate(embeddings):
+    draw = _animated(figure, [*images, *bars, *markers, *columns, text])
+    for snapshot, maps in enumerate(kept.maps):
         for image, values in zip(images, maps, strict=True):
-            image.set_data(lay_out(values, look.orientation))
+            image.set_data(lay_out(values, kept.look.orientation))
         for marker, (values, _, _) in zip(markers, curves, strict=True):
-            marker.set_data(epochs[[snapshot]], values[[snapshot]])
-        text.set_text(f"epoch {epochs[snapshot]}, β = {beta[snapshot]:.3g}, MSE {mse[snapshot]:.3g}")
+            marker.set_data(kept.epochs[[snapshot]], values[[snapshot]])
+        for column, nat in zip(columns, kept.kl[snapshot], strict=True):
+            column.set(height=nat, color=VAE if nat > ACTIVE_KL_NAT else "0.6")
+        text.set_text(kept.title(snapshot))
         yield draw()
 
 

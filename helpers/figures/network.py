@@ -16,6 +16,8 @@ from helpers.figures.style import page_figure
 FILLS = {"data": "#F0F0F0", "recurrent": "#CFE3F3", "dense": "#F9DFC8", "shape": "#FFFFFF", "latent": "#CDEBE0"}
 SKIP = "#0072B2"
 BOX_WIDTH, BOX_HEIGHT = 0.82, 0.9
+# Layers without a box of their own.
+DRAWN_APART = ("mean", "log_variance", "linear_mean", "linear", "joint1", "joint2", "joint3")
 
 
 @dataclass(frozen=True)
@@ -53,8 +55,10 @@ def _layer_stage(layer) -> Stage | None:
             return Stage("dense", (f"Dense {layer.units}",), shape)
         case "RepeatVector":
             return Stage("shape", ("repeat", f"{layer.n} ×"), shape)
-        case "AppendDrive":
-            return Stage("shape", ("append", "drive"), shape)
+        case "Patches":
+            return Stage("shape", ("append drive", f"{layer.steps} steps", "at a time"), shape)
+        case "Branches":
+            return Stage("dense", ("Σₖ gₖ(zₖ)", f"2 × {layer.units} units", "a channel"), shape)
     return Stage("shape", ("interleave",), shape) if layer.name == "interleaved" else None
 
 
@@ -70,8 +74,8 @@ def _block_stage(layers: list) -> Stage:
 def network_stages(layers: Iterable) -> list[Stage]:
     """Boxes of an encoder or a decoder in the order of its layers.
 
-    Layers named ``block<number>_…`` become one box; the input of the decoder, the linear
-    path and the two latent layers get none, as `figure_3` draws those itself.
+    Layers named ``block<number>_…`` become one box; the input of the decoder, linear
+    paths, the joint term and the two latent layers get none, as `figure_3` draws those itself.
 
     Parameters
     ----------
@@ -81,7 +85,7 @@ def network_stages(layers: Iterable) -> list[Stage]:
     boxes: dict[str, list] = {}
     for layer in layers:
         block = re.match(r"block\d+(?=_)", layer.name)
-        if layer.name not in ("mean", "log_variance", "linear_path"):
+        if layer.name not in DRAWN_APART:
             boxes.setdefault(block[0] if block else layer.name, []).append(layer)
     stages = (_block_stage(own) if own[0].name.startswith(f"{name}_") else _layer_stage(own[0])
               for name, own in boxes.items())
@@ -118,7 +122,7 @@ def _draw_row(ax: Axes, stages: Sequence[Stage], columns: Sequence[int], y: floa
 
 
 def figure_3(encoder: Sequence[Stage], decoder: Sequence[Stage], *, n_latents: int, n_parameters: int,
-             linear_path: bool = False) -> Figure:
+             linear_path: bool = False, joint: bool = False) -> Figure:
     """Figure 3: schematic of the network, sizes printed in and under the boxes.
 
     Parameters
@@ -131,6 +135,8 @@ def figure_3(encoder: Sequence[Stage], decoder: Sequence[Stage], *, n_latents: i
         Trainable numbers of the whole network.
     linear_path : bool
         Whether a linear map bridges the encoder, and another the decoder.
+    joint : bool
+        Whether a joint term of all channels is added to the decoder's sum.
     """
     latent = (n_latents,)
     up = [*encoder, Stage("latent", ("mean µ", "log variance", "log σ²"), latent)]
@@ -150,6 +156,8 @@ def figure_3(encoder: Sequence[Stage], decoder: Sequence[Stage], *, n_latents: i
         note += " Bracket: shortcut, added."
     if linear_path:
         note += " Dashed: linear map, added."
+    if joint:
+        note += " A joint term of all channels is added to the sum."
     ax.text(n - 0.6, -1.15, note, ha="right", fontsize=6, color="0.35")
     ax.set(xlim=(-0.55, n - 0.45), ylim=(-1.2, 3.0))
     ax.set_axis_off()

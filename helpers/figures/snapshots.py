@@ -10,9 +10,10 @@ import numpy as np
 from IPython import get_ipython
 from IPython.display import display
 
-from helpers.figures.inputs import QUANTITIES, Look, Recorded
+from helpers.figures.inputs import QUANTITIES, TOY, Look, Recorded
 from helpers.figures.maps import map_height, plot_map, signed_norm
-from helpers.figures.style import PAGE, PageFigure, page_figure
+from helpers.figures.style import PAGE, VAE, PageFigure, page_figure
+from helpers.scores import ACTIVE_KL_NAT
 
 STRIP = 4  # snapshots of the static picture
 
@@ -44,8 +45,16 @@ class Snapshots:
     look: Look
 
     @classmethod
+    def of_picture(cls, shape: tuple[int, int], stored: Mapping[str, np.ndarray]) -> Snapshots:
+        """What notebook 3 keeps of a training on the toy: every channel over a painting of `shape`."""
+        order = stored["order"]
+        maps = np.moveaxis(stored["snapshot_embeddings"][..., order], -1, 1).reshape(-1, len(order), *shape)
+        return cls(maps, stored["snapshot_kl"][:, order], stored["snapshot_epochs"], stored["snapshot_beta"],
+                   stored["snapshot_mse"], tuple(f"z{k + 1}" for k in order), TOY)
+
+    @classmethod
     def of(cls, scan: Recorded, stored: Mapping[str, np.ndarray], stride: int = 1) -> Snapshots:
-        """What notebook 3 keeps of the training on a scan: channels ever open, the largest KL first.
+        """What notebook 3 keeps of the training on a scan: every channel that was stored, the largest KL first.
 
         Parameters
         ----------
@@ -67,22 +76,27 @@ class Snapshots:
         return float(signed_norm(self.maps[len(self.maps) // 2:]).vmax)
 
     def title(self, index: int) -> str:
-        """Epoch, β and error of a snapshot."""
-        return f"epoch {self.epochs[index]}, β = {self.beta[index]:.3g}, error {self.mse[index]:.3g} s.d.²"
+        """Epoch, β, error and active channels of a snapshot."""
+        return (f"epoch {self.epochs[index]}, β = {self.beta[index]:.3g}, error {self.mse[index]:.3g} s.d.², "
+                f"{(self.kl[index] > ACTIVE_KL_NAT).sum()} active")
 
 
 def training_strip(kept: Snapshots, chosen: Sequence[int]) -> PageFigure:
-    """A row of maps, one of each channel, for each of the `chosen` snapshots; one colour bar for all."""
+    """A row of maps, one of each channel above its KL, for each of the `chosen` snapshots; one colour bar for all."""
     count, tall = kept.maps.shape[1], map_height(kept.maps.shape, kept.look.orientation)
     width = min(PAGE, 1.1 * count)
-    heights = np.full(len(chosen), width / count * tall + 0.35)
+    heights = np.full(len(chosen), width / count * tall + 0.65)
     heights[-1] += 0.3  # the colour bar
     figure = page_figure(heights.sum(), width, kept.look.source)
-    norm = signed_norm(kept.maps[len(kept.maps) // 2:])
+    norm, most = signed_norm(kept.maps[len(kept.maps) // 2:]), float(np.ceil(kept.kl[list(chosen)].max()))
     lines = figure.subfigures(len(chosen), 1, squeeze=False, height_ratios=heights)[:, 0]
     for line, index in zip(lines, chosen, strict=True):
         line.suptitle(kept.title(index), x=0.01, ha="left", fontsize=7)
-        axes = line.subplots(1, count, squeeze=False)[0]
+        axes, bars = line.subplots(2, count, squeeze=False, height_ratios=[width / count * tall, 0.25])
+        for bar, nat in zip(bars, kept.kl[index], strict=True):
+            bar.bar(0, nat, color=VAE if nat > ACTIVE_KL_NAT else "0.6")
+            bar.set(xticks=[], yticks=[] if bar is not bars[0] else [0, most], ylim=(0, 1.1 * most))
+        bars[0].set_ylabel("KL\n(nat)", fontsize=6)
         for ax, values, name in zip(axes, kept.maps[index], kept.names, strict=True):
             first_of_last = line is lines[-1] and ax is axes[0]
             plot_map(ax, values, kept.look.orientation, label=QUANTITIES["β-VAE"] if first_of_last else "", norm=norm)

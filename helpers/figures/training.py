@@ -47,51 +47,49 @@ def training_curves(history: Mapping[str, np.ndarray], *, source: str, snapshot_
     return figure
 
 
-def channels_found(coordinate_errors: np.ndarray, found: int, snapshots: Mapping[str, np.ndarray], *, shown: int,
-                   source: str) -> Figure:
-    """How many channels the spectra need, and what each channel carries as β changes.
+def path_of_beta(snapshots: Mapping[str, np.ndarray], *, shown: int, pca_mse: np.ndarray, source: str,
+                 waking: np.ndarray | None = None) -> Figure:
+    """What happens along the path of β: the error, what each channel carries, and how many are active.
 
     Parameters
     ----------
-    coordinate_errors : ndarray, shape (candidates,)
-        Error with 1, 2, … coordinates of the spectra (see `helpers.coordinates`).
-    found : int
-        Number at the elbow of that curve.
     snapshots : mapping of str to ndarray, shape (n_snapshots, …)
-        "snapshot_beta", "snapshot_mse" (s.d.²) and "snapshot_kl" (…, latents) in nat.
+        "snapshot_beta", "snapshot_mse" (s.d.²) and "snapshot_kl" (…, latents) in nat; those with β = 0 are left out.
     shown : int
-        Index of the chosen snapshot.
+        Index of the snapshot that the other figures show.
+    pca_mse : ndarray, shape (components,)
+        Error of PCA with 1, 2, … components on the same spectra.
+    waking : ndarray, shape (channels,), optional
+        β at which a linear Gaussian model would wake its channels, largest first (see `helpers.schedule`).
     """
-    figure = page_figure(2.1, source=source)
-    elbow, error, carried = figure.subplots(1, 3)
-    numbers = np.arange(1, len(coordinate_errors) + 1)
-    elbow.plot(numbers, coordinate_errors, ".-", color=DATA)
-    elbow.plot(numbers[[0, -1]], coordinate_errors[[0, -1]], ":", color="0.6", label="line between the ends")
-    elbow.plot(found, coordinate_errors[found - 1], "o", color=VAE, markersize=6, label=f"elbow: {found}")
-    elbow.set(xlabel="Coordinates kept", ylabel="Error of neighbours (s.d.²)", yscale="log")
-    elbow.xaxis.set_major_locator(MaxNLocator(8, integer=True))
-    elbow.legend()
-    beta, kl = snapshots["snapshot_beta"], snapshots["snapshot_kl"]
-    at_work = beta > 0
-    for ax in (error, carried):
+    at_work = snapshots["snapshot_beta"] > 0
+    beta, mse, kl = (snapshots[f"snapshot_{name}"][at_work] for name in ("beta", "mse", "kl"))
+    active = (kl > ACTIVE_KL_NAT).sum(axis=1)
+    figure = page_figure(2.2, source=source)
+    error, carried, counted = axes = figure.subplots(1, 3)
+    error.plot(beta, mse, ".-", color=VAE, label="β-VAE")
+    bound = np.where(active > 0, pca_mse[np.clip(active, 1, len(pca_mse)) - 1], np.nan)
+    error.step(beta, bound, color=BOUND, where="mid", label="PCA, as many\nas active")
+    if at_work[shown]:
+        error.plot(snapshots["snapshot_beta"][shown], snapshots["snapshot_mse"][shown], "o", color=DATA, label="shown")
+    error.set(ylabel="MSE (s.d.²)", yscale="log")
+    error.legend()
+    plain_log_ticks(error.yaxis)
+    carried.plot(beta, kl[:, (kl > ACTIVE_KL_NAT).any(axis=0)], ".-", color=VAE, markersize=3)
+    carried.axhline(ACTIVE_KL_NAT, color="0.6", linestyle=":")
+    carried.set(ylabel="KL of each channel (nat)", ylim=(0, None))
+    counted.step(beta, active, color=VAE, where="mid", label="seen")
+    if waking is not None:
+        counted.step(waking, np.arange(1, len(waking) + 1), "--", color=BOUND, where="post", label="predicted")
+        counted.legend()
+    counted.set(ylabel="Active channels", ylim=(0, kl.shape[1] + 0.5))
+    counted.yaxis.set_major_locator(MaxNLocator(8, integer=True))
+    for ax in axes:
         ax.set(xscale="log", xlabel="β, in the order of training")
         plain_log_ticks(ax.xaxis)
-        if beta[-1] < beta[at_work][0]:
+        if beta[-1] < beta[0]:
             ax.invert_xaxis()
-    error.plot(beta[at_work], snapshots["snapshot_mse"][at_work], ".-", color=DATA)
-    if at_work[shown]:
-        error.plot(beta[shown], snapshots["snapshot_mse"][shown], "o", color=VAE, markersize=6, label="shown")
-        error.legend()
-    error.set(ylabel="MSE (s.d.²)", yscale="log")
-    active = (kl > ACTIVE_KL_NAT).any(axis=0)
-    carried.plot(beta[at_work], kl[at_work][:, active], ".-", color=VAE)
-    carried.axhline(ACTIVE_KL_NAT, color="0.6", linestyle=":")
-    counted = (kl[shown] > ACTIVE_KL_NAT).sum()
-    carried.set(ylabel="KL of each channel (nat)", ylim=(0, None))
-    for ax in (elbow, error):
-        plain_log_ticks(ax.yaxis)
-    carried.set_title(f"{counted} active")
-    letter_panels((elbow, error, carried))
+    letter_panels(axes)
     return figure
 
 
@@ -101,7 +99,7 @@ def figure_paper_recipe(parts: Mapping[tuple[str, int], Sequence[Mapping]]) -> F
     Parameters
     ----------
     parts : mapping of (benchmark, part) to sequence of mapping
-        Runs of one part of the epochs, one for each seed, as `helpers.paper_vae.by_part` gives them.
+        Runs of one part of the epochs, one for each seed, as `helpers.paper_runs.by_part` gives them.
     """
     figure = page_figure(2.9)
     axes = figure.subplots(2, len(parts), sharex="col", sharey="row", squeeze=False, height_ratios=(3, 2))
