@@ -81,6 +81,9 @@ def build_beta_vae(network: PaperNetwork | AdditiveNetwork, drive: np.ndarray, c
     parts = paper_network if isinstance(network, PaperNetwork) else additive
     encoder = parts.build_encoder(network, drive, channels)
     decoder = parts.build_decoder(network, drive, channels)
+    if keras.backend.backend() == "tensorflow":
+        for part in (encoder, decoder):
+            part.jit_compile = False  # compiling takes longer than all predictions
     spectra = keras.Input((len(drive), channels), name="spectra")
     noisy = spectra
     if isinstance(network, AdditiveNetwork) and network.input_noise:

@@ -12,7 +12,7 @@ from helpers.backend import keras
 from helpers.beta_vae import embedding_size, encode, mean_kl, noise_generators, part_layer, reconstruct
 from helpers.checkpoints import Checkpoints, numbered, unnumbered
 from helpers.profiles import Training
-from helpers.schedule import annealed_beta, first_beta, scheduled_lambda, staircase_beta, step_number
+from helpers.schedule import first_beta, scheduled_lambda, staircase_beta, step_number
 from helpers.scores import ACTIVE_KL_NAT, plateau
 
 
@@ -21,16 +21,16 @@ class ScheduledRegularisation(keras.callbacks.Callback):
 
     Parameters
     ----------
-    ends : (float, float)
-        First and last β of an annealing.
+    path : ndarray, shape (epochs,)
+        β of every epoch, where the schedule is an annealing.
     steps_per_epoch : int
         The noise of a batch is a function of the seed and of the number of the batch in the whole training.
     """
 
-    def __init__(self, training: Training, ends: tuple[float, float], seed: int, steps_per_epoch: int):
+    def __init__(self, training: Training, path: np.ndarray, seed: int, steps_per_epoch: int):
         super().__init__()
-        self.training, self.ends, self.seed, self.steps_per_epoch = training, ends, seed, steps_per_epoch
-        self.first_beta = ends[0]
+        self.training, self.path, self.seed, self.steps_per_epoch = training, path, seed, steps_per_epoch
+        self.first_beta = 0.0
         self.last = {"mse": 1.0, "kl": 1.0}
 
     def beta_of(self, epoch: int) -> float:
@@ -38,13 +38,13 @@ class ScheduledRegularisation(keras.callbacks.Callback):
         if self.training.schedule == "none":
             return 0.0
         if self.training.schedule == "annealing":
-            return annealed_beta(self.training, epoch, self.ends)
+            return float(self.path[epoch])
         if epoch == self.training.priming:
             self.first_beta = first_beta(self.last["mse"], self.last["kl"], self.training.first_share)
         return staircase_beta(self.training, epoch, self.first_beta, embedding_size(self.model))
 
     def on_epoch_begin(self, epoch, logs=None):
-        self.epoch, self.beta = epoch, self.beta_of(epoch)
+        self.beta = self.beta_of(epoch)
         latents = self.model.get_layer("latents")
         latents.beta.assign(self.beta)
         latents.kl_sum.assign(np.zeros(2))
@@ -56,15 +56,11 @@ class ScheduledRegularisation(keras.callbacks.Callback):
             for layer in part_layer(self.model, "embedding_l1"):
                 layer.weight.assign(scheduled_lambda(self.training, epoch, self.first_beta, embedding_size(self.model)))
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_epoch_end(self, epoch, logs=None):
         if not np.isfinite(logs["loss"]):
             raise FloatingPointError(
-                f"the loss became {logs['loss']} in epoch {self.epoch + 1}, batch {batch + 1}: "
-                "expected finite values; check the spectra for outliers or lower the learning "
-                "rate; the state after the epoch before is kept"
-            )
-
-    def on_epoch_end(self, epoch, logs=None):
+                f"the loss became {logs['loss']} in epoch {epoch + 1}: expected finite values; check the spectra for "
+                "outliers or lower the learning rate; the state after the epoch before is kept")
         total, batches = keras.ops.convert_to_numpy(self.model.get_layer("latents").kl_sum)
         logs.update(kl=float(total / batches), beta=self.beta)
         self.last = logs

@@ -222,7 +222,7 @@ def _fit(model: keras.Model, benchmark: Benchmark, seed: int) -> Fitted:
     """Train with the optimiser, batches and epochs of the companion's β-VAE."""
     started = time.perf_counter()
     x, training = benchmark.spectra, benchmark.training
-    steps = -(-len(x) // training.batch)
+    steps = len(x) // training.batch
     model.compile(optimizer(training, steps), "mse", metrics=["mse"])
     model.fit(shuffled_batches(x, training.batch, seed), steps_per_epoch=steps, epochs=training.epochs,
               shuffle=False, verbose=0)

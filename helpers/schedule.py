@@ -1,14 +1,15 @@
-"""β, λ and the joint term as functions of the epoch, and where the path of β begins and ends."""
+"""β and λ as functions of the epoch, and where the path of β begins and ends."""
 
 from __future__ import annotations
+
+from math import comb
 
 import numpy as np
 from sklearn.decomposition import PCA
 
 from helpers.profiles import Training
 
-# Shares of the epochs: β starts to fall, has fallen, and the joint term of the decoder opens.
-FALLS_FROM, FALLEN_AT = 0.02, 0.8
+FALLEN_AT = 0.8  # share of the epochs after which β is held
 
 
 def waking_beta(spectra: np.ndarray, channels: int) -> np.ndarray:
@@ -27,21 +28,29 @@ def waking_beta(spectra: np.ndarray, channels: int) -> np.ndarray:
     return 2 * PCA(channels, random_state=0).fit(flat).explained_variance_ / flat.shape[1]
 
 
-def beta_ends(spectra: np.ndarray, latents: int) -> tuple[float, float]:
-    """β where the first channel wakes, and where noise would wake one: 2 λ₁ / D and 2 σ² / D.
+def noise_variance(spectra: np.ndarray) -> float:
+    """Variance of the noise that is white along the steps, the same of every spectrum, step and channel.
 
-    σ² is the variance a direction of what so many principal components leave over, the noise of
-    probabilistic PCA (Tipping & Bishop, J. R. Stat. Soc. B 1999). Shapes as in `waking_beta`.
+    Fourth differences of anything smooth vanish, and those of white noise have variance C(8, 4) σ². The median of
+    their sizes is 0.6745 standard deviations, and blind to edges. Shapes as in `waking_beta`.
     """
-    flat = spectra.reshape(len(spectra), -1)
-    pca = PCA(min(latents, min(flat.shape) - 1), random_state=0).fit(flat)
-    return 2 * pca.explained_variance_[0] / flat.shape[1], 2 * pca.noise_variance_ / flat.shape[1]
+    differences = np.diff(spectra.astype("float64"), 4, axis=1)
+    return float((np.median(np.abs(differences)) / 0.6745) ** 2 / comb(8, 4))
 
 
-def annealed_beta(training: Training, epoch: int, ends: tuple[float, float]) -> float:
-    """β of the companion's β-VAE: from the first to the second of `ends`, evenly in log β."""
-    progress = (epoch / training.epochs - FALLS_FROM) / (FALLEN_AT - FALLS_FROM)
-    return ends[0] * (ends[1] / ends[0]) ** min(max(progress, 0.0), 1.0)
+def annealed_path(spectra: np.ndarray, latents: int, epochs: int) -> np.ndarray:
+    """β of the companion's β-VAE in every epoch, shape (epochs,), from 2 λ₁ / D down to 2 σ² / D.
+
+    ln β is linear between the waking points β_k and the end, reached at the shares
+    u_k = ½ [k / K + ln(β_0 / β_k) / ln(β_0 / β_K)] of the fall: half of the time goes to the decades alike, half to
+    the waking points alike, so that β is slow where channels separate. Shapes as in `waking_beta`.
+    """
+    points = waking_beta(spectra, min(latents, spectra[0].size, len(spectra)))
+    # Spectra without any noise end where single precision does.
+    last = max(2 * noise_variance(spectra) / spectra[0].size, 2 * float(np.finfo("float32").eps))
+    logs = np.log(np.append(np.maximum(points, last), last))
+    reached = 0.5 * (np.linspace(0, 1, len(logs)) + (logs[0] - logs) / max(logs[0] - logs[-1], 1e-12))
+    return np.exp(np.interp(np.minimum(np.arange(epochs) / (FALLEN_AT * epochs), 1), reached, logs))
 
 
 def step_number(training: Training, epoch: int) -> int:

@@ -58,10 +58,12 @@ def additive_share(embeddings: np.ndarray, made: np.ndarray, knots: int = 8) -> 
     Parameters
     ----------
     embeddings : ndarray, shape (n, channels)
-        Posterior means of the active channels.
+        Posterior means of the active channels; of none the share is NaN.
     made : ndarray, shape (n, values)
         Spectra decoded from them.
     """
+    if not embeddings.shape[1]:
+        return np.nan
     splines = SplineTransformer(knots, knots="quantile").fit_transform(embeddings)
     fitted = LinearRegression().fit(splines, made).predict(splines)
     return float(r2_score(made, fitted, multioutput="variance_weighted"))

@@ -22,7 +22,7 @@ from helpers.callbacks import (
 )
 from helpers.checkpoints import DAMAGED, WEIGHTS_FOLDER, Checkpoints, configuration_hash, mismatch
 from helpers.profiles import WEIGHTS, AdditiveNetwork, PaperNetwork, Training
-from helpers.schedule import beta_ends
+from helpers.schedule import annealed_path
 
 PROBE_SPECTRA = 2000
 JUDGED = 5  # epochs over which the loss of a start is averaged
@@ -69,11 +69,11 @@ def shuffled_batches(spectra: np.ndarray, batch: int, seed: int, first_epoch: in
                      ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Batches without end, each as input and target; the order is a function of (seed, epoch) alone.
 
-    Every epoch visits each spectrum once.
+    All batches are whole, so that one compiled step serves them; what is left over waits for another epoch.
     """
     for epoch in itertools.count(first_epoch):
         order = np.random.default_rng((seed, epoch)).permutation(len(spectra))
-        for start in range(0, len(spectra), batch):
+        for start in range(0, len(spectra) - batch + 1, batch):
             chosen = spectra[order[start : start + batch]]
             yield chosen, chosen
 
@@ -133,13 +133,18 @@ class _Starts:
         self.training, self.spectra, self.watched, self.validation = training, spectra, watched, validation
         self.title, self.folder = title, folder
         self.seeds = [seed + 2**16 * number for number in range(training.starts)]
-        self.steps = -(-len(spectra) // training.batch)
-        self.ends = beta_ends(spectra, network.latents) if training.schedule == "annealing" else (0.0, 0.0)
+        self.steps = len(spectra) // training.batch
+        annealing = training.schedule == "annealing"
+        self.path = annealed_path(spectra, network.latents, training.epochs) if annealing else np.zeros(0)
         self.strategy = mirrored_strategy()
         weights = [build_beta_vae(network, drive, spectra.shape[-1], own).get_weights() for own in self.seeds[1:]]
         with self.strategy.scope() if self.strategy else nullcontext():
             self.model = build_beta_vae(network, drive, spectra.shape[-1], seed)
-            self.model.compile(optimizer(training, self.steps, replicas(self.strategy)), "mse", metrics=["mse"])
+            # One call an epoch. XLA compiles the companion's network, which has no loops, into half the time.
+            self.model.compile(
+                optimizer(training, self.steps, replicas(self.strategy)), "mse", metrics=["mse"],
+                steps_per_execution=1 if self.strategy else self.steps,
+                jit_compile="auto" if isinstance(network, PaperNetwork) else not self.strategy)
             self.model.optimizer.build(self.model.trainable_variables)
         self.weights = [self.model.get_weights(), *weights]
 
@@ -149,7 +154,7 @@ class _Starts:
         several = f", start {number + 1} of {len(self.seeds)}" if until < training.epochs else ""
         place = self.folder if len(self.seeds) == 1 else self.folder.with_name(f"{self.folder.name}-{number + 1}")
         checkpoints = Checkpoints(place)
-        schedule = ScheduledRegularisation(training, self.ends, seed, self.steps)
+        schedule = ScheduledRegularisation(training, self.path, seed, self.steps)
         probe = self.spectra[:: -(-len(self.spectra) // PROBE_SPECTRA)]
         snapshots = KeepSnapshots(training, probe, self.watched, self.validation, checkpoints)
         restart = RestartSteps(training) if training.restart_steps else None

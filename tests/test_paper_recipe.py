@@ -7,44 +7,40 @@ import numpy as np
 import pytest
 
 from helpers.callbacks import Snapshots
-from helpers.controls import toy_benchmark
 from helpers.figures.training import figure_paper_recipe
-from helpers.paper_runs import (
-    by_part,
-    ends,
-    run_shortened,
-    sentence,
-    shortened,
-    stored_runs,
-)
-from helpers.profiles import get_profile
-from helpers.schedule import scheduled_beta, scheduled_lambda, step_number
+from helpers.paper_runs import by_part, ends, papers_benchmark, run_shortened, sentence, shortened, stored_runs
+from helpers.profiles import PAPER_BEPS, PAPER_BEPS_TRAINING, PAPER_TOY, PAPER_TOY_TRAINING
+from helpers.schedule import scheduled_lambda, staircase_beta, step_number
+from helpers.scans.scan import simulated_scan
 
-PAPER = get_profile("paper")
+PAPERS = {"toy": (PAPER_TOY, PAPER_TOY_TRAINING), "beps": (PAPER_BEPS, PAPER_BEPS_TRAINING)}
 
 
-@pytest.mark.parametrize(("training", "by"), [(PAPER.toy_training, 50), (PAPER.beps_training, 125)])
+@pytest.mark.parametrize(("training", "by"), [(PAPER_TOY_TRAINING, 50), (PAPER_BEPS_TRAINING, 125)])
 def test_a_shortened_schedule_climbs_the_same_stairs(training, by):
     short = shortened(training, by)
     assert short.learning_rate * short.epochs == pytest.approx(training.learning_rate * training.epochs)
     for epoch in range(short.epochs):
         assert step_number(short, epoch) == step_number(training, epoch * by)
-        assert scheduled_beta(short, epoch, 1e-3) == scheduled_beta(training, epoch * by, 1e-3)
+        assert staircase_beta(short, epoch, 1e-3, 16) == staircase_beta(training, epoch * by, 1e-3, 16)
         assert scheduled_lambda(short, epoch, 1e-3, 16) == scheduled_lambda(training, epoch * by, 1e-3, 16)
 
 
 def test_only_divisors_of_a_step_shorten_it():
     with pytest.raises(ValueError, match="steps of 100 epochs cannot be shortened by 3: expected a divisor of 100"):
-        shortened(PAPER.toy_training, 3)
+        shortened(PAPER_TOY_TRAINING, 3)
     with pytest.raises(ValueError, match="expected a divisor"):
-        shortened(PAPER.toy_training, 0)
+        shortened(PAPER_TOY_TRAINING, 0)
 
 
-def test_a_run_tells_its_pace_its_end_and_its_course(tmp_path):
+def test_a_run_tells_its_pace_its_end_and_its_course_and_keeps_its_maps(tmp_path):
+    papers, painting = papers_benchmark(0, None)
+    assert papers.network == PAPER_TOY and painting.shape == (64 * 64, 25, 1)
     small = replace(
-        PAPER, toy_spectra=300, gamut_spectra=200, toy_network=replace(PAPER.toy_network, units=6, blocks=1),
-        toy_training=replace(PAPER.toy_training, epochs=60, priming=20, step_epochs=10, batch=100, snapshots=4))
-    found = run_shortened(toy_benchmark(small, 0), 10, 0, tmp_path)
+        papers, spectra=papers.spectra[:300], heldout=papers.heldout[:200], truth=papers.truth[:200],
+        network=replace(PAPER_TOY, units=6, blocks=1),
+        training=replace(PAPER_TOY_TRAINING, epochs=60, priming=20, step_epochs=10, batch=100, snapshots=4))
+    found = run_shortened(small, painting[:50], 10, 0, tmp_path)
     assert found["epochs_done"] == 6 and found["course"]["epoch"] == [1, 3, 4, 6]
     assert found["hours_of_all_epochs"] == pytest.approx(found["seconds_per_epoch"] / 60)
     assert found["last"]["epoch"] == 6 and 0 <= found["last"]["spearman"] <= 1
@@ -52,12 +48,15 @@ def test_a_run_tells_its_pace_its_end_and_its_course(tmp_path):
     json.dumps(found)
     assert np.shape(found["course"]["kl"]) == (4, 16)
     assert (np.diff(found["pca_mse"]) < 0).all() and len(found["pca_mse"]) == 16
+    with np.load(tmp_path / "toy-10-seed0.npz") as maps:
+        assert maps["snapshot_embeddings"].shape == (4, 50, 16) and maps["snapshot_embeddings"].dtype == "float16"
+    loops, every = papers_benchmark(0, simulated_scan(0, (8, 8)))
+    assert loops.network == PAPER_BEPS and every.shape == (64, 96, 2)
 
 
 def test_the_stored_runs_are_of_the_papers_network_and_schedule():
     for name, run in stored_runs().items():
-        benchmark = name.split("-")[0]
-        training, network = getattr(PAPER, f"{benchmark}_training"), getattr(PAPER, f"{benchmark}_network")
+        network, training = PAPERS[name.split("-")[0]]
         for settings, kept in ((network, run["network"]), (shortened(training, run["shortened_by"]), run["training"])):
             for field, value in kept.items():
                 expected = pytest.approx(value, rel=1e-3) if isinstance(value, float) else value
@@ -109,7 +108,7 @@ def test_the_figure_sets_pca_of_the_active_channels_beside_the_error():
 
 def test_a_training_that_went_on_keeps_plain_numbers_of_its_snapshots():
     """Numbers of NumPy cannot be written as JSON."""
-    kept = Snapshots([1, 3], [0.0, 0.1], [0.5, 0.2], [np.ones(2)] * 2, [np.zeros((4, 2))] * 2)
+    kept = Snapshots([1, 3], [2.0, 4.0], [0.0, 0.1], [0.5, 0.2], [0.6, 0.3], [np.ones(2)] * 2, [np.zeros((4, 2))] * 2)
     again = Snapshots()
     again.restore(kept.arrays())
     assert json.dumps([again.epochs, again.beta, again.mse]) == "[[1, 3], [0.0, 0.1], [0.5, 0.2]]"

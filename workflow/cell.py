@@ -21,7 +21,7 @@ from helpers.controls import Benchmark, beps_benchmark, run_control, toy_benchma
 from helpers.dictionary import learn_dictionary, pca_errors, stack_channels
 from helpers.paper import PAPER
 from helpers.paths import atomic, write_json
-from helpers.profiles import DICTIONARY, Network, Profile, get_profile
+from helpers.profiles import DICTIONARY, AdditiveNetwork, Profile, get_profile
 from helpers.scans.reading import load_scan
 from helpers.scans.scan import Scan, simulated_scan, standardised
 from helpers.scores import matched_spearman, spatial_autocorrelation
@@ -70,7 +70,7 @@ def toy_headline(profile: Profile, seed: int, folder: Path) -> dict[str, float]:
         "toy.pca3.mse_gamut": pca_errors(flat, flat_gamut)[2],
         "toy.dl.mse_gamut": mean_squared_error(flat_gamut, atoms.transform(flat_gamut) @ atoms.components_),
         "toy.vae.mse_gamut": mean_squared_error(gamut.ravel(), decode(run.model, means).ravel()),
-        "toy.vae.found": run.found, "toy.vae.active": len(active),
+        "toy.vae.found": run.snapshots.found, "toy.vae.active": len(active),
         "toy.vae.spearman": matched_spearman(means[:, active], benchmark.truth).mean(),
         "toy.vae.seconds": run.seconds,
         "toy.vae.seconds_to_paper_mse": run.seconds_to(PAPER["toy.vae.mse_gamut"]),
@@ -97,7 +97,7 @@ def beps_headline(profile: Profile, scan: Scan, seed: int, folder: Path) -> dict
         "beps.vae.mse": mean_squared_error(
             stack_channels(every[scan.usable]), stack_channels(reconstruct(run.model, every[scan.usable]))),
         "beps.dl.mse_heldout": mean_squared_error(flat_heldout, atoms.transform(flat_heldout) @ atoms.components_),
-        "beps.vae.found": run.found, "beps.vae.active": len(active), "beps.vae.seconds": run.seconds,
+        "beps.vae.found": run.snapshots.found, "beps.vae.active": len(active), "beps.vae.seconds": run.seconds,
         "beps.vae.moran": np.mean([moran for moran, _ in neighbours]),
         "beps.vae.moran_shuffled": np.mean([null for _, null in neighbours]),
     }
@@ -170,7 +170,7 @@ def _trained(benchmark: Benchmark, seed: int, folder: Path) -> Trained:
 def vary_vae(profile: Profile, scan: Scan, seed: int, folder: Path, name: str, value: float) -> float:
     """Held-out error on the scan with one value of network or training changed."""
     benchmark = beps_benchmark(profile, scan)
-    part = "network" if name in {field.name for field in fields(Network)} else "training"
+    part = "network" if name in {field.name for field in fields(AdditiveNetwork)} else "training"
     settings = getattr(benchmark, part)
     value = type(getattr(settings, name))(value)
     benchmark = replace(benchmark, **{part: replace(settings, **{name: value})})

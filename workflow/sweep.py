@@ -19,7 +19,7 @@ import numpy as np
 import yaml
 
 from helpers.paths import atomic, own_scans, write_json
-from helpers.profiles import DICTIONARY, Network, Profile, Training, get_profile
+from helpers.profiles import DICTIONARY, AdditiveNetwork, Profile, Training, get_profile
 from workflow.settings import plain
 
 
@@ -45,7 +45,7 @@ def sweep_cells(path: Path) -> list[tuple[str, int]]:
     ValueError
         If the file is not as expected, or varies what cannot be varied.
     """
-    names = {"vae": {field.name for part in (Network, Training) for field in fields(part)},
+    names = {"vae": {field.name for part in (AdditiveNetwork, Training) for field in fields(part)},
              "dl": {"atoms", "sparsity"}}
     try:
         sweep = yaml.safe_load(path.read_text(encoding="utf-8"))

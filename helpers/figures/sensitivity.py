@@ -17,14 +17,13 @@ from helpers.figures.style import BOUND, DATA, DL, VAE, letter_panels, page_figu
 TITLES = {"toy": "toy, gamut", "beps": "BEPS, held-out blocks"}
 LABELS = {
     "dense": "dense", "convolutional": "convolutional", "lstm": "LSTM, no noise, β = 0",
-    "vae": "LSTM β-VAE", "vae_recurrent": "LSTM β-VAE, no linear path", "vae_recipe": "recipe",
-    "vae_beta0": "recipe, β = 0", "vae_random": "recipe, random start",
-    "vae_linear": "recipe, linear path only",
+    "vae": "companion's β-VAE, no spare channels", "vae_recipe": "companion's β-VAE",
+    "vae_mixed": "ordinary decoder", "vae_beta0": "β = 0",
 }
 # Colour, filled or open, and place above or below the line of the model.
 MARKS = {"kept": (DATA, DATA, 0.12), "shuffled": (DL, "white", -0.12)}
 MODELS = {"vae": ("β-VAE", VAE), "dl": ("DL", DL)}
-NAMES = {"units": "LSTM units", "latents": "latents", "learning_rate": "learning rate", "end": "last β over first",
+NAMES = {"units": "LSTM units", "latents": "latents", "learning_rate": "learning rate", "patch": "steps at a time",
          "beta_step": "step of β", "first_share": "first share of β·KL", "atoms": "atoms n", "sparsity": "λ"}
 COLUMNS = 5
 
