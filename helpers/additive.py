@@ -25,9 +25,11 @@ def build_encoder(network: AdditiveNetwork, drive: np.ndarray, channels: int) ->
         x = read if number == 1 else layers.Add(name=f"add{number}")([x, read])
     # What either direction knows once it has read the whole spectrum.
     h = ops.concatenate([x[:, -1, : network.units], x[:, 0, network.units :]], axis=-1)
-    linear = layers.Dense(network.latents, use_bias=False, kernel_initializer=normal(0.3, len(drive) * channels),
-                          name="linear_mean")(layers.Flatten(name="values")(spectra))
-    mean = layers.Dense(network.latents, kernel_initializer=normal(2.0, 2 * network.units), name="mean")(h) + linear
+    mean = layers.Dense(network.latents, kernel_initializer=normal(2.0, 2 * network.units), name="mean")(h)
+    if network.linear:
+        start = normal(0.3, len(drive) * channels)
+        mean = mean + layers.Dense(network.latents, use_bias=False, kernel_initializer=start,
+                                   name="linear_mean")(layers.Flatten(name="values")(spectra))
     log_variance = layers.Dense(network.latents, kernel_initializer=normal(0.1, 2 * network.units),
                                 name="log_variance")(h)
     return keras.Model(spectra, [mean, ops.clip(log_variance, -12.0, 4.0)], name="encoder")
@@ -36,12 +38,17 @@ def build_encoder(network: AdditiveNetwork, drive: np.ndarray, channels: int) ->
 def build_decoder(network: AdditiveNetwork, drive: np.ndarray, channels: int) -> keras.Model:
     """x̂ = b + Σₖ gₖ(zₖ) + f(z): latents (n, latents) to spectra (n, steps, channels).
 
+    Where ``network.linear``, each gₖ has a linear part of its own.
+
     The joint term f is left out where ``network.joint`` is 0, and the sum over channels where
     ``network.branch`` is: what is left is then an ordinary decoder.
     """
     z, values, terms = keras.Input((network.latents,), name="latents"), len(drive) * channels, []
     if network.branch:
-        terms = [Branches(network.branch, values, name="branches")(z), layers.Dense(values, name="linear")(z)]
+        terms.append(Branches(network.branch, values, name="branches")(z))
+    if network.branch and network.linear:
+        terms.append(layers.Dense(values, use_bias=False, kernel_initializer=normal(0.5, network.latents),
+                                  name="linear")(z))
     if network.joint:
         f = layers.Dense(network.joint, activation=gelu, name="joint1")(z)
         f = f + layers.Dense(network.joint, activation=gelu, name="joint2")(f)
@@ -54,7 +61,7 @@ def build_decoder(network: AdditiveNetwork, drive: np.ndarray, channels: int) ->
 
 @keras.saving.register_keras_serializable("companion")
 class Branches(layers.Layer):
-    """Σₖ gₖ(zₖ): for each channel a network of its own, of two hidden layers."""
+    """b + Σₖ gₖ(zₖ): for each channel a network of its own, of two hidden layers."""
 
     def __init__(self, units: int, values: int, **keras_options):
         super().__init__(**keras_options)
@@ -67,11 +74,12 @@ class Branches(layers.Layer):
         self.second = self.add_weight(shape=(n, h, h), initializer=normal(1.0, h), name="second")
         self.second_bias = self.add_weight(shape=(n, 1, h), initializer="zeros", name="second_bias")
         self.last = self.add_weight(shape=(n, h, self.values), initializer=normal(1.0, n * h), name="last")
+        self.mean = self.add_weight(shape=(self.values,), initializer="zeros", name="mean")
 
     def call(self, z):
         h = gelu(ops.transpose(z)[:, :, None] * self.first + self.first_bias)
         h = gelu(ops.matmul(h, self.second) + self.second_bias)
-        return ops.einsum("knh,khv->nv", h, self.last)
+        return ops.einsum("knh,khv->nv", h, self.last) + self.mean
 
     def get_config(self):
         return super().get_config() | {"units": self.units, "values": self.values}

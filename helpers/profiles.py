@@ -18,12 +18,8 @@ class PaperNetwork:
 
     Attributes
     ----------
-    units : int
-        LSTM units per direction.
-    blocks : int
-        Residual blocks in the encoder and in the decoder, two BiLSTM layers each.
-    latents : int
-        Channels, of which β leaves some active.
+    units, blocks, latents : int
+        LSTM units per direction; residual blocks in the encoder and in the decoder, two BiLSTM layers each; channels.
     dropout : float
         Share of the inputs of the blocks' LSTM layers dropped in training: 0 in the released
         code, 0.2 in an older one; the paper states none.
@@ -66,8 +62,9 @@ class AdditiveNetwork:
         ordinary decoder, the joint term alone.
     joint : int
         Units of the decoder's joint term, to which all channels contribute together; 0 for none.
-    latents : int
-        Channels, of which β wakes some.
+    linear : bool
+        Linear maps beside the recurrent encoder and beside each channel's part of the decoder: without them the
+        fifth channel of the loops does not wake; with them the colours of the toy wake mixed.
     input_noise : float
         Deviation (s.d.) of the noise added to what the encoder reads in training.
     """
@@ -77,6 +74,7 @@ class AdditiveNetwork:
     patch: int
     branch: int
     joint: int = 0
+    linear: bool = False
     latents: int = 16
     input_noise: float = 0.0
 
@@ -218,7 +216,9 @@ PAPER_BEPS_TRAINING = Training(
 SMALL_STAIRCASE = Training(
     epochs=65, batch=300, learning_rate=3e-3, priming=20, schedule="staircase", cosine=False, clip_norm=None,
     beta_step=5e-3, step_epochs=1, kl_mean=True, l1="set", shown=3, snapshots=46)
-TOY = Training(epochs=240, batch=250, learning_rate=4e-3, starts=3, snapshots=48)
+TOY_NETWORK = AdditiveNetwork(units=24, layers=2, patch=5, branch=48)
+BEPS_NETWORK = AdditiveNetwork(units=24, layers=2, patch=4, branch=32, joint=256, linear=True, input_noise=0.05)
+TOY = Training(epochs=400, batch=250, learning_rate=4e-3, starts=3, snapshots=48)
 BEPS = Training(epochs=600, batch=240, learning_rate=4e-3, weight_decay=2e-2, shown=5, snapshots=48)
 LAMBDA_GRID = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.57, 0.7, 0.85, 1.0, 1.3, 1.6, 2.0)
 
@@ -232,7 +232,7 @@ PROFILES: dict[str, Profile] = {
             painting_side=24,
             toy_network=AdditiveNetwork(units=8, layers=1, patch=5, branch=16),
             toy_training=replace(TOY, epochs=32, batch=100, learning_rate=1e-2, starts=2, snapshots=24),
-            beps_network=AdditiveNetwork(units=8, layers=1, patch=8, branch=16, joint=16, input_noise=0.05),
+            beps_network=AdditiveNetwork(units=8, layers=1, patch=8, branch=16, joint=16, linear=True, input_noise=0.05),
             beps_training=replace(BEPS, epochs=32, batch=200, learning_rate=1e-2, snapshots=24),
             paper_network=PaperNetwork(units=4, blocks=0, normalise=True),
             paper_training=replace(SMALL_STAIRCASE, epochs=34, priming=16, step_epochs=2, beta_step=2.5e-2, batch=100,
@@ -249,9 +249,9 @@ PROFILES: dict[str, Profile] = {
             toy_spectra=10_000,
             gamut_spectra=10_000,
             painting_side=64,
-            toy_network=AdditiveNetwork(units=24, layers=2, patch=5, branch=32),
+            toy_network=TOY_NETWORK,
             toy_training=TOY,
-            beps_network=AdditiveNetwork(units=24, layers=2, patch=4, branch=32, joint=256, input_noise=0.05),
+            beps_network=BEPS_NETWORK,
             beps_training=BEPS,
             paper_network=PaperNetwork(units=32, blocks=1, normalise=True),
             paper_training=SMALL_STAIRCASE,
@@ -266,9 +266,9 @@ PROFILES: dict[str, Profile] = {
             toy_spectra=10_000,
             gamut_spectra=10_000,
             painting_side=64,
-            toy_network=AdditiveNetwork(units=24, layers=2, patch=5, branch=32),
+            toy_network=TOY_NETWORK,
             toy_training=TOY,
-            beps_network=AdditiveNetwork(units=24, layers=2, patch=4, branch=32, joint=256, input_noise=0.05),
+            beps_network=BEPS_NETWORK,
             beps_training=BEPS,
             paper_network=PAPER_TOY,
             paper_training=PAPER_TOY_TRAINING,

@@ -33,11 +33,8 @@ def mean_squared_error_per_spectrum(spectra: np.ndarray, model: np.ndarray) -> n
 def plateau(beta: np.ndarray, active: np.ndarray) -> tuple[int, float]:
     """Number of active channels that stays over the widest range of β, and that range in decades.
 
-    Parameters
-    ----------
-    beta, active : ndarray, shape (n_snapshots,)
-        β and the number of active channels, in the order of the training. Ranges without an active
-        channel, or with β = 0, do not count; where there is no other, the last number and 0.
+    Shapes (n_snapshots,), in the order of the training. Ranges without an active channel, or with β = 0, do
+    not count; where there is no other, the last number and 0.
     """
     edges = np.flatnonzero(np.diff(active)) + 1
     spans = [(0.0, int(active[-1]))]
@@ -52,15 +49,8 @@ def plateau(beta: np.ndarray, active: np.ndarray) -> tuple[int, float]:
 def additive_share(embeddings: np.ndarray, made: np.ndarray, knots: int = 8) -> float:
     """Share of the variance of decoded spectra that their channels explain one by one.
 
-    The rest needs channels jointly. The decoded spectra are fitted by a sum of cubic splines, one of
-    each channel, by least squares.
-
-    Parameters
-    ----------
-    embeddings : ndarray, shape (n, channels)
-        Posterior means of the active channels; of none the share is NaN.
-    made : ndarray, shape (n, values)
-        Spectra decoded from them.
+    The rest needs channels jointly. `made`, shape (n, values), decoded from the posterior means of the active
+    channels, (n, channels), is fitted by a sum of cubic splines, one of each channel; NaN without a channel.
     """
     if not embeddings.shape[1]:
         return np.nan
@@ -75,14 +65,7 @@ def matched_spearman(embeddings: np.ndarray, truth: np.ndarray) -> np.ndarray:
     The matching maximises the sum (Hungarian method). Factors left without a channel,
     and pairs in which one is constant, count as 0.
 
-    Parameters
-    ----------
-    embeddings : ndarray, shape (n, channels)
-    truth : ndarray, shape (n, factors)
-
-    Returns
-    -------
-    ndarray, shape (factors,)
+    Shapes (n, channels) and (n, factors) in, (factors,) out.
     """
     scores = np.zeros((truth.shape[1], embeddings.shape[1]))
     for i, factor in enumerate(truth.T):

@@ -26,7 +26,7 @@ from helpers.paths import ROOT
 from helpers.profiles import PAPER_BEPS, PAPER_TOY, AdditiveNetwork, PaperNetwork
 
 PAPERS = PaperNetwork(units=4, blocks=1, latents=3)
-ADDITIVE = AdditiveNetwork(units=4, layers=2, patch=4, branch=3, joint=5, latents=3)
+ADDITIVE = AdditiveNetwork(units=4, layers=2, patch=4, branch=3, joint=5, linear=True, latents=3)
 DRIVE = np.linspace(-1, 1, 10)[:, None]
 
 
@@ -143,7 +143,8 @@ def test_every_weight_survives_a_round_trip_and_none_is_skipped(network, model, 
 
 
 @pytest.mark.parametrize(("variables", "says"), [
-    ({}, "tensorflow float32"), ({"KERAS_BACKEND": "torch"}, "KERAS_BACKEND is 'torch': expected one of tensorflow, jax")])
+    ({}, "tensorflow float32 1e-07"),
+    ({"KERAS_BACKEND": "torch"}, "KERAS_BACKEND is 'torch': expected one of tensorflow, jax")])
 def test_the_users_keras_file_changes_nothing(tmp_path, variables, says):
     (tmp_path / "keras.json").write_text('{"floatx": "float16", "backend": "torch", "epsilon": 1e-3}')
     code = ("import helpers.backend as b; "

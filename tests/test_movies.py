@@ -9,8 +9,10 @@ import imageio_ffmpeg
 import numpy as np
 import pytest
 
-from helpers.figures.inputs import SCAN, TOY, TURNED, Channel, Look, Sweep
-from helpers.figures.movies import HOLD, mark_nearest, sweep_frames, sweep_movie, training_frames, training_movie
+from helpers.figures import movies
+from helpers.figures.inputs import SCAN, TURNED, Channel, Look, Sweep
+from helpers.figures.movies import mark_nearest, sweep_frames, sweep_movie, training_frames, training_movie
+from helpers.figures.snapshots import Snapshots
 from helpers.figures.style import TWIN_LABEL, page_figure
 
 RNG = np.random.default_rng(0)
@@ -44,13 +46,19 @@ def test_a_movie_plays_in_browsers_and_moves(tmp_path):
     assert 0 < content.index(b"moov") < content.index(b"mdat")  # the index before the frames
 
 
-def test_training_movie_holds_every_snapshot(tmp_path):
-    course = np.array([1, 10, 20]), np.array([0.0, 0.1, 0.2]), np.array([0.5, 0.2, 0.1])
-    training_movie(tmp_path / "s2.mp4", RNG.normal(size=(3, 5, 15, 12)), *course, TOY, names=list("abcde"))
-    changed = changes(tmp_path / "s2.mp4")[1]
-    assert len(changed) == 3 * HOLD - 1
-    moved = changed[HOLD - 1 :: HOLD]
-    assert moved.min() > 10 * (1 + np.delete(changed, slice(HOLD - 1, None, HOLD)).max())
+def snapshots(count: int, source: str) -> Snapshots:
+    return Snapshots(RNG.normal(size=(count, 5, 15, 12)), RNG.random((count, 5)), np.arange(1, count + 1),
+                     np.linspace(0, 0.2, count), np.linspace(0.5, 0.1, count), tuple("abcde"),
+                     Look(source, SCAN, CHANNELS))
+
+
+def test_training_movie_holds_every_snapshot_of_every_model(tmp_path, monkeypatch):
+    monkeypatch.setattr(movies, "SECONDS", 0.6)
+    training_movie(tmp_path / "s2.mp4", {"paper's": snapshots(2, "toy"), "companion's": snapshots(1, "toy")})
+    changed, hold = changes(tmp_path / "s2.mp4")[1], 5
+    assert len(changed) == 3 * hold - 1
+    moved = changed[hold - 1 :: hold]
+    assert moved.min() > 10 * (1 + np.delete(changed, slice(hold - 1, None, hold)).max())
 
 
 def swept(source: str = "twin", sweep: Sweep = SWEEP, channels: int = 2) -> list[bytes]:
@@ -59,8 +67,7 @@ def swept(source: str = "twin", sweep: Sweep = SWEEP, channels: int = 2) -> list
 
 
 def trained(source: str) -> list[bytes]:
-    maps = np.random.default_rng(1).normal(size=(2, 3, 9, 9))
-    return list(training_frames(maps, np.arange(2), np.ones(2), np.ones(2), Look(source, SCAN, CHANNELS), list("abc")))
+    return list(training_frames("companion's", snapshots(2, source)))
 
 
 @pytest.mark.parametrize("drawn", [swept, trained])

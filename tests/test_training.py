@@ -33,11 +33,11 @@ from helpers.schedule import (
 )
 from helpers.training import optimizer, shuffled_batches, train
 
-NETWORK = AdditiveNetwork(units=4, layers=1, patch=5, branch=4, joint=4, latents=4, input_noise=0.1)
+NETWORK = AdditiveNetwork(units=4, layers=1, patch=5, branch=4, joint=4, linear=True, latents=4, input_noise=0.1)
 TRAINING = Training(epochs=6, batch=32, learning_rate=1e-2, weight_decay=1e-2, starts=2, snapshots=6)
 PAPERS = PaperNetwork(units=4, blocks=0, latents=4)
-STAIRCASE = Training(epochs=6, batch=32, learning_rate=1e-2, priming=2, schedule="staircase", cosine=False, beta_step=0.1,
-                     step_epochs=2, snapshots=6)
+STAIRCASE = Training(epochs=6, batch=32, learning_rate=1e-2, priming=2, schedule="staircase", cosine=False,
+                     beta_step=0.1, step_epochs=2, snapshots=6)
 DRIVE = toy.time_steps()[:, None]
 
 
@@ -102,7 +102,8 @@ def test_lambda_grows_as_the_paper_writes_it():
 
 def test_lambda_of_the_original_code_is_never_zero_and_never_explodes():
     training = replace(STAIRCASE, l1="set", kl_mean=True)
-    values = [scheduled_lambda(training, epoch, beta, latents=4) for epoch, beta in ((0, 0.0025), (2, 0.0025), (4, 9.0))]
+    cases = ((0, 0.0025), (2, 0.0025), (4, 9.0))
+    values = [scheduled_lambda(training, epoch, beta, latents=4) for epoch, beta in cases]
     assert values == pytest.approx([1e-5, 1e-5 * 10**0.01, 1e-4])
 
 
@@ -167,7 +168,8 @@ def test_training_keeps_what_the_figures_need(finished):
     kept = finished.snapshots
     assert np.array(kept.epochs).tolist() == [1, 2, 3, 4, 5, 6]
     assert np.array(kept.embeddings).shape == (6, 9, 4)
-    assert finished.history["beta"].tolist() == kept.beta == annealed_path(toy_spectra().astype("float32"), 4, 6).tolist()
+    path = annealed_path(toy_spectra().astype("float32"), 4, 6)
+    assert finished.history["beta"].tolist() == kept.beta == path.tolist()
     assert (np.diff(finished.history["seconds"]) > 0).all() and kept.seconds[-1] == finished.seconds
     assert np.isnan(finished.seconds_to(0)) and finished.seconds_to(1e9) == kept.seconds[0]
     final = finished.model.get_weights()
@@ -235,7 +237,7 @@ def kill(folder, epoch, where, settings="PLAIN"):
     assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()[-2000:]
 
 
-@pytest.mark.parametrize(("epoch", "where", "done"), [(1, "before", 0), (4, "before", 3)])
+@pytest.mark.parametrize(("epoch", "where", "done"), [pytest.param(1, "before", 0, marks=pytest.mark.all), (4, "before", 3)])
 def test_a_killed_training_goes_on_to_the_same_weights(finished, tmp_path, capsys, epoch, where, done):
     """Killed before the first checkpoint, and once the joint term is open."""
     kill(tmp_path, epoch, where)
@@ -245,6 +247,7 @@ def test_a_killed_training_goes_on_to_the_same_weights(finished, tmp_path, capsy
     assert again.history["loss"].tolist() == finished.history["loss"].tolist()
 
 
+@pytest.mark.all
 def test_a_new_adam_at_every_step_and_dropout_survive_a_kill(tmp_path):
     """Killed within the first step of the staircase, with the best weights of it still to be used."""
     whole = run(tmp_path / "whole", **RESTARTED)
@@ -399,11 +402,13 @@ def test_the_papers_beta_vae_trains_at_a_small_size(tmp_path, network, training,
 
 
 def test_beta_of_zero_throughout(tmp_path):
-    assert run(tmp_path, training=replace(TRAINING, schedule="none", starts=1, epochs=2)).history["beta"].tolist() == [0, 0]
+    free = replace(TRAINING, schedule="none", starts=1, epochs=2)
+    assert run(tmp_path, training=free).history["beta"].tolist() == [0, 0]
 
 
 def test_weights_decay_where_asked():
-    assert [type(optimizer(replace(TRAINING, weight_decay=decay), 3)).__name__ for decay in (0, 0.1)] == ["Adam", "AdamW"]
+    built = [optimizer(replace(TRAINING, weight_decay=decay), 3) for decay in (0, 0.1)]
+    assert [type(adam).__name__ for adam in built] == ["Adam", "AdamW"]
 
 
 @pytest.mark.parametrize(("network", "settings"), [

@@ -32,7 +32,6 @@ MOVIES = "data/reference/movies"
 DIGEST = "source_digest"  # in a rendered notebook's metadata
 SHOWN, SHOWN_WIDTH = "fig4", 1300  # the README's picture
 COLAB = "https://colab.research.google.com/"
-RANDOM_START = "toy.control.vae_random.kept"
 
 
 def render(source: NotebookNode, executed: NotebookNode, name: str, private: list[str]) -> NotebookNode:
@@ -118,8 +117,6 @@ def readme() -> str:
     """README.md as `README.md.j2` and the numbers of the reference run make it."""
     metrics, manifest, run, seeds = (json.loads((REFERENCE / f"{name}.json").read_text("utf-8"))
                                      for name in ("metrics", "manifest", "run", "seeds"))
-    random = {score: seeds[f"{RANDOM_START}.{score}"]["median"] for score in ("mse", "channels", "spearman")
-              if f"{RANDOM_START}.{score}" in seeds}
     entries = {entry["id"]: entry for entry in manifest}
     environment = Environment(loader=FileSystemLoader(Path(__file__).parent), undefined=StrictUndefined,
                               keep_trailing_newline=True)
@@ -128,7 +125,7 @@ def readme() -> str:
     runs, cited = stored_runs(), yaml.safe_load((ROOT / "CITATION.cff").read_text("utf-8"))
     return environment.get_template("README.md.j2").render(
         repository=cited.get("repository-code", ""), tag=f"v{cited['version']}", colab=COLAB,
-        metrics=metrics, run=run, paper=PAPER, random=random if len(random) == 3 else None,
+        metrics=metrics, run=run, paper=PAPER,
         picture={"id": SHOWN, "name": full_name(SHOWN), "drawn": PLACES[entries[SHOWN]["source"]],
                  "alt": caption_of(SHOWN).alt, "caption": caption_of(SHOWN).caption},
         hours={part: max(one["hours_of_all_epochs"] for one in every) for part, every in by_part(runs).items()},
