@@ -71,7 +71,7 @@ def test_the_path_falls_from_the_first_waking_point_to_the_noise_and_lingers_whe
 def test_noise_is_told_from_curves_and_edges():
     steps, rng = np.linspace(0, 1, 96), np.random.default_rng(0)
     curves = np.sin(2 * np.pi * (steps + rng.random((500, 1)))) + (steps > rng.random((500, 1)))
-    assert noise_variance((curves + 0.05 * rng.normal(size=curves.shape))[..., None]) == pytest.approx(0.05**2, rel=0.1)
+    assert noise_variance((curves + 0.05 * rng.normal(size=curves.shape))[..., None]) == pytest.approx(0.05**2, rel=0.2)
     assert annealed_path(np.ones((9, 1, 1)) * np.arange(9.0)[:, None, None] * np.ones((1, 8, 1)), 2, 10).min() > 0
 
 
@@ -120,14 +120,14 @@ def test_impossible_trainings_are_refused(settings):
         replace(TRAINING, **settings)
 
 
-def test_order_is_a_function_of_seed_and_epoch_and_visits_every_spectrum():
+def test_order_is_a_function_of_seed_and_epoch_and_every_batch_is_whole():
+    """What is left over waits: ten spectra make two batches of four an epoch, none of them twice."""
     x = np.arange(10.0).reshape(10, 1, 1)
     batches, again = shuffled_batches(x, 4, 5), shuffled_batches(x, 4, 5, first_epoch=1)
-    first, second, third = ([next(of)[0] for _ in range(3)] for of in (batches, batches, again))
-    assert [len(batch) for batch in second] == [4, 4, 2]
-    np.testing.assert_array_equal(np.concatenate(second), np.concatenate(third))
-    np.testing.assert_array_equal(np.sort(np.concatenate(second).ravel()), x.ravel())
-    assert not np.array_equal(np.concatenate(first), np.concatenate(second))
+    first, second, third = (np.concatenate([next(of)[0] for _ in range(2)]) for of in (batches, batches, again))
+    assert len(np.unique(second)) == 8 and not np.array_equal(first, second)
+    np.testing.assert_array_equal(second, third)
+    assert len(np.unique(np.concatenate([next(batches)[0] for _ in range(20)]))) == 10
 
 
 def snapshots(active, mse, beta=()):
