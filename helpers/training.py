@@ -140,11 +140,14 @@ class _Starts:
         weights = [build_beta_vae(network, drive, spectra.shape[-1], own).get_weights() for own in self.seeds[1:]]
         with self.strategy.scope() if self.strategy else nullcontext():
             self.model = build_beta_vae(network, drive, spectra.shape[-1], seed)
-            # One call an epoch. XLA compiles the companion's network, which has no loops, into half the time.
+            # One call an epoch. XLA halves the time of the companion's network, which has no loops, but takes half a
+            # minute for it: worth it where the training is long.
+            long = training.epochs * self.steps > 2000 and not self.strategy
+            compiled = long and isinstance(network, AdditiveNetwork)
             self.model.compile(
                 optimizer(training, self.steps, replicas(self.strategy)), "mse", metrics=["mse"],
                 steps_per_execution=1 if self.strategy else self.steps,
-                jit_compile="auto" if isinstance(network, PaperNetwork) else not self.strategy)
+                jit_compile=compiled or keras.backend.backend() != "tensorflow")
             self.model.optimizer.build(self.model.trainable_variables)
         self.weights = [self.model.get_weights(), *weights]
 
