@@ -11,6 +11,9 @@ import numpy as np
 from helpers.backend import keras, layers, ops
 from helpers.profiles import AdditiveNetwork
 
+# Of the first units of a branch, per s.d. of its channel: edges that are steeper take long to learn.
+SLOPE = 2.0
+
 
 def build_encoder(network: AdditiveNetwork, drive: np.ndarray, channels: int) -> keras.Model:
     """q(z | x) = N(µ, σ²): spectra (n, steps, channels) to µ and log σ², (n, latents) each.
@@ -23,14 +26,14 @@ def build_encoder(network: AdditiveNetwork, drive: np.ndarray, channels: int) ->
         lstm = layers.LSTM(network.units, return_sequences=True, unroll=True)
         read = layers.Bidirectional(lstm, name=f"bilstm{number}")(x)
         x = read if number == 1 else layers.Add(name=f"add{number}")([x, read])
-    # What either direction knows once it has read the whole spectrum.
-    h = ops.concatenate([x[:, -1, : network.units], x[:, 0, network.units :]], axis=-1)
-    mean = layers.Dense(network.latents, kernel_initializer=normal(2.0, 2 * network.units), name="mean")(h)
+    # Every patch is read out: from the last states alone a third colour wakes a hundred epochs later, or never.
+    h = layers.Flatten(name="states")(x)
+    mean = layers.Dense(network.latents, kernel_initializer=normal(2.0, h.shape[-1]), name="mean")(h)
     if network.linear:
         start = normal(0.3, len(drive) * channels)
         mean = mean + layers.Dense(network.latents, use_bias=False, kernel_initializer=start,
                                    name="linear_mean")(layers.Flatten(name="values")(spectra))
-    log_variance = layers.Dense(network.latents, kernel_initializer=normal(0.1, 2 * network.units),
+    log_variance = layers.Dense(network.latents, kernel_initializer=normal(0.1, h.shape[-1]),
                                 name="log_variance")(h)
     return keras.Model(spectra, [mean, ops.clip(log_variance, -12.0, 4.0)], name="encoder")
 
@@ -69,8 +72,8 @@ class Branches(layers.Layer):
 
     def build(self, shape):
         n, h = shape[-1], self.units
-        self.first = self.add_weight(shape=(n, 1, h), initializer=normal(1.0, 1), name="first")
-        self.first_bias = self.add_weight(shape=(n, 1, h), initializer=normal(0.5, 1), name="first_bias")
+        self.first = self.add_weight(shape=(n, 1, h), initializer=normal(SLOPE, 1), name="first")
+        self.first_bias = self.add_weight(shape=(n, 1, h), initializer=normal(0.75 * SLOPE, 1), name="first_bias")
         self.second = self.add_weight(shape=(n, h, h), initializer=normal(1.0, h), name="second")
         self.second_bias = self.add_weight(shape=(n, 1, h), initializer="zeros", name="second_bias")
         self.last = self.add_weight(shape=(n, h, self.values), initializer=normal(1.0, n * h), name="last")

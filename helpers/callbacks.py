@@ -9,11 +9,11 @@ import numpy as np
 from tqdm import tqdm
 
 from helpers.backend import keras
-from helpers.beta_vae import embedding_size, encode, mean_kl, noise_generators, part_layer, reconstruct
+from helpers.beta_vae import decode, embedding_size, encode, kl_divergence, noise_generators, part_layer
 from helpers.checkpoints import Checkpoints, numbered, unnumbered
 from helpers.profiles import Training
 from helpers.schedule import first_beta, scheduled_lambda, staircase_beta, step_number
-from helpers.scores import ACTIVE_KL_NAT, plateau
+from helpers.scores import ACTIVE_KL_NAT, mean_squared_error_per_spectrum, plateau
 
 
 class ScheduledRegularisation(keras.callbacks.Callback):
@@ -166,7 +166,8 @@ class KeepSnapshots(keras.callbacks.Callback):
         super().__init__()
         count = min(training.snapshots, training.epochs)
         self.at = set(np.linspace(0, training.epochs - 1, count).round().astype(int))
-        self.probe, self.watched, self.validation, self.checkpoints = probe, watched, validation, checkpoints
+        self.judged = np.concatenate([probe, validation])
+        self.probe, self.watched, self.checkpoints = len(probe), watched, checkpoints
         self.kept = Snapshots()
 
     def on_epoch_end(self, epoch, logs=None):
@@ -175,10 +176,14 @@ class KeepSnapshots(keras.callbacks.Callback):
         kept = self.kept
         kept.epochs.append(epoch + 1)
         kept.beta.append(logs["beta"])
-        for errors, spectra in ((kept.mse, self.probe), (kept.validation_mse, self.validation)):
-            errors.append(float(np.square(reconstruct(self.model, spectra) - spectra).mean()))
-        kept.kl.append(mean_kl(self.model, self.probe))
-        kept.embeddings.append(encode(self.model, self.watched)[0])
+        mean, log_variance = encode(self.model, np.concatenate([self.judged, self.watched]))
+        judged = len(self.judged)
+        errors = mean_squared_error_per_spectrum(self.judged, decode(self.model, mean[:judged]))
+        kept.mse.append(float(errors[: self.probe].mean()))
+        kept.validation_mse.append(float(errors[self.probe :].mean()))
+        kl = keras.ops.convert_to_numpy(kl_divergence(mean[: self.probe], log_variance[: self.probe]))
+        kept.kl.append(kl.mean(axis=0))
+        kept.embeddings.append(mean[judged:])
         self.checkpoints.save_snapshot(epoch + 1, self.model.get_weights())
 
 
