@@ -15,6 +15,8 @@ from helpers.profiles import Training
 from helpers.schedule import first_beta, scheduled_lambda, staircase_beta, step_number
 from helpers.scores import ACTIVE_KL_NAT, mean_squared_error_per_spectrum, plateau
 
+SAVE_EVERY_S = 2.0  # a state is tens of MB, and an epoch takes a fraction of a second
+
 
 class ScheduledRegularisation(keras.callbacks.Callback):
     """Set β, λ, the joint term and the noise at the start of every epoch.
@@ -60,7 +62,7 @@ class ScheduledRegularisation(keras.callbacks.Callback):
         if not np.isfinite(logs["loss"]):
             raise FloatingPointError(
                 f"the loss became {logs['loss']} in epoch {epoch + 1}: expected finite values; check the spectra for "
-                "outliers or lower the learning rate; the state after the epoch before is kept")
+                "outliers or lower the learning rate; the last state kept stays")
         total, batches = keras.ops.convert_to_numpy(self.model.get_layer("latents").kl_sum)
         logs.update(kl=float(total / batches), beta=self.beta)
         self.last = logs
@@ -188,13 +190,13 @@ class KeepSnapshots(keras.callbacks.Callback):
 
 
 class KeepCheckpoint(keras.callbacks.Callback):
-    """Keep the history, and after every epoch all that is needed to go on from there."""
+    """Keep the history, and every other second and at the end all that is needed to go on from there."""
 
     def __init__(self, checkpoints: Checkpoints, schedule: ScheduledRegularisation, snapshots: KeepSnapshots,
                  restart: RestartSteps | None):
         super().__init__()
         self.checkpoints, self.schedule, self.snapshots, self.restart = checkpoints, schedule, snapshots, restart
-        self.started = time.perf_counter()
+        self.started = self.saved = time.perf_counter()
         self.history: dict[str, list[float]] = {}
 
     def on_epoch_end(self, epoch, logs=None):
@@ -203,11 +205,17 @@ class KeepCheckpoint(keras.callbacks.Callback):
             self.history.setdefault(name, []).append(float(value))
         kept = self.snapshots.kept
         kept.seconds += [seconds] * (len(kept.epochs) - len(kept.seconds))
-        self.checkpoints.save(epoch + 1, {
-            "epochs_done": np.array(epoch + 1),
+        if time.perf_counter() - self.saved >= SAVE_EVERY_S or epoch + 1 == self.params["epochs"]:
+            self.save(epoch + 1)
+            self.saved = time.perf_counter()
+
+    def save(self, done: int) -> None:
+        """Write the state after so many epochs."""
+        self.checkpoints.save(done, {
+            "epochs_done": np.array(done),
             "first_beta": np.array(self.schedule.first_beta),
             **{f"history_{name}": np.array(values) for name, values in self.history.items()},
-            **kept.arrays(),
+            **self.snapshots.kept.arrays(),
             **(self.restart.state() if self.restart else {}),
             **numbered("variable", self.model.variables),
             **numbered("optimizer", self.model.optimizer.variables),

@@ -82,7 +82,7 @@ def train(network: PaperNetwork | AdditiveNetwork, training: Training, spectra: 
           watched: np.ndarray, validation: np.ndarray, seed: int, title: str, folder: Path) -> Trained:
     """Train a β-VAE, or go on with a training that was interrupted.
 
-    The state after every epoch lies in a folder named by a hash of all that decides how the
+    The state of every other second lies in a folder named by a hash of all that decides how the
     training goes, so a killed training started again ends with the same weights, and a
     changed parameter begins another one. A finished training is only read back.
 

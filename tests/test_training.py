@@ -151,6 +151,7 @@ def test_without_a_wish_the_plateau_is_shown():
 
 
 def run(folder, seed=1, training=TRAINING, x=None, network=NETWORK):
+    callbacks.SAVE_EVERY_S = 0
     x = toy_spectra() if x is None else x
     return train(network, training, x, DRIVE, watched=x[:9], validation=x[:20], seed=seed, title="test", folder=folder)
 
