@@ -217,9 +217,9 @@ SMALL_STAIRCASE = Training(
     epochs=65, batch=300, learning_rate=3e-3, priming=20, schedule="staircase", cosine=False, clip_norm=None,
     beta_step=5e-3, step_epochs=1, kl_mean=True, l1="set", shown=3, snapshots=46)
 TOY_NETWORK = AdditiveNetwork(units=24, layers=2, patch=5, branch=48)
-BEPS_NETWORK = AdditiveNetwork(units=24, layers=2, patch=8, branch=32, joint=256, linear=True, input_noise=0.05)
-TOY = Training(epochs=400, batch=250, learning_rate=4e-3, starts=3, snapshots=48)
-BEPS = Training(epochs=800, batch=240, learning_rate=4e-3, weight_decay=2e-2, shown=5, snapshots=48)
+BEPS_NETWORK = AdditiveNetwork(units=24, layers=2, patch=16, branch=32, joint=256, linear=True, input_noise=0.1)
+TOY = Training(epochs=240, batch=250, learning_rate=4e-3, starts=3, snapshots=48)
+BEPS = Training(epochs=800, batch=240, learning_rate=4e-3, weight_decay=3e-2, shown=5, snapshots=48)
 LAMBDA_GRID = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.57, 0.7, 0.85, 1.0, 1.3, 1.6, 2.0)
 
 PROFILES: dict[str, Profile] = {
@@ -232,7 +232,7 @@ PROFILES: dict[str, Profile] = {
             painting_side=24,
             toy_network=AdditiveNetwork(units=8, layers=1, patch=5, branch=16),
             toy_training=replace(TOY, epochs=32, batch=100, learning_rate=1e-2, starts=2, snapshots=24),
-            beps_network=AdditiveNetwork(units=8, layers=1, patch=8, branch=16, joint=16, linear=True, input_noise=0.05),
+            beps_network=AdditiveNetwork(units=8, layers=1, patch=16, branch=16, joint=16, linear=True, input_noise=0.1),
             beps_training=replace(BEPS, epochs=32, batch=200, learning_rate=1e-2, snapshots=24),
             paper_network=PaperNetwork(units=4, blocks=0, normalise=True),
             paper_training=replace(SMALL_STAIRCASE, epochs=34, priming=16, step_epochs=2, beta_step=2.5e-2, batch=100,
