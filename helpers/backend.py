@@ -12,6 +12,8 @@ import sys
 BACKENDS = ("tensorflow", "jax")
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# Recurrent networks of a few units are thousands of small operations: sharing out each takes longer than doing it.
+os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 if os.environ["KERAS_BACKEND"] not in BACKENDS:
     raise ValueError(f"KERAS_BACKEND is {os.environ['KERAS_BACKEND']!r}: expected one of {', '.join(BACKENDS)}; "
                      "correct or unset it")

@@ -253,7 +253,7 @@ PROFILES: dict[str, Profile] = {
             toy_training=TOY,
             beps_network=BEPS_NETWORK,
             beps_training=BEPS,
-            paper_network=PaperNetwork(units=32, blocks=1, normalise=True),
+            paper_network=PaperNetwork(units=16, blocks=1, normalise=True),
             paper_training=SMALL_STAIRCASE,
             heldout_every=5,
             dictionary_iterations=300,

@@ -17,15 +17,15 @@ from sklearn.preprocessing import StandardScaler, normalize
 from helpers import toy
 from helpers.dictionary import (
     LASSO,
-    pca_errors,
     beps_attempts,
     errors_along_lambda,
     learn_dictionary,
     learn_positive_dictionary,
+    pca_errors,
     reference_34_errors,
 )
-from helpers.scans.scan import simulated_scan
 from helpers.linear import compare, refit_on_support
+from helpers.scans.scan import simulated_scan
 
 NAMES = ["PCA", "SVD, uncentred", "DL, lasso", "DL, lasso refit", "DL, OMP", "Mini-batch DL, lasso", "Sparse PCA",
          "NMF, shifted", "FastICA", "k-means"]

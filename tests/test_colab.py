@@ -92,11 +92,16 @@ def test_the_first_cell_fetches_the_project_once(repository, tmp_path):
         assert done.stdout.split() == [f"{tmp_path}/companion", "True", f"{tmp_path}/companion"]
 
 
-@pytest.mark.parametrize("address, tag", [("", TAG), ("https://127.0.0.1:9/a/b", TAG), (None, "v0.0")])
+@pytest.mark.parametrize("address, tag", [("https://127.0.0.1:9/a/b", TAG), (None, "v0.0")])
 def test_what_cannot_be_fetched_is_said_in_one_sentence(repository, tmp_path, address, tag):
     done = run_first_cell(tmp_path, repository if address is None else address, tag)
     assert done.returncode and "expected a public git repository with this tag" in done.stderr
     assert f"at '{tag}' was not fetched (" in done.stderr and not list(tmp_path.iterdir())
+
+
+def test_without_an_address_the_first_cell_says_where_the_project_goes(tmp_path):
+    done = run_first_cell(tmp_path, "")
+    assert f"upload or clone it as {tmp_path}/companion, and run this cell" in done.stdout
 
 
 def test_elsewhere_the_first_cell_does_nothing(tmp_path):

@@ -11,7 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.decomposition import PCA
 
-from helpers.dictionary import stack_channels, unstack_channels
+from helpers.dictionary import pca_errors, stack_channels, unstack_channels
+from helpers.loops import loop_features
+from helpers.paths import ROOT
 from helpers.scans.formats import DataError
 from helpers.scans.reading import load_scan
 from helpers.scans.scan import (
@@ -24,9 +26,6 @@ from helpers.scans.scan import (
     standardised,
     training_pixels,
 )
-from helpers.dictionary import pca_errors
-from helpers.loops import loop_features
-from helpers.paths import ROOT
 
 
 @pytest.fixture

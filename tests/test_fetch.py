@@ -15,14 +15,28 @@ from types import SimpleNamespace
 import numpy as np
 import pooch
 import pytest
-from fake_servers import (CONFIRM_PAGE, QUOTA_PAGE, RECORD, always, circle, cut, deaf_to_range, instead, page, serving,
-                          shared, silent, status, trickle)
+from fake_servers import (
+    CONFIRM_PAGE,
+    QUOTA_PAGE,
+    RECORD,
+    always,
+    circle,
+    cut,
+    deaf_to_range,
+    instead,
+    page,
+    serving,
+    shared,
+    silent,
+    status,
+    trickle,
+)
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from helpers.scans import archives, fetch
-from helpers.scans.cleaning import Cleaning
 from helpers.scans.choice import Choice
+from helpers.scans.cleaning import Cleaning
 from helpers.scans.formats import DataError
 from helpers.scans.scan import save_scan, simulated_scan
 

@@ -12,13 +12,13 @@ import scipy.io
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from helpers.twin import measurement as twin
+from helpers.scans import formats, usid_axes
 from helpers.scans.__main__ import inspect
 from helpers.scans.choice import Choice
 from helpers.scans.formats import DataError
 from helpers.scans.reading import load_scan
 from helpers.scans.scan import save_scan, simulated_scan
-from helpers.scans import formats, usid_axes
+from helpers.twin import measurement as twin
 from helpers.twin.switching import drive_voltage
 
 SHAPE = (4, 7)

@@ -8,8 +8,28 @@ from hypothesis import strategies as st
 
 from helpers import ledger
 from helpers.ledger import (
-    BARELY, BOUNDS, CLAIMS, FAILS, HOLDS, IN_PART, NO, PARTLY, UNMEASURED, UNTESTABLE, VERDICTS, YES,
-    Number, at_least, below, higher, in_all, ledger_rows, lower, names, near, verdict_counts,
+    BARELY,
+    BOUNDS,
+    CLAIMS,
+    FAILS,
+    HOLDS,
+    IN_PART,
+    NO,
+    PARTLY,
+    UNMEASURED,
+    UNTESTABLE,
+    VERDICTS,
+    YES,
+    Number,
+    at_least,
+    below,
+    higher,
+    in_all,
+    ledger_rows,
+    lower,
+    names,
+    near,
+    verdict_counts,
 )
 from helpers.loops import UNITS
 from helpers.paper import PAPER

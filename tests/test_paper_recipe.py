@@ -10,8 +10,8 @@ from helpers.callbacks import Snapshots
 from helpers.figures.training import figure_paper_recipe
 from helpers.paper_runs import by_part, ends, papers_benchmark, run_shortened, sentence, shortened, stored_runs
 from helpers.profiles import PAPER_BEPS, PAPER_BEPS_TRAINING, PAPER_TOY, PAPER_TOY_TRAINING
-from helpers.schedule import scheduled_lambda, staircase_beta, step_number
 from helpers.scans.scan import simulated_scan
+from helpers.schedule import scheduled_lambda, staircase_beta, step_number
 
 PAPERS = {"toy": (PAPER_TOY, PAPER_TOY_TRAINING), "beps": (PAPER_BEPS, PAPER_BEPS_TRAINING)}
 

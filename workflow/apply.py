@@ -23,20 +23,20 @@ import numpy as np
 from sklearn.decomposition import PCA, IncrementalPCA, MiniBatchDictionaryLearning
 from tqdm import tqdm
 
+from helpers.beta_vae import active_channels, decode, encode, load_beta_vae, mean_kl, reconstruct
+from helpers.dictionary import PASSES, stack_channels, unstack_channels
+from helpers.figures.inputs import Look
+from helpers.figures.loops import figure_every_pixel
+from helpers.figures.style import save_figure
+from helpers.paper import as_markdown, number
+from helpers.paths import atomic, write_json
+from helpers.profiles import DICTIONARY, Profile, get_profile
+from helpers.record import load_arrays, require
 from helpers.scans.blocks import Source, on_whole_grid, read_as, source_of
 from helpers.scans.formats import DataError
 from helpers.scans.reading import load_scan, read
 from helpers.scans.scan import Scan, drive_waveform, heldout_blocks, standardised, training_pixels
-from helpers.figures.inputs import Look
-from helpers.figures.loops import figure_every_pixel
-from helpers.figures.style import save_figure
-from helpers.beta_vae import active_channels, decode, encode, load_beta_vae, mean_kl, reconstruct
 from helpers.scores import mean_squared_error_per_spectrum
-from helpers.dictionary import PASSES, stack_channels, unstack_channels
-from helpers.paths import atomic, write_json
-from helpers.profiles import DICTIONARY, Profile, get_profile
-from helpers.record import load_arrays, require
-from helpers.paper import as_markdown, number
 
 # Spectra between two updates of the atoms, and updates for each block. Codes that solve the lasso cost
 # a hundred times what PCA does, and atoms settle on a part of the spectra.

@@ -19,7 +19,17 @@ from matplotlib.ticker import MaxNLocator
 from helpers.figures.inputs import Look
 from helpers.figures.maps import UNUSABLE, lay_out, map_height
 from helpers.figures.style import (
-    BOUND, COLUMN, DATA, DL, MODEL_COLOURS, POSITIVE, SIGNED, VAE, letter_panels, page_figure, plain_log_ticks,
+    BOUND,
+    COLUMN,
+    DATA,
+    DL,
+    MODEL_COLOURS,
+    POSITIVE,
+    SIGNED,
+    VAE,
+    letter_panels,
+    page_figure,
+    plain_log_ticks,
 )
 
 MARKERS = ("o", "s", "^", "v")

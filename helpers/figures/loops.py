@@ -17,7 +17,13 @@ from matplotlib.figure import Figure, SubFigure
 from helpers.figures.inputs import QUANTITIES, RANKS, SCALED, Look, ModelOutput, Sweep
 from helpers.figures.maps import map_height, plot_map, plot_maps, signed_norm
 from helpers.figures.spectra import (
-    VISIBLE_SHARE, channel_loops, close_loop, plot_error_violins, plot_reconstruction, plot_spectra, share_axis,
+    VISIBLE_SHARE,
+    channel_loops,
+    close_loop,
+    plot_error_violins,
+    plot_reconstruction,
+    plot_spectra,
+    share_axis,
     share_range,
 )
 from helpers.figures.style import PAGE, SIGNED, letter_panels, page_figure, plain

@@ -26,9 +26,9 @@ from tqdm import tqdm
 
 from helpers.figures.inputs import QUANTITIES, Channel, Look, Orientation, Sweep
 from helpers.figures.maps import lay_out, map_height, plot_map, signed_norm
+from helpers.figures.snapshots import Snapshots
 from helpers.figures.spectra import close_loop
 from helpers.figures.style import DATA, SIGNED, VAE, PageFigure, page_figure, plain_log_ticks
-from helpers.figures.snapshots import Snapshots
 from helpers.generate import nearest_pixels
 from helpers.paths import atomic
 from helpers.scores import ACTIVE_KL_NAT

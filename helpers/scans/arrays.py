@@ -13,7 +13,17 @@ import numpy as np
 
 from helpers.scans.choice import Choice
 from helpers.scans.formats import (
-    EXPECTED, MOST_BYTES, DataError, Loops, assembled, every_nth, numbers, picked, text, thinning)
+    EXPECTED,
+    MOST_BYTES,
+    DataError,
+    Loops,
+    assembled,
+    every_nth,
+    numbers,
+    picked,
+    text,
+    thinning,
+)
 from helpers.scans.roles import by_values, role_of
 from helpers.scans.units import in_V, unit_in
 from helpers.twin.switching import N_STEPS, drive_voltage

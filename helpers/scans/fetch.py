@@ -22,8 +22,8 @@ from urllib3.util import Retry
 
 from helpers.paths import ROOT, atomic, own_scans, passed_over
 from helpers.scans.archives import unpacked
-from helpers.scans.cleaning import Cleaning
 from helpers.scans.choice import Choice
+from helpers.scans.cleaning import Cleaning
 from helpers.scans.formats import EXPECTED, DataError
 from helpers.scans.reading import load_scan
 from helpers.scans.scan import Scan, simulated_scan

@@ -12,8 +12,8 @@ import numpy as np
 
 from helpers.scans.choice import Choice
 from helpers.scans.formats import DataError, Loops, assembled, from_oscillators
-from helpers.scans.usid_axes import Grid, Selection, ancillary, grid_of, select
 from helpers.scans.units import unit_in
+from helpers.scans.usid_axes import Grid, Selection, ancillary, grid_of, select
 from helpers.sho import fit_sho
 
 FITTED = ("Amplitude", "Frequency", "Phase", "R2")  # of an oscillator; units stand behind, in brackets
