@@ -154,14 +154,14 @@ def figure_s7(blocks: Mapping[str, tuple[np.ndarray, np.ndarray, Look]], *, thre
     figure = page_figure(sum(heights), source=next(iter(blocks.values()))[2].source)
     parts = figure.subfigures(len(blocks), 1, squeeze=False, height_ratios=heights)[:, 0]
     for part, (title, (maps, kl_nat, look)) in zip(parts, blocks.items(), strict=True):
-        part.suptitle(title, x=0.01, ha="left", fontsize=7)
+        part.suptitle(f"{title}; KL in nat", x=0.01, ha="left", fontsize=7)
         axes = part.subplots(-(-len(maps) // ALONG), ALONG, squeeze=False)
         norm = signed_norm(maps)
         for ax in axes.flat[len(maps):]:
             ax.set_axis_off()
         for ax, index in zip(axes.flat, np.argsort(-kl_nat, kind="stable"), strict=False):
             plot_map(ax, maps[index], look.orientation, norm=norm)
-            ax.set_title(f"z{index + 1}, {kl_nat[index]:.2g} nat",
+            ax.set_title(f"z{index + 1}: {kl_nat[index]:.2g}",
                          color="black" if kl_nat[index] > threshold_nat else "0.5")
         if part is parts[0]:
             letter_panels(axes.flat[: len(maps)])
