@@ -214,7 +214,7 @@ def training_frames(name: str, kept: Snapshots) -> Iterator[bytes]:
         ax.set(ylabel=label, yscale="log")
         plain_log_ticks(ax.yaxis)
         markers += ax.plot(kept.epochs[:1], values[:1], "o", color=colour, markersize=6)
-    axes[1].set_xlabel("Epoch")
+    axes[1].set(xlabel="Epoch", xlim=axes[0].get_xlim())
     columns = axes[2].bar(range(len(kept.names)), kept.kl[0])
     axes[2].axhline(ACTIVE_KL_NAT, color="0.5", linestyle=":", linewidth=0.8)
     axes[2].set(xticks=range(len(kept.names)), xlabel="Channel", ylim=(0, 1.05 * kept.kl.max()), ylabel="KL (nat)")
