@@ -68,7 +68,9 @@ WORLDS = (
     (r"toy\.dl\.mse_gamut_omp", 0.3, 2),
     (r"toy\.dl\.mse_gamut", PAPER["toy.dl.mse_gamut"], 77),
     (r"toy\.dl\.mse_painting", PAPER["toy.dl.mse_painting"], 77),
-    (r"toy\.dl\.best_lambda", PAPER["toy.dl.best_lambda"], 77),
+    (r"toy\.dl\.lowest_lambda", 0.01, 99),
+    (r"toy\.dl\.highest_lambda", 2, 0.02),
+    (r"toy\.dl\.best_lambda(_coded_at_1)?", PAPER["toy.dl.best_lambda"], 77),
     (r"toy\.pca3\.mse_gamut", 1, 0.01),
     (r"toy\.vae\.mse_gamut", 0.01, 99),
     (r"toy\.(vae\.active|paper_vae\.active_at_end|control.*channels)", PAPER["toy.vae.active"], 77),
@@ -264,8 +266,11 @@ def test_no_number_of_a_result_is_typed():
 
 
 def test_names_are_those_of_the_reference_run_and_its_sweep():
-    stored = {name for file in ("metrics", "seeds") for name in json.loads((REFERENCE / f"{file}.json").read_text())}
-    assert set(NEEDED) <= stored
+    stored, swept = (set(json.loads((REFERENCE / f"{file}.json").read_text())) for file in ("metrics", "seeds"))
+    of_sweep = r"\w+\.control\..*|twin\..*|sensitivity\.\w+\.spread|beps\.vae\.stability"
+    missing = set(NEEDED) - stored - swept
+    # Numbers of a network are not kept beside another one: after a change of it the sweep waits to be run again.
+    assert not missing or not swept and all(re.fullmatch(of_sweep, name) for name in missing), sorted(missing)
     papers = {name.removeprefix("paper.") for check in CHECKS for name in names(check) if name.startswith("paper.")}
     assert papers and papers <= set(PAPER)
     assert {*GROUPS["features"], *GROUPS["concavities"]} == set(UNITS) and set(GROUPS["fractions"]) == set(MECHANISMS)
