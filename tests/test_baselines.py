@@ -181,7 +181,8 @@ def test_a_settled_objective_stays_where_it_is_and_one_that_is_not_is_named():
     settled, longer = (learn_dictionary(training, 3, 0.57, 3000, 0, tolerance) for tolerance in (1e-6, 1e-10))
     assert settled.n_iter_ < longer.n_iter_ < 3000
     assert settled.error_[-1] == pytest.approx(longer.error_[-1], rel=1e-4)
-    with pytest.warns(ConvergenceWarning, match="3 atoms at λ = 0.57: the objective did not settle within 4 iterations"):
+    with pytest.warns(ConvergenceWarning,
+                      match="3 atoms at λ = 0.57: the objective did not settle within 4 iterations"):
         learn_dictionary(training, 3, 0.57, 4, 0)
 
 
@@ -250,7 +251,8 @@ def test_only_a_coding_at_1_has_its_minimum_inside_the_grid():
 
 
 def test_beps_attempts_agree_with_each_other():
-    rows = beps_attempts(simulated_scan(0, (12, 12)).spectra, ("piezoresponse", "resonance_kHz"), 0, atoms=2, iterations=8, every=2)
+    rows = beps_attempts(simulated_scan(0, (12, 12)).spectra, ("piezoresponse", "resonance_kHz"), 0, atoms=2,
+                         iterations=8, every=2)
     values = dict(rows)
     assert len(values) == len(rows) and np.isfinite(list(values.values())).all()
     model = "one z per channel; DL, lasso at 1: "
@@ -271,6 +273,7 @@ def test_beps_attempts_of_one_channel_leave_pixels_out_and_name_no_second():
         cube = scan.piezoresponse.copy()
         cube[0, 0] = size * np.random.default_rng(0).normal(size=cube.shape[-1])
         part = replace(scan, piezoresponse=cube, resonance_kHz=None, unusable=unusable)
-        tried.append(dict(beps_attempts(part.spectra[part.usable], list(part.channels), 0, atoms=2, iterations=8, every=2)))
+        tried.append(dict(beps_attempts(part.spectra[part.usable], list(part.channels), 0, atoms=2, iterations=8,
+                                        every=2)))
     assert tried[0] == tried[1]
     assert not [name for name in tried[0] if "alone, one z" in name or "kHz" in name or "summed" in name]

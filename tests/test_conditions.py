@@ -92,7 +92,8 @@ def path(tmp_path):
 @pytest.mark.parametrize(("unit", "base", "expected"), [
     ("kHz", "Hz", 1e3), ("MHz", "Hz", 1e6), ("mHz", "Hz", 1e-3), ("Hertz", "Hz", 1), ("kilohertz", "Hz", 1e3),
     ("mV", "V", 1e-3), ("kV", "V", 1e3), ("volts", "V", 1), ("um", "m", 1e-6), ("µm", "m", 1e-6), ("μm", "m", 1e-6),
-    ("nanometres", "m", 1e-9), ("Å", "m", 1e-10), ("microns", "m", 1e-6), ("deg", "rad", np.pi / 180), ("rad", "rad", 1),
+    ("nanometres", "m", 1e-9), ("Å", "m", 1e-10), ("microns", "m", 1e-6), ("deg", "rad", np.pi / 180),
+    ("rad", "rad", 1),
     ("mrad", "rad", 1e-3), ("a.u.", "V", None), ("", "Hz", None), ("counts", "m", None), ("min", "m", None)])
 def test_every_prefix_of_a_unit_is_known(unit, base, expected):
     assert factor(unit, base) == pytest.approx(expected) if expected else factor(unit, base) is None
@@ -312,7 +313,8 @@ def test_rules_of_any_type_are_taken_for_what_they_mean():
     expected = Cleaning(outlier_sd=10.0, valid_range={"resonance_kHz": (1300.0, 1340.0)}, least_r2=0.5)
     assert rules_of("outliers=10,resonance=1300:1340,r2=0.5") == expected
     assert rules_of("r2=0.5", "10", "{'resonance_kHz': (1300, 1340)}") == expected
-    for arguments, message in ((("outlier=x",), "outlier=x is no rule"), (("r2=good",), "r2=good cannot be chosen: expected a number"),
+    for arguments, message in ((("outlier=x",), "outlier=x is no rule"),
+                               (("r2=good",), "r2=good cannot be chosen: expected a number"),
                                (("", True), "outlier_sd=True"), (("", 0, "1300"), "valid_range=1300 is no range"),
                                (("", 0, {"resonance_kHz": 5}), "is no range")):
         with pytest.raises(ValueError, match=message):
@@ -373,7 +375,8 @@ def test_lone_arrays_are_recognised_questioned_or_said_to_be_a_guess(tmp_path):
     scan = load_scan(path, Choice(voltage_V=VOLTAGE_V))
     assert_is(scan)
     said(scan, "channels 2 and 1 taken as piezoresponse and resonance")
-    np.savez(tmp_path / "x.npz", piezoresponse=np.moveaxis(P, -1, 0), resonance=np.moveaxis(F_HZ, -1, 0), voltage=VOLTAGE_V)
+    np.savez(tmp_path / "x.npz", piezoresponse=np.moveaxis(P, -1, 0), resonance=np.moveaxis(F_HZ, -1, 0),
+             voltage=VOLTAGE_V)
     scan = load_scan(tmp_path / "x.npz")
     assert_is(scan)
     said(scan, "the first axis, as long as the drive, is taken as the steps")
@@ -408,7 +411,7 @@ def test_amplitude_and_phase_make_the_piezoresponse(tmp_path, kind, degrees):
 
 
 def write_nsid(file, name, cube, axes, quantity="Piezoresponse", units="a.u."):
-    """As pyNSID: a group for each dataset, a scale attached to every axis; `axes` are (label, values, unit, quantity)."""
+    """As pyNSID: a group for each dataset, a scale on every axis; `axes` are (label, values, unit, quantity)."""
     group = file.create_group(name)
     main = group.create_dataset(name.rpartition("/")[2], data=cube)
     main.attrs.update(quantity=quantity, units=units, data_type="SPECTRAL_IMAGE", pyNSID_version="0.0.7.2",
@@ -472,12 +475,14 @@ def test_datasets_of_nsid_are_listed_chosen_and_refused_by_name(path):
     assert_is(scan, 2 * P, None)
     said(scan, "first", "dataset= chooses another")
     assert_is(load_scan(path, choose("dataset=first")), P, None)
-    for choice, message in ((choose("dataset=third"), "without loops called third"), (choose("field=on"), "does not tell field")):
+    for choice, message in ((choose("dataset=third"), "without loops called third"),
+                            (choose("field=on"), "does not tell field")):
         with pytest.raises(DataError, match=message):
             load_scan(path, choice)
     with h5py.File(path, "a") as file:
         del file["c/first"], file["c/second"]
-    with pytest.raises(DataError, match=r"an NSID file without loops \(it holds c/height/height \(Height: Y 5 × X 4\)\)"):
+    with pytest.raises(DataError,
+                       match=r"an NSID file without loops \(it holds c/height/height \(Height: Y 5 × X 4\)\)"):
         load_scan(path)
 
 
@@ -496,7 +501,8 @@ def test_files_of_microscopes_go_through_an_optional_package_or_name_it(tmp_path
         return made
 
     data = P.view(Read)
-    data._axes = {n: axis(values, name=name, units=unit, quantity=what, dimension_type="SPATIAL" if n < 2 else "SPECTRAL")
+    data._axes = {n: axis(values, name=name, units=unit, quantity=what,
+                          dimension_type="SPATIAL" if n < 2 else "SPECTRAL")
                   for n, (name, values, unit, what) in enumerate((Y, X, BIAS))}
     package = ModuleType("SciFiReaders")
     package.IgorIBWReader = lambda name: SimpleNamespace(read=lambda: {"Channel_000": data})
@@ -555,7 +561,8 @@ def test_text_files_that_are_no_loops_are_refused_by_name(tmp_path, texts, messa
     (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "it is a Git LFS pointer.* run git lfs pull"),
     (b"\x1f\x8b\x08 zipped", "it is compressed.* unpack it first"), (b"", "it is empty"),
     (b"# Created by Octave 9.1\n", "a file of Octave.* save -v7"), (b"PK\x03\x04 archive", "it is a zip archive"),
-    (b"\x00\x00\x00\x00\x20\x00\x00\x00\x02\x00\x00\x00", "a file of MATLAB 4"), (b"plain text", "begins with bytes b'plain te'")])
+    (b"\x00\x00\x00\x00\x20\x00\x00\x00\x02\x00\x00\x00", "a file of MATLAB 4"),
+    (b"plain text", "begins with bytes b'plain te'")])
 def test_what_a_file_is_instead_is_said(tmp_path, content, message):
     (tmp_path / "x.mat").write_bytes(content)
     with pytest.raises(DataError, match=message) as caught:
@@ -651,8 +658,8 @@ def test_a_plain_script_may_read_a_scan(tmp_path, path):
     write_plain(path, {"piezoresponse": P, "voltage": VOLTAGE_V})
     (tmp_path / "script.py").write_text("from helpers.scans.reading import load_scan\n"
                                         f"print(load_scan({str(path)!r}).shape)\n")
-    done = subprocess.run([sys.executable, tmp_path / "script.py"], env={**os.environ, "PYTHONPATH": str(ROOT)}, text=True,
-                          capture_output=True, check=True)
+    done = subprocess.run([sys.executable, tmp_path / "script.py"], env={**os.environ, "PYTHONPATH": str(ROOT)},
+                          text=True, capture_output=True, check=True)
     assert done.stdout == "(5, 4)\n" and not done.stderr
 
 
@@ -670,8 +677,8 @@ def test_inspect_prints_one_object_or_what_it_says_to_read(path, capsys):
     assert found["channels"]["resonance_kHz"]["unit"] == "kHz" and 0 < found["variance_in_extremes"] < 0.1
     assert main(["inspect", str(path)]) == 0
     text = capsys.readouterr().out
-    for part in ("Raw_Data-SHO_Fit_000/Fit (20, 32) Amplitude [V]", "usid: 5 × 4 pixels, 32 steps, 0.4 µm wide", "field off",
-                 "too small: expected 300", "the file has no topography"):
+    for part in ("Raw_Data-SHO_Fit_000/Fit (20, 32) Amplitude [V]", "usid: 5 × 4 pixels, 32 steps, 0.4 µm wide",
+                 "field off", "too small: expected 300", "the file has no topography"):
         assert part in text
     path.write_bytes(b"<html>")
     assert main(["inspect", str(path), "--json"]) == 1

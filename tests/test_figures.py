@@ -73,7 +73,8 @@ def figures_of(source: str) -> dict[str, Figure]:
         "figS8": loops.figure_s8(data, dl, vae, look),
         "figS9": comparison.figure_s9(errors, errors, source=source),
         "figS10": loops.figure_s5(VOLTAGE, sweep("β-VAE", 1), look),
-        "every pixel": loops.figure_every_pixel(MAPS, list("abcde"), dict.fromkeys(("pca", "dl", "vae"), MAPS[0]), look),
+        "every pixel": loops.figure_every_pixel(MAPS, list("abcde"), dict.fromkeys(("pca", "dl", "vae"), MAPS[0]),
+                                                look),
         "training": training.training_curves(history, source=source, snapshot_epochs=np.arange(4), active=np.arange(4)),
         "linear models": comparison.figure_baselines(linear, linear, source=source),
         "reference 34": comparison.figure_reference_34([2, 3], {1.0: np.ones(2)}, np.ones(2), source=source),
@@ -282,7 +283,8 @@ MSE = {3: np.array([0.2, 0.1, 0.3, 0.4]), 16: np.array([0.02, 0.01, 0.03, 0.04])
 
 
 def test_every_linear_model_has_its_marker_and_a_ring_where_its_fit_ended_at_the_limit():
-    errors = comparison.BaselineErrors("Toy", NAMES, MSE, {3: np.array([True, True, False, True]), 16: np.ones(4, bool)})
+    errors = comparison.BaselineErrors("Toy", NAMES, MSE,
+                                       {3: np.array([True, True, False, True]), 16: np.ones(4, bool)})
     ax = comparison.plot_baselines(page_figure(2.0).subplots(), errors)
     assert [label.get_text() for label in ax.get_yticklabels()] == NAMES
     markers = [c.get_offsets() for c in ax.collections if len(c.get_offsets()) == len(NAMES)]

@@ -73,7 +73,8 @@ def trained(source: str) -> list[bytes]:
 @pytest.mark.parametrize("drawn", [swept, trained])
 def test_frames_of_the_twin_alone_are_labelled(drawn, monkeypatch):
     made = []
-    monkeypatch.setattr("helpers.figures.movies.page_figure", lambda *given: made.append(page_figure(*given)) or made[-1])
+    monkeypatch.setattr("helpers.figures.movies.page_figure",
+                        lambda *given: made.append(page_figure(*given)) or made[-1])
     for source in ("twin", "measured"):
         drawn(source)
         assert (TWIN_LABEL in [text.get_text() for text in made.pop().texts]) == (source == "twin")

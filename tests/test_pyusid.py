@@ -28,7 +28,8 @@ def written(request, tmp_path):
 @pytest.mark.parametrize(("removed", "factor", "note"), [
     ([], 3, "loops of"), ([LOOPS], 1, "oscillators of"), ([FITTED], 1, "oscillators fitted to")])
 @pytest.mark.parametrize(("choice", "cycle", "field"), [
-    (Choice(), 1, 0), (Choice(cycle=1), 0, 0), (Choice(cycle=2, field="on"), 1, 1), (Choice(cycle=1, field="on"), 0, 1)])
+    (Choice(), 1, 0), (Choice(cycle=1), 0, 0), (Choice(cycle=2, field="on"), 1, 1),
+    (Choice(cycle=1, field="on"), 0, 1)])
 def test_what_pyusid_wrote_is_read(written, removed, factor, note, choice, cycle, field):
     with h5py.File(written, "a") as file:
         for group in removed:

@@ -238,7 +238,8 @@ def kill(folder, epoch, where, settings="PLAIN"):
     assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()[-2000:]
 
 
-@pytest.mark.parametrize(("epoch", "where", "done"), [pytest.param(1, "before", 0, marks=pytest.mark.all), (4, "before", 3)])
+@pytest.mark.parametrize(("epoch", "where", "done"), [
+    pytest.param(1, "before", 0, marks=pytest.mark.all), (4, "before", 3)])
 def test_a_killed_training_goes_on_to_the_same_weights(finished, tmp_path, capsys, epoch, where, done):
     """Killed before the first checkpoint, and once the joint term is open."""
     kill(tmp_path, epoch, where)

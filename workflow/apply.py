@@ -1,13 +1,13 @@
 """The models of a finished run, applied to more than they were trained on.
 
-`make every-pixel DATA=my.h5`, or ``python -m workflow.apply build/<profile>/seed<seed>``: every pixel of a scan that was
-too large for the notebooks, read a few rows at a time. PCA is fitted to every training pixel and the dictionary to many of each block of rows, both by `partial_fit`;
-the network is that of the run.
+`make every-pixel DATA=my.h5`, or ``python -m workflow.apply build/<profile>/seed<seed>``: every pixel of a scan that
+was too large for the notebooks, read a few rows at a time. PCA is fitted to every training pixel and the dictionary to
+many of each block of rows, both by `partial_fit`; the network is that of the run.
 Writes ``results/every_pixel.h5``, maps and errors at full resolution, ``results/every_pixel.json``
 and ``figures/every_pixel.png`` and ``.pdf``.
 
-``python -m workflow.apply build/<profile>/seed<seed> FILE CYCLE``: another cycle of the scan of that run, measured at the
-same pixels. Nothing is trained.
+``python -m workflow.apply build/<profile>/seed<seed> FILE CYCLE``: another cycle of the scan of that run, measured at
+the same pixels. Nothing is trained.
 """
 
 from __future__ import annotations
@@ -225,7 +225,8 @@ def errors_on_cycles(folder: Path, other: Scan) -> dict[str, tuple[float, float]
 def _check_same_pixels(scan: Scan, other: Scan) -> None:
     alike = scan.piezoresponse.shape == other.piezoresponse.shape and set(scan.channels) == set(other.channels)
     if not alike or not np.allclose(scan.voltage_V, other.voltage_V):
-        raise DataError(f"{other.path} has loops of shape {other.piezoresponse.shape} with {', '.join(other.channels)}: "
+        raise DataError(f"{other.path} has loops of shape {other.piezoresponse.shape} with "
+                        f"{', '.join(other.channels)}: "
                         f"expected {scan.piezoresponse.shape} with {', '.join(scan.channels)} at the same voltages, "
                         "as the run; name the file that the run was made from")
 
@@ -243,7 +244,8 @@ def _models(results: Path, profile: Profile, scan: Scan, training: np.ndarray
         return unstack_channels(project(stack_channels(spectra)), channels)
 
     return {
-        f"PCA, {DICTIONARY['atoms']} components": lambda x: linear(x, lambda s: pca.inverse_transform(pca.transform(s))),
+        f"PCA, {DICTIONARY['atoms']} components":
+            lambda x: linear(x, lambda s: pca.inverse_transform(pca.transform(s))),
         f"dictionary, {len(atoms)} atoms": lambda x: linear(x, lambda s: s @ np.linalg.pinv(atoms) @ atoms),
         "β-VAE": lambda x: reconstruct(network, x),
     }

@@ -33,7 +33,8 @@ def sweep_folder(sweep: str, profile: str) -> str:
     """
     name = plain(Path(sweep).stem)
     if re.fullmatch(r"seed\d+", name):
-        raise ValueError(f"SWEEP={sweep}: {name} is the name of a folder of results: expected another; rename the file.")
+        raise ValueError(f"SWEEP={sweep}: {name} is the name of a folder of results: expected another; "
+                         "rename the file.")
     return f"build/{profile}/{name}"
 
 

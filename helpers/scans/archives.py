@@ -34,8 +34,8 @@ def unpacked(path: Path, limit: int, rank: Callable[[str, int], tuple]) -> list[
             for number, member in enumerate(archive.infolist() if zipped else archive):
                 total += member.file_size if zipped else member.size
                 if total > limit or number == MOST_MEMBERS:
-                    raise DataError(f"{path.name} would unpack to more than {limit / 1e9:.3g} GB or {MOST_MEMBERS} files: "
-                                    "expected less; unpack what is needed by hand and use DATA=<path>")
+                    raise DataError(f"{path.name} would unpack to more than {limit / 1e9:.3g} GB or {MOST_MEMBERS} "
+                                    "files: expected less; unpack what is needed by hand and use DATA=<path>")
         shutil.unpack_archive(path, folder, "zip" if zipped else "tar", **({} if zipped else {"filter": "data"}))
     except (zipfile.BadZipFile, tarfile.TarError, shutil.ReadError, zlib.error, lzma.LZMAError, EOFError, RuntimeError,
             ValueError, OSError) as error:

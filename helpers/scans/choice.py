@@ -104,8 +104,8 @@ def pairs(variable: str, said: object, example: str) -> list[tuple[str, str]]:
     for part in filter(None, re.split(r"[,;]\s*", str(said or ""))):
         name, equals, value = (text.strip() for text in part.partition("="))
         if not (name and equals and value):
-            raise DataError(f"{variable}={said}: {part!r} says nothing: expected name=value with commas between, such as "
-                            f"{example}; correct it")
+            raise DataError(f"{variable}={said}: {part!r} says nothing: expected name=value with commas between, "
+                            f"such as {example}; correct it")
         found.append((name, value))
     return found
 

@@ -142,8 +142,8 @@ def rules_of(clean: str = "", outlier_sd: object = 0, valid_range: object = None
         given = ast.literal_eval(valid_range) if isinstance(valid_range, str) and valid_range else valid_range or {}
         ranges = {str(name): (number_of(name, low), number_of(name, high)) for name, (low, high) in dict(given).items()}
     except (ValueError, TypeError, SyntaxError) as error:
-        raise ValueError(f"valid_range={valid_range} is no range: expected a lowest and a highest value of a channel, as "
-                         "{'resonance_kHz': (1300, 1340)}; correct it") from error
+        raise ValueError(f"valid_range={valid_range} is no range: expected a lowest and a highest value of a channel, "
+                         "as {'resonance_kHz': (1300, 1340)}; correct it") from error
     for name, value in pairs("CLEAN", clean, "outliers=10,resonance=1300:1340"):
         low, colon, high = value.partition(":")
         if name.lower() in ("outliers", "outlier_sd"):
@@ -153,8 +153,8 @@ def rules_of(clean: str = "", outlier_sd: object = 0, valid_range: object = None
         elif colon:
             ranges[{"resonance": "resonance_kHz"}.get(name, name)] = (number_of(name, low), number_of(name, high))
         else:
-            raise ValueError(f"CLEAN={clean}: {name}={value} is no rule: expected outliers=10, r2=0.5 or a channel's range "
-                             "such as resonance=1300:1340, with commas between; correct it")
+            raise ValueError(f"CLEAN={clean}: {name}={value} is no rule: expected outliers=10, r2=0.5 or a channel's "
+                             "range such as resonance=1300:1340, with commas between; correct it")
     return Cleaning(valid_range=ranges, outlier_sd=sd, least_r2=r2)
 
 

@@ -95,8 +95,9 @@ def check_drive(voltage_V: np.ndarray, path: Path) -> None:
     rising = np.diff(voltage_V, append=voltage_V[:1])
     jump = np.abs(rising[-1])
     if jump > 3 * np.median(np.abs(rising[:-1])) and np.count_nonzero(np.diff(np.sign(rising[:-1]))) < 3:
-        raise DataError(f"{path}: `voltage` is not one triangular sweep: it ends at {voltage_V[-1]:+.3g} V and began at "
-                        f"{voltage_V[0]:+.3g} V, a fraction of a cycle; expected one that closes; store a whole cycle")
+        raise DataError(f"{path}: `voltage` is not one triangular sweep: it ends at {voltage_V[-1]:+.3g} V and "
+                        f"began at {voltage_V[0]:+.3g} V, a fraction of a cycle; expected one that closes; store a "
+                        "whole cycle")
     turns = np.count_nonzero((rising > 0) != np.roll(rising > 0, 1))
     if (rising == 0).any() or turns != 2 or min((rising > 0).sum(), (rising < 0).sum()) < SLOPE_STEPS:
         raise DataError(f"{path}: `voltage` is not one triangular sweep: expected {SLOPE_STEPS} or more rising and "

@@ -85,7 +85,8 @@ def find_scan(data: str = "auto", seed: int = 0, twin_shape: tuple[int, int] = (
         return load(data)
     if own := own_scans(folder):
         others = ", ".join(path.name for path in own[1:])
-        print(*filter(None, [f"{own[0]} is taken; {others} stand beside it" if others else "", passed_over(folder)]), sep="\n")
+        print(*filter(None, [f"{own[0]} is taken; {others} stand beside it" if others else "", passed_over(folder)]),
+              sep="\n")
         return load(own[0])
     try:
         return _from_zenodo(folder, AUTO_BYTES, NETWORK_PATIENCE_S, load)
@@ -296,4 +297,5 @@ def _plainly(what: str) -> Iterator[None]:
         raise DataError(f"{what} did not answer{within}: expected a network connection; {REMEDY}") from error
     except OSError as error:
         raise DataError(f"{what} could not be stored ({os.strerror(error.errno) if error.errno else error}): expected "
-                        "free space and a writable folder `data/`; free some space or correct the permissions") from error
+                        "free space and a writable folder `data/`; free some space or correct the "
+                        "permissions") from error

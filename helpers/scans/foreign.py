@@ -13,7 +13,8 @@ from helpers.scans.nsid import Axis, Main, loops_of
 
 # By suffix: what it is, and the readers of SciFiReaders that may know it.
 READERS = {
-    ".ibw": ("Igor", ("IgorIBWReader",)), ".ardf": ("Asylum Research", ()), ".arhdf5": ("Asylum Research", ("ARhdf5Reader",)),
+    ".ibw": ("Igor", ("IgorIBWReader",)), ".ardf": ("Asylum Research", ()),
+    ".arhdf5": ("Asylum Research", ("ARhdf5Reader",)),
     ".spm": ("Bruker", ("BrukerAFMReader",)), ".nid": ("Nanosurf", ("NanoSurfNIDReader",)),
     ".3ds": ("Nanonis", ("Nanonis3dsReader",)), ".sxm": ("Nanonis", ("NanonisSXMReader",)),
     ".gsf": ("Gwyddion", ("GwyddionReader",)), ".gwy": ("Gwyddion", ("GwyddionReader",)),
@@ -47,10 +48,11 @@ def read_foreign(path: Path, choice: Choice) -> Loops:
         except Exception as error:  # a reader of another's format raises almost anything
             reasons.append(f"{type(error).__name__}: {error}")
             continue
-        datasets = found.items() if isinstance(found, dict) else enumerate(found) if isinstance(found, list) else [(0, found)]
+        datasets = (found.items() if isinstance(found, dict) else
+                    enumerate(found) if isinstance(found, list) else [(0, found)])
         return loops_of(path, [_main(str(name), dataset) for name, dataset in datasets], choice)
-    raise DataError(f"{path} is a file of {what}, which SciFiReaders did not read ({'; '.join(reasons) or 'no reader'}): "
-                    "expected a scan of loops; export the loops as .npz")
+    raise DataError(f"{path} is a file of {what}, which SciFiReaders did not read "
+                    f"({'; '.join(reasons) or 'no reader'}): expected a scan of loops; export the loops as .npz")
 
 
 def _main(name: str, dataset) -> Main:

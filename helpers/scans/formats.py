@@ -178,7 +178,8 @@ def assembled(cubes: Mapping[str, np.ndarray], units: Mapping[str, str], voltage
     """
     said, theta, loops = list(notes), None, cubes.get("piezoresponse")
     if loops is None:
-        loops, theta, how = from_oscillators(cubes["amplitude"], cubes["phase"], units.get("phase", ""), voltage_V, theta_rad)
+        loops, theta, how = from_oscillators(cubes["amplitude"], cubes["phase"], units.get("phase", ""), voltage_V,
+                                             theta_rad)
         said.append(how)
     resonance = cubes.get("resonance")
     if resonance is not None:

@@ -102,7 +102,7 @@ def _voltage(path: Path, get: Callable[[str], np.ndarray | None], cycle: int, ch
                             "of each step; add one, or give it as voltage_V")
         voltage_V = choice.voltage_V
     if drive is not None:
-        drive = drive[:, min(cycle, drive.shape[1]) - 1] if drive.ndim == 2 and min(drive.shape) > 1 else np.ravel(drive)
+        drive = drive[:, min(cycle, drive.shape[1]) - 1] if drive.ndim == 2 and min(drive.shape) > 1 else drive.ravel()
     if voltage_V is None:
         return drive, drive, 0
     voltage_V = np.ravel(voltage_V)

@@ -117,7 +117,8 @@ def loops_of(path: Path, mains: list[Main], choice: Choice) -> Loops:
         raise DataError(f"{path} is an NSID file, which does not tell field or measurement: expected no choice of "
                         "either; choose with dataset=name")
     able = [main for main in mains if main.role and main.name.endswith(choice.dataset or "")]
-    heads = [main for main in able if main.role == "piezoresponse"] or [main for main in able if main.role == "amplitude"]
+    heads = ([main for main in able if main.role == "piezoresponse"] or
+             [main for main in able if main.role == "amplitude"])
     if not heads:
         held = "; ".join(map(str, mains[:8]))
         raise DataError(f"{path} is an NSID file without loops{' called ' + choice.dataset if choice.dataset else ''} "

@@ -35,7 +35,8 @@ HDF5 = b"\x89HDF\r\n\x1a\n"
 MOST_CHUNK_BYTES = 2**28
 # What files of other kinds begin with, what they are and what helps.
 KNOWN = {
-    rb"version https://git-lfs": ("it is a Git LFS pointer, not the file itself", "run git lfs pull where it was cloned"),
+    rb"version https://git-lfs": ("it is a Git LFS pointer, not the file itself",
+                                  "run git lfs pull where it was cloned"),
     rb"\x1f\x8b|BZh|\xfd7zXZ|\x28\xb5\x2f\xfd": ("it is compressed", "unpack it first"),
     rb"PK": ("it is a zip archive", "unpack it, and name the file inside"),
     rb"\s*<": ("it is a web page", "download the file itself"),
@@ -80,7 +81,8 @@ def _recognise_hdf5(path: Path, head: bytes) -> str:
         names = set(file)
         if names & {"Loopdata_mixed", "OutA1_mixed", "OutA2_mixed"} or head.startswith(b"MATLAB 7.3"):
             return "matlab7.3"
-        for kind, holds in (("usid", any(usid_datasets(file))), ("nsid", nsid_datasets(file)), ("own", group_of_loops(file))):
+        for kind, holds in (("usid", any(usid_datasets(file))), ("nsid", nsid_datasets(file)),
+                            ("own", group_of_loops(file))):
             if holds:
                 return kind
     if is_foreign(path, head):
@@ -264,7 +266,8 @@ def _outside(file: h5py.File, name: str, link: h5py.SoftLink | h5py.HardLink | h
     item = file.get(name) if isinstance(link, h5py.HardLink) else None
     dataset = item if isinstance(item, h5py.Dataset) else None
     if isinstance(link, h5py.ExternalLink) or dataset is not None and (dataset.is_virtual or dataset.external):
-        return f"`{name}` lies in another file, which is not read: expected one file that holds everything; copy it into one"
+        return (f"`{name}` lies in another file, which is not read: expected one file that holds everything; "
+                "copy it into one")
     if dataset is not None and math.prod(dataset.chunks or ()) * dataset.dtype.itemsize > MOST_CHUNK_BYTES:
         return (f"`{name}` is stored in chunks of {dataset.chunks}, more than {MOST_CHUNK_BYTES >> 20} MiB: expected "
                 "smaller ones; store it again")

@@ -213,7 +213,8 @@ def check_enough(scan: Scan, heldout: np.ndarray, batch: int) -> None:
     pixels, values = int(training_pixels(scan, heldout).sum()), scan.spectra[0].size
     if pixels < batch:
         raise DataError(f"{scan.path} has {pixels} usable pixels beside those held out: expected {batch} or more, the "
-                        "batch of the training; take a scan of 300 pixels or more, or lower `batch` in helpers/profiles.py")
+                        "batch of the training; take a scan of 300 pixels or more, or lower `batch` in "
+                        "helpers/profiles.py")
     if values <= MOST_COMPONENTS:
         raise DataError(f"{scan.path} has {values} values a pixel over all channels: expected more than "
                         f"{MOST_COMPONENTS}, the components of the largest linear model; take a finer sweep")

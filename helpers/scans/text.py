@@ -120,9 +120,11 @@ def _grid(folder: Path, files: list[Path], choice: Choice
     shape = choice.grid or (side, side)
     if shape[0] * shape[1] != len(files):
         raise DataError(f"{folder} holds {len(files)} files, not {shape[0]} × {shape[1]}: expected names with row and "
-                        "column, as r03_c11.txt, a table positions.csv of x and y, or SELECT=grid=rows x columns; add one")
+                        "column, as r03_c11.txt, a table positions.csv of x and y, or SELECT=grid=rows x columns; "
+                        "add one")
     row, column = np.divmod(np.arange(len(files)), shape[1])
-    return shape, (row, column), np.nan, [f"{len(files)} files taken as {shape[0]} × {shape[1]} by their order: a guess"]
+    return shape, (row, column), np.nan, [f"{len(files)} files taken as {shape[0]} × {shape[1]} by their order: "
+                                          "a guess"]
 
 
 def _place(stem: str) -> tuple[int, int] | None:

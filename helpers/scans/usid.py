@@ -64,8 +64,8 @@ def read_usid(path: Path, choice: Choice) -> Loops:
                             "measurement; check that it was finished")
         loops = _loops(path, file[best[0]], fits if projected else [], choice)
     others = [str(n) for n in numbers[::-1] if n != number]
-    said = (f"measurement {number}; the file also has {', '.join(others)}, which measurement= chooses",) if others else ()
-    return replace(loops, notes=loops.notes + said)
+    said = (f"measurement {number}; the file also has {', '.join(others)}, which measurement= chooses",)
+    return replace(loops, notes=loops.notes + (said if others else ()))
 
 
 def _measurement(name: str) -> int:
