@@ -318,9 +318,10 @@ def on_devices(devices, folder):
 def test_two_devices_train_as_one_does(tmp_path):
     """The same but for rounding where no latent noise is drawn, and otherwise but for the noise."""
     pairs = zip(on_devices(1, tmp_path / "1"), on_devices(2, tmp_path / "2"), strict=True)
-    for (one, two), tolerance in zip(pairs, (1e-4, 0.4), strict=True):
+    # With noise the KL of so short a training is a few hundredths of a nat: the draw decides, and the first β with it.
+    for (one, two), tolerance, names in zip(pairs, (1e-4, 0.4), (["kl", "beta"], []), strict=True):
         assert (one["replicas"], two["replicas"]) == (1, 2) and two["read back"]
-        for name in ("loss", "mse", "kl", "beta"):
+        for name in ("loss", "mse", *names):
             assert two[name] == pytest.approx(one[name], rel=tolerance), name
         assert two["states"][0] != two["states"][1]
 
