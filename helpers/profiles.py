@@ -234,7 +234,7 @@ PROFILES: dict[str, Profile] = {
             toy_training=replace(TOY, epochs=32, batch=100, learning_rate=1e-2, starts=2, snapshots=24),
             beps_network=AdditiveNetwork(units=8, layers=1, patch=16, branch=16, joint=16, linear=True,
                                          input_noise=0.1),
-            beps_training=replace(BEPS, epochs=32, batch=200, learning_rate=1e-2, snapshots=24),
+            beps_training=replace(BEPS, epochs=100, batch=100, learning_rate=1e-2, snapshots=24),
             paper_network=PaperNetwork(units=4, blocks=0, normalise=True),
             paper_training=replace(SMALL_STAIRCASE, epochs=34, priming=16, step_epochs=2, beta_step=2.5e-2, batch=100,
                                    learning_rate=1e-2, snapshots=24),

@@ -118,7 +118,7 @@ def plain_log_ticks(axis: Axis) -> None:
     Labels of a horizontal axis stand side by side, so that there is room for fewer.
     """
     low, high = sorted(axis.get_view_interval())
-    few = (1.0, 2.0, 5.0) if high < 2000 * low else (1.0,)
+    few = (1.0, 2.0, 5.0) if high < 1e4 * low else (1.0,)
     if axis.axis_name == "x":
         few = (1.0, 3.0) if high < 300 * low else (1.0,)
     axis.set_major_locator(LogLocator(subs=few if high > 5 * low else range(1, 10)))

@@ -40,7 +40,8 @@ def unpacked(path: Path, limit: int, rank: Callable[[str, int], tuple]) -> list[
     except (zipfile.BadZipFile, tarfile.TarError, shutil.ReadError, zlib.error, lzma.LZMAError, EOFError, RuntimeError,
             ValueError, OSError) as error:
         shutil.rmtree(folder, ignore_errors=True)
-        if isinstance(error, DataError) or getattr(error, "errno", None):
+        odd = (NotADirectoryError, IsADirectoryError, FileExistsError, FileNotFoundError)  # names that contradict
+        if isinstance(error, DataError) or getattr(error, "errno", None) and not isinstance(error, odd):
             raise
         raise DataError(f"{path.name} is broken, encrypted or reaches outside its folder: expected a whole zip or tar "
                         "file; unpack it by hand and use DATA=<path>") from error
