@@ -42,7 +42,9 @@ def test_a_kept_training_is_read_with_weights_history_and_snapshots(kept, monkey
     again.restore_chosen()
     np.testing.assert_array_equal(encode(run.model, SPECTRA)[0], encode(again.model, SPECTRA)[0])
     assert again.chosen == run.chosen and again.seconds == run.seconds
+    carried = (run.arrays()["snapshot_kl"] > 0.01).any(axis=0)
     for name, values in run.arrays().items():
+        values = np.where(carried, values, 0) if "embeddings" in name else values  # the others are not kept
         np.testing.assert_allclose(again.arrays()[name], values, atol=2e-3 if "embeddings" in name else 0)
 
 
