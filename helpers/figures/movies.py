@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from io import BytesIO
 from itertools import chain
+from math import ceil
 from pathlib import Path
 
 import imageio_ffmpeg
@@ -73,7 +74,7 @@ def training_movie(path: Path | str, trainings: Mapping[str, Snapshots]) -> floa
         By the name of the model.
     """
     count = sum(len(kept.maps) for kept in trainings.values())
-    hold = -(-SECONDS * FPS // count)
+    hold = ceil(SECONDS * FPS / count)
     frames = chain.from_iterable(training_frames(name, kept) for name, kept in trainings.items())
     return write_movie(path, (frame for frame in frames for _ in range(hold)), hold * count)
 
