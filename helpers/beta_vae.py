@@ -28,18 +28,11 @@ def kl_divergence(mean, log_variance):
 
 @keras.saving.register_keras_serializable("companion")
 class GaussianLatents(keras.layers.Layer):
-    """Sample z ~ N(mean, exp(log_variance)) and add β·KL to the loss.
+    """z = µ + σ·noise from µ, log σ² and standard normal noise, (n, latents) each; adds β·KL to the loss.
 
     KL is summed over latents and averaged over the batch. The original code averages
     it over latents too: its β is this β divided by the number of latents (16).
-    Outside training the posterior mean is returned, so embeddings and
-    reconstructions are deterministic.
     """
-
-    def __init__(self, seed: int = 0, **keras_options):
-        super().__init__(**keras_options)
-        self.seed = seed
-        self.noise = keras.random.SeedGenerator(seed)
 
     def build(self, input_shapes):
         self.beta = self.add_weight(shape=(), initializer="zeros", trainable=False, name="beta")
@@ -50,21 +43,16 @@ class GaussianLatents(keras.layers.Layer):
                                      aggregation="sum", synchronization="on_read")
 
     def call(self, inputs, training=False):
-        mean, log_variance = inputs
+        mean, log_variance, noise = inputs
         kl = ops.mean(ops.sum(kl_divergence(mean, log_variance), axis=-1))
         self.add_loss(self.beta * kl)
-        if not training:
-            return mean
-        self.kl_sum.assign_add(ops.stack([kl, ops.ones_like(kl)]))
-        noise = keras.random.normal(ops.shape(mean), seed=self.noise)
+        if training:
+            self.kl_sum.assign_add(ops.stack([kl, ops.ones_like(kl)]))
         return mean + ops.exp(0.5 * log_variance) * noise
-
-    def get_config(self):
-        return super().get_config() | {"seed": self.seed}
 
 
 def build_beta_vae(network: PaperNetwork | AdditiveNetwork, drive: np.ndarray, channels: int, seed: int) -> keras.Model:
-    """Encoder, Gaussian latents and decoder as one model that reconstructs its input.
+    """Encoder, Gaussian latents and decoder as one model: (spectra, latent noise) to reconstructed spectra.
 
     Parameters
     ----------
@@ -75,7 +63,7 @@ def build_beta_vae(network: PaperNetwork | AdditiveNetwork, drive: np.ndarray, c
     channels : int
         Measured channels: 1 for the toy, 2 (piezoresponse, resonance) for BEPS.
     seed : int
-        Of the initial weights and the latent noise.
+        Of the initial weights.
     """
     keras.utils.set_random_seed(seed)
     parts = paper_network if isinstance(network, PaperNetwork) else additive
@@ -85,11 +73,9 @@ def build_beta_vae(network: PaperNetwork | AdditiveNetwork, drive: np.ndarray, c
         for part in (encoder, decoder):
             part.jit_compile = False  # compiling takes longer than all predictions
     spectra = keras.Input((len(drive), channels), name="spectra")
-    noisy = spectra
-    if isinstance(network, AdditiveNetwork) and network.input_noise:
-        noisy = keras.layers.GaussianNoise(network.input_noise, seed=seed, name="input_noise")(spectra)
-    latents = GaussianLatents(seed, name="latents")(encoder(noisy))
-    return keras.Model(spectra, decoder(latents), name="beta_vae")
+    noise = keras.Input((network.latents,), name="noise")
+    latents = GaussianLatents(name="latents")([*encoder(spectra), noise])
+    return keras.Model((spectra, noise), decoder(latents), name="beta_vae")
 
 
 def load_beta_vae(path: Path, network: PaperNetwork | AdditiveNetwork, drive: np.ndarray, channels: int) -> keras.Model:
@@ -113,12 +99,6 @@ def part_layer(model: keras.Model, name: str) -> list[keras.layers.Layer]:
     """The layers of encoder and decoder called `name`; none, one or two."""
     parts = (model.get_layer("encoder"), model.get_layer("decoder"))
     return [layer for part in parts for layer in part.layers if layer.name == name]
-
-
-def noise_generators(model: keras.Model) -> list:
-    """The seed generators of the latent noise and, where there is one, of the noise on the input."""
-    generators = [model.get_layer("latents").noise]
-    return generators + [layer.seed_generator for layer in model.layers if layer.name == "input_noise"]
 
 
 def parameter_count(model: keras.Model) -> int:

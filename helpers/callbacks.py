@@ -9,7 +9,7 @@ import numpy as np
 from tqdm import tqdm
 
 from helpers.backend import keras
-from helpers.beta_vae import decode, embedding_size, encode, kl_divergence, noise_generators, part_layer
+from helpers.beta_vae import decode, embedding_size, encode, kl_divergence, part_layer
 from helpers.checkpoints import Checkpoints, numbered, unnumbered
 from helpers.profiles import Training
 from helpers.schedule import first_beta, scheduled_lambda, staircase_beta, step_number
@@ -19,19 +19,17 @@ SAVE_EVERY_S = 2.0  # a state is tens of MB, and an epoch takes a fraction of a 
 
 
 class ScheduledRegularisation(keras.callbacks.Callback):
-    """Set β, λ, the joint term and the noise at the start of every epoch.
+    """Set β, λ and the joint term at the start of every epoch.
 
     Parameters
     ----------
     path : ndarray, shape (epochs,)
         β of every epoch, where the schedule is an annealing.
-    steps_per_epoch : int
-        The noise of a batch is a function of the seed and of the number of the batch in the whole training.
     """
 
-    def __init__(self, training: Training, path: np.ndarray, seed: int, steps_per_epoch: int):
+    def __init__(self, training: Training, path: np.ndarray):
         super().__init__()
-        self.training, self.path, self.seed, self.steps_per_epoch = training, path, seed, steps_per_epoch
+        self.training, self.path = training, path
         self.first_beta = 0.0
         self.last = {"mse": 1.0, "kl": 1.0}
 
@@ -50,8 +48,6 @@ class ScheduledRegularisation(keras.callbacks.Callback):
         latents = self.model.get_layer("latents")
         latents.beta.assign(self.beta)
         latents.kl_sum.assign(np.zeros(2))
-        for generator, seed in zip(noise_generators(self.model), (self.seed, self.seed + 2**24), strict=False):
-            generator.state.assign(np.array([seed, epoch * self.steps_per_epoch], "uint32"))
         for layer in part_layer(self.model, "joint"):
             layer.open.assign(float(epoch >= self.training.joint_from * self.training.epochs))
         if self.training.l1 != "none":
@@ -143,10 +139,14 @@ class Snapshots:
         """Index of the snapshot that is shown.
 
         The rule: of the snapshots whose number of active channels is nearest to `shown`, or to
-        the number found, the one with the lowest error on training spectra.
+        the number found, the one with the lowest error on training spectra. Those with a channel
+        within a factor of 2 of the 0.1 nat that make it active count only where there is no other.
         """
         distance = np.abs(self.active - (shown or self.found))
+        kl = np.array(self.kl)
+        undecided = ((kl > ACTIVE_KL_NAT / 2) & (kl < 2 * ACTIVE_KL_NAT)).any(axis=1)
         nearest = np.flatnonzero(distance == distance.min())
+        nearest = nearest[~undecided[nearest]] if not undecided[nearest].all() else nearest
         return int(nearest[np.argmin(np.array(self.mse)[nearest])])
 
     def arrays(self) -> dict[str, np.ndarray]:

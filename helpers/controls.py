@@ -28,7 +28,7 @@ from helpers.beta_vae import PREDICTION_BATCH, active_channels, encode, mean_kl,
 from helpers.profiles import AdditiveNetwork, Profile, Training
 from helpers.scans.scan import Scan, drive_waveform, heldout_blocks, standardised, training_pixels
 from helpers.scores import matched_spearman, mean_squared_error_per_spectrum
-from helpers.training import optimizer, shuffled_batches, train
+from helpers.training import optimizer, train
 
 ORDERS = ("kept", "shuffled", "paired")
 # Latents of the controls that choose none themselves: the colours, and as many as the paper shows of the loops.
@@ -187,7 +187,7 @@ def _fitted(benchmark: Benchmark, model: str, seed: int, title: str, folder: Pat
         return _fit_vae(benchmark, model, seed, title, folder)
     build = {"dense": build_dense, "convolutional": build_convolutional, "lstm": build_lstm}[model]
     network = replace(benchmark.network, latents=benchmark.channels)
-    return _fit(build(network, benchmark.drive, benchmark.spectra.shape[-1], seed), benchmark, seed)
+    return _fit(build(network, benchmark.drive, benchmark.spectra.shape[-1], seed), benchmark)
 
 
 def _fit_pca(benchmark: Benchmark) -> Fitted:
@@ -218,14 +218,12 @@ def _fit_vae(benchmark: Benchmark, model: str, seed: int, title: str, folder: Pa
     return _from_keras(run.model, run.seconds)
 
 
-def _fit(model: keras.Model, benchmark: Benchmark, seed: int) -> Fitted:
-    """Train with the optimiser, batches and epochs of the companion's β-VAE."""
+def _fit(model: keras.Model, benchmark: Benchmark) -> Fitted:
+    """Train with the optimiser, batch size and epochs of the companion's β-VAE."""
     started = time.perf_counter()
     x, training = benchmark.spectra, benchmark.training
-    steps = len(x) // training.batch
-    model.compile(optimizer(training, steps), "mse", metrics=["mse"])
-    model.fit(shuffled_batches(x, training.batch, seed), steps_per_epoch=steps, epochs=training.epochs,
-              shuffle=False, verbose=0)
+    model.compile(optimizer(training, -(-len(x) // training.batch)), "mse")
+    model.fit(x, x, batch_size=training.batch, epochs=training.epochs, verbose=0)
     return _from_keras(model, time.perf_counter() - started)
 
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from helpers.backend import keras
-from helpers.beta_vae import build_beta_vae, load_beta_vae, noise_generators
+from helpers.beta_vae import build_beta_vae, load_beta_vae
 from helpers.callbacks import (
     KeepCheckpoint,
     KeepSnapshots,
@@ -65,17 +66,22 @@ class Trained:
         return {**history, **self.snapshots.arrays(), "chosen": np.array(self.chosen)}
 
 
-def shuffled_batches(spectra: np.ndarray, batch: int, seed: int, first_epoch: int = 0
-                     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Batches without end, each as input and target; the order is a function of (seed, epoch) alone.
+def epochs_of_batches(spectra: np.ndarray, batch: int, seed: int, latents: int, input_noise: float = 0.0,
+                      first_epoch: int = 0) -> Iterator[tuple[tuple[np.ndarray, np.ndarray], np.ndarray]]:
+    """Epochs without end, each as ((spectra read, latent noise), target) of shapes (batches, batch, …).
 
-    All batches are whole, so that one compiled step serves them; what is left over waits for another epoch.
+    Order and noise are a function of (seed, epoch) alone. All batches are whole, so that one compiled
+    step serves them; what is left over waits for another epoch.
     """
+    count = len(spectra) // batch
     for epoch in itertools.count(first_epoch):
-        order = np.random.default_rng((seed, epoch)).permutation(len(spectra))
-        for start in range(0, len(spectra) - batch + 1, batch):
-            chosen = spectra[order[start : start + batch]]
-            yield chosen, chosen
+        random = np.random.default_rng((seed, epoch))
+        order = random.permutation(len(spectra))[: count * batch]
+        target = read = spectra[order].reshape(count, batch, *spectra.shape[1:])
+        noise = random.standard_normal((count, batch, latents), "float32")
+        if input_noise:
+            read = target + np.float32(input_noise) * random.standard_normal(target.shape, "float32")
+        yield (read, noise), target
 
 
 def train(network: PaperNetwork | AdditiveNetwork, training: Training, spectra: np.ndarray, drive: np.ndarray, *,
@@ -130,7 +136,8 @@ class _Starts:
     """One compiled network, trained from one or several random weights."""
 
     def __init__(self, network, training, spectra, drive, watched, validation, seed, title, folder):
-        self.training, self.spectra, self.watched, self.validation = training, spectra, watched, validation
+        self.network, self.training = network, training
+        self.spectra, self.watched, self.validation = spectra, watched, validation
         self.title, self.folder = title, folder
         self.seeds = [seed + 2**16 * number for number in range(training.starts)]
         self.steps = len(spectra) // training.batch
@@ -157,7 +164,7 @@ class _Starts:
         several = f", start {number + 1} of {len(self.seeds)}" if until < training.epochs else ""
         place = self.folder if len(self.seeds) == 1 else self.folder.with_name(f"{self.folder.name}-{number + 1}")
         checkpoints = Checkpoints(place)
-        schedule = ScheduledRegularisation(training, self.path, seed, self.steps)
+        schedule = ScheduledRegularisation(training, self.path)
         probe = self.spectra[:: -(-len(self.spectra) // PROBE_SPECTRA)]
         snapshots = KeepSnapshots(training, probe, self.watched, self.validation, checkpoints)
         restart = RestartSteps(training) if training.restart_steps else None
@@ -172,10 +179,11 @@ class _Starts:
             print(f"{self.title}{several}: {done} of {until} epochs are done already ({place.name})")
         if done < until:
             self.model.fit(
-                _feed(self.strategy, self.spectra, training.batch, seed, done), steps_per_epoch=self.steps,
-                initial_epoch=done, epochs=until, shuffle=False, verbose=0,
-                callbacks=[*([restart] if restart else []), schedule, *_own_noise(self.model, self.strategy), snapshots,
-                           keep, ProgressBar(until, self.title + several, done, snapshots)])
+                _feed(partial(epochs_of_batches, self.spectra, training.batch, seed, self.network.latents,
+                              getattr(self.network, "input_noise", 0.0), done)),
+                steps_per_epoch=self.steps, initial_epoch=done, epochs=until, shuffle=False, verbose=0,
+                callbacks=[*([restart] if restart else []), schedule, snapshots, keep,
+                           ProgressBar(until, self.title + several, done, snapshots)])
         return keep
 
 
@@ -247,30 +255,18 @@ def replicas(strategy) -> int:
     return strategy.num_replicas_in_sync if strategy else 1
 
 
-def _feed(strategy, spectra: np.ndarray, *batches):
-    """`shuffled_batches` for `fit`.
+def _feed(epochs: Callable[[], Iterator]):
+    """Batch after batch of `epochs_of_batches`, for `fit`.
 
-    With a strategy Keras looks at a batch beforehand and begins again, which a generator cannot.
+    TensorFlow takes a whole epoch at a time: asking Python for every batch takes half as long as a step.
     """
-    if not strategy:
-        return shuffled_batches(spectra, *batches)
+    if keras.backend.backend() != "tensorflow":
+        return (((read, noise), target) for (reads, noises), targets in epochs()
+                for read, noise, target in zip(reads, noises, targets, strict=True))
     import tensorflow as tf
 
-    signature = (tf.TensorSpec((None, *spectra.shape[1:]), spectra.dtype),) * 2
-    return tf.data.Dataset.from_generator(lambda: shuffled_batches(spectra, *batches), output_signature=signature)
-
-
-def _own_noise(model: keras.Model, strategy) -> list[keras.callbacks.Callback]:
-    """Noise of its own for each replica; they would all draw the same."""
-    if not strategy:
-        return []
-
-    def seed_replicas(epoch, logs=None):
-        for generator in noise_generators(model):
-            for replica, state in enumerate(strategy.experimental_local_results(generator.state.value)):
-                state.assign(state + np.array([replica * 2**20, 0], "uint32"))
-
-    return [keras.callbacks.LambdaCallback(on_epoch_begin=seed_replicas)]
+    signature = tf.nest.map_structure(lambda array: tf.TensorSpec(array.shape, array.dtype), next(epochs()))
+    return tf.data.Dataset.from_generator(epochs, output_signature=signature).unbatch()
 
 
 def _check(spectra: np.ndarray, batch: int, title: str) -> None:
