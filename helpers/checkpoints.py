@@ -18,7 +18,7 @@ from helpers.profiles import AdditiveNetwork, PaperNetwork, Training
 
 KEPT = 2
 # Of the files that `store` writes; those of earlier releases have another or none.
-FORMAT = 2
+FORMAT = 3
 WEIGHTS_FOLDER = ROOT / "data/weights"
 # The modules that decide how a training goes: after a change in one, no checkpoint is gone on from.
 CODE = ("backend", "beta_vae", "additive", "paper_network", "schedule", "callbacks", "training")
@@ -126,13 +126,13 @@ def store(path: Path, run, network: PaperNetwork | AdditiveNetwork, training: Tr
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     arrays = run.arrays()
-    # Channels that never carry a hundredth of a nat are noise around 0, and most of the file.
-    carried = np.flatnonzero((arrays["snapshot_kl"] > 0.01).any(axis=0))
-    arrays["snapshot_embeddings"] = arrays["snapshot_embeddings"][..., carried].astype("float16")
+    # Channels that carry less than a hundredth of a nat are noise around 0, and most of the file.
+    carried = arrays["snapshot_kl"][:, None] > 0.01
+    arrays["snapshot_embeddings"] = np.where(carried, arrays["snapshot_embeddings"], 0).astype("float16")
     with atomic(path.with_suffix(".weights.h5")) as temporary:
-        run.model.save_weights(temporary)
+        keras.Model(run.model.inputs, run.model.outputs).save_weights(temporary)  # without those of the optimiser
     with atomic(path.with_suffix(".npz")) as temporary:
-        np.savez_compressed(temporary, **arrays, carried=carried)
+        np.savez_compressed(temporary, **arrays)
     origin = {**about, "format": FORMAT, "network": asdict(network), "training": asdict(training),
               "spectra": fingerprint(spectra), "watched": fingerprint(watched)}
     with atomic(path.with_suffix(".json")) as temporary:

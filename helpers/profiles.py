@@ -94,6 +94,7 @@ class Training:
     Attributes
     ----------
     epochs, batch : int
+        Batches are smaller where an epoch would have fewer than 8 of them.
     learning_rate : float
         Of Adam; the peak where `cosine` is set.
     schedule : str

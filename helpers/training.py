@@ -26,6 +26,7 @@ from helpers.profiles import WEIGHTS, AdditiveNetwork, PaperNetwork, Training
 from helpers.schedule import annealed_path
 
 PROBE_SPECTRA = 2000
+FEWEST_BATCHES = 8  # of an epoch: a small scan is shared among smaller ones
 JUDGED = 5  # epochs over which the loss of a start is averaged
 
 
@@ -110,11 +111,11 @@ def train(network: PaperNetwork | AdditiveNetwork, training: Training, spectra: 
     Raises
     ------
     ValueError
-        If there are fewer spectra than a batch, or they do not vary.
+        If there are fewer than 16 spectra, or they do not vary.
     FloatingPointError
         If the loss is no longer finite.
     """
-    _check(spectra, training.batch, title)
+    _check(spectra, title)
     spectra, validation, watched = (x.astype("float32", copy=False) for x in (spectra, validation, watched))
     name = f"{title}-{configuration_hash(network, training, seed, spectra, drive, watched)[:12]}"
     starts = _Starts(network, training, spectra, drive, watched, validation, seed, title, folder / name)
@@ -140,7 +141,8 @@ class _Starts:
         self.spectra, self.watched, self.validation = spectra, watched, validation
         self.title, self.folder = title, folder
         self.seeds = [seed + 2**16 * number for number in range(training.starts)]
-        self.steps = len(spectra) // training.batch
+        self.batch = min(training.batch, len(spectra) // FEWEST_BATCHES)
+        self.steps = len(spectra) // self.batch
         annealing = training.schedule == "annealing"
         self.path = annealed_path(spectra, network.latents, training.epochs) if annealing else np.zeros(0)
         self.strategy = mirrored_strategy()
@@ -179,7 +181,7 @@ class _Starts:
             print(f"{self.title}{several}: {done} of {until} epochs are done already ({place.name})")
         if done < until:
             self.model.fit(
-                _feed(partial(epochs_of_batches, self.spectra, training.batch, seed, self.network.latents,
+                _feed(partial(epochs_of_batches, self.spectra, self.batch, seed, self.network.latents,
                               getattr(self.network, "input_noise", 0.0), done)),
                 steps_per_epoch=self.steps, initial_epoch=done, epochs=until, shuffle=False, verbose=0,
                 callbacks=[*([restart] if restart else []), schedule, snapshots, keep,
@@ -225,9 +227,7 @@ def read_back(path: Path, network: PaperNetwork | AdditiveNetwork, training: Tra
     try:
         with np.load(path.with_suffix(".npz"), allow_pickle=False) as stored:
             arrays = dict(stored)
-        few = arrays["snapshot_embeddings"]
-        arrays["snapshot_embeddings"] = np.zeros((*few.shape[:2], network.latents), "float32")
-        arrays["snapshot_embeddings"][..., arrays["carried"]] = few
+        arrays["snapshot_embeddings"] = arrays["snapshot_embeddings"].astype("float32")
         snapshots = Snapshots()
         snapshots.restore(arrays)
     except DAMAGED as error:
@@ -269,10 +269,10 @@ def _feed(epochs: Callable[[], Iterator]):
     return tf.data.Dataset.from_generator(epochs, output_signature=signature).unbatch()
 
 
-def _check(spectra: np.ndarray, batch: int, title: str) -> None:
-    if len(spectra) < batch:
-        raise ValueError(f"{title}: {len(spectra)} spectra are fewer than a batch of {batch}: "
-                         "expected more; lower `batch` in the profile")
+def _check(spectra: np.ndarray, title: str) -> None:
+    if len(spectra) < 2 * FEWEST_BATCHES:
+        raise ValueError(f"{title}: {len(spectra)} spectra are fewer than {FEWEST_BATCHES} batches of two: "
+                         "expected more; take a larger scan")
     if not np.isfinite(spectra).all():
         raise ValueError(f"{title}: some of the spectra are NaN or infinite: expected finite "
                          "numbers; interpolate or remove them first")

@@ -33,9 +33,9 @@ from helpers.schedule import (
 from helpers.training import epochs_of_batches, optimizer, train
 
 NETWORK = AdditiveNetwork(units=4, layers=1, patch=5, branch=4, joint=4, linear=True, latents=4, input_noise=0.1)
-TRAINING = Training(epochs=6, batch=32, learning_rate=1e-2, weight_decay=1e-2, starts=2, snapshots=6)
+TRAINING = Training(epochs=6, batch=12, learning_rate=1e-2, weight_decay=1e-2, starts=2, snapshots=6)
 PAPERS = PaperNetwork(units=4, blocks=0, latents=4)
-STAIRCASE = Training(epochs=6, batch=32, learning_rate=1e-2, priming=2, schedule="staircase", cosine=False,
+STAIRCASE = Training(epochs=6, batch=12, learning_rate=1e-2, priming=2, schedule="staircase", cosine=False,
                      beta_step=0.1, step_epochs=2, snapshots=6)
 DRIVE = toy.time_steps()[:, None]
 
@@ -266,7 +266,7 @@ def test_a_new_adam_at_every_step_and_dropout_survive_a_kill(tmp_path):
 
 
 def test_a_step_begins_at_the_best_epoch_of_the_step_before_with_a_new_adam(tmp_path, monkeypatch):
-    """Four batches an epoch, two epochs a step: Adam counts them from 0 in every step."""
+    """Eight batches an epoch, two epochs a step: Adam counts them from 0 in every step."""
     begun, kept = {}, {}
 
     def look(self, epoch, logs=None):
@@ -277,8 +277,8 @@ def test_a_step_begins_at_the_best_epoch_of_the_step_before_with_a_new_adam(tmp_
 
     monkeypatch.setattr(KeepSnapshots, "on_epoch_begin", look)
     monkeypatch.setattr("helpers.callbacks.ProgressBar.on_epoch_end", keep)
-    run(tmp_path, **RESTARTED | {"training": replace(RESTARTED["training"], batch=24)})
-    assert [begun[epoch][1] for epoch in range(5)] == [0, 4, 0, 4, 0]
+    run(tmp_path, **RESTARTED)
+    assert [begun[epoch][1] for epoch in range(5)] == [0, 8, 0, 8, 0]
     for first in (2, 4):
         best = min((first - 2, first - 1), key=lambda epoch: kept[epoch][1])
         np.testing.assert_array_equal(begun[first][0], kept[best][0])
@@ -417,8 +417,7 @@ def test_an_impossible_network_is_refused(network, settings):
 
 
 @pytest.mark.parametrize(("spoil", "message"), [
-    (lambda x: x[:3], "3 spectra are fewer than a batch of 32"),
-    (lambda x: x[:1], "1 spectra are fewer than a batch"),
+    (lambda x: x[:3], "3 spectra are fewer than 8 batches of two"),
     (lambda x: np.ones_like(x), "all spectra are the same"),
     (lambda x: np.where(x == x[0, 0, 0], np.nan, x), "some of the spectra are NaN"),
 ])

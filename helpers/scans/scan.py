@@ -19,7 +19,7 @@ from helpers.scans.formats import DataError
 from helpers.twin import measurement as twin
 
 MOST_COMPONENTS = 16  # of the linear models that the notebooks compare
-FEWEST_PIXELS = 300  # usable ones, so that a batch is left beside those held out
+FEWEST_PIXELS = 300  # usable ones
 MOST_TRAINED = 20_000  # pixels; five to six times those of the paper
 
 
@@ -195,26 +195,17 @@ def training_pixels(scan: Scan, heldout: np.ndarray) -> np.ndarray:
     return chosen
 
 
-def check_enough(scan: Scan, heldout: np.ndarray, batch: int) -> None:
+def check_enough(scan: Scan) -> None:
     """Refuse a scan that is too small for the models, before the time is spent on the toy.
-
-    Parameters
-    ----------
-    scan : Scan
-    heldout : ndarray of bool, shape (rows * columns,)
-    batch : int
-        Spectra of one step of the training.
 
     Raises
     ------
     DataError
-        If there are fewer pixels to learn from than a batch, or no more values a pixel than components.
+        If there are fewer usable pixels than 300, or no more values a pixel than components.
     """
-    pixels, values = int(training_pixels(scan, heldout).sum()), scan.spectra[0].size
-    if pixels < batch:
-        raise DataError(f"{scan.path} has {pixels} usable pixels beside those held out: expected {batch} or more, the "
-                        "batch of the training; take a scan of 300 pixels or more, or lower `batch` in "
-                        "helpers/profiles.py")
+    pixels, values = int(scan.usable.sum()), scan.spectra[0].size
+    if pixels < FEWEST_PIXELS:
+        raise DataError(f"{scan.path} has {pixels} usable pixels: expected {FEWEST_PIXELS} or more; take a larger scan")
     if values <= MOST_COMPONENTS:
         raise DataError(f"{scan.path} has {values} values a pixel over all channels: expected more than "
                         f"{MOST_COMPONENTS}, the components of the largest linear model; take a finer sweep")
