@@ -86,7 +86,7 @@ class RestartSteps(keras.callbacks.Callback):
             self.model.set_weights(self.best)
             for variable in self.model.optimizer.variables:
                 if variable.name != "learning_rate":
-                    variable.assign(keras.ops.zeros_like(variable))
+                    variable.assign(np.zeros(variable.shape, variable.dtype))
             self.lowest = np.inf
 
     def on_epoch_end(self, epoch, logs=None):

@@ -218,9 +218,9 @@ SMALL_STAIRCASE = Training(
     epochs=65, batch=300, learning_rate=3e-3, priming=20, schedule="staircase", cosine=False, clip_norm=None,
     beta_step=5e-3, step_epochs=1, kl_mean=True, l1="set", shown=3, snapshots=46)
 TOY_NETWORK = AdditiveNetwork(units=24, layers=2, patch=5, branch=48)
-BEPS_NETWORK = AdditiveNetwork(units=24, layers=2, patch=16, branch=32, joint=256, linear=True, input_noise=0.1)
+BEPS_NETWORK = AdditiveNetwork(units=24, layers=2, patch=16, branch=32, joint=64, linear=True, input_noise=0.1)
 TOY = Training(epochs=400, batch=250, learning_rate=4e-3, starts=3, snapshots=48)
-BEPS = Training(epochs=800, batch=240, learning_rate=4e-3, weight_decay=3e-2, shown=5, snapshots=48)
+BEPS = Training(epochs=900, batch=240, learning_rate=4e-3, weight_decay=3e-2, shown=5, snapshots=48)
 LAMBDA_GRID = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.57, 0.7, 0.85, 1.0, 1.3, 1.6, 2.0)
 
 PROFILES: dict[str, Profile] = {

@@ -175,7 +175,7 @@ class _Starts:
             self.model.set_weights(self.weights[number])
             for variable in self.model.optimizer.variables:
                 if variable.name != "learning_rate":
-                    variable.assign(keras.ops.zeros_like(variable))
+                    variable.assign(np.zeros(variable.shape, variable.dtype))
             done = keep.go_on(self.model)
         if done:
             print(f"{self.title}{several}: {done} of {until} epochs are done already ({place.name})")

@@ -366,7 +366,7 @@ values = st.recursive(st.none() | st.integers() | st.floats() | st.text(max_size
      "links": st.fixed_dictionaries({"self": values | st.just("http://[")})}), max_size=3))
 def test_no_answer_of_the_record_gets_further_than_a_message(server, files, tmp_path):
     server.files[RECORD] = json.dumps({"files": files}).encode()
-    refused("zenodo", tmp_path, "")
+    refused("zenodo", tmp_path, "expected")
 
 
 # Drive
