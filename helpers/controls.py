@@ -28,7 +28,7 @@ from helpers.beta_vae import PREDICTION_BATCH, active_channels, encode, mean_kl,
 from helpers.profiles import AdditiveNetwork, Profile, Training
 from helpers.scans.scan import Scan, drive_waveform, heldout_blocks, standardised, training_pixels
 from helpers.scores import matched_spearman, mean_squared_error_per_spectrum
-from helpers.training import optimizer, train
+from helpers.training import batch_size, optimizer, train
 
 ORDERS = ("kept", "shuffled", "paired")
 # Latents of the controls that choose none themselves: the colours, and as many as the paper shows of the loops.
@@ -222,8 +222,9 @@ def _fit(model: keras.Model, benchmark: Benchmark) -> Fitted:
     """Train with the optimiser, batch size and epochs of the companion's β-VAE."""
     started = time.perf_counter()
     x, training = benchmark.spectra, benchmark.training
-    model.compile(optimizer(training, -(-len(x) // training.batch)), "mse")
-    model.fit(x, x, batch_size=training.batch, epochs=training.epochs, verbose=0)
+    batch = batch_size(training, x)
+    model.compile(optimizer(training, -(-len(x) // batch)), "mse")
+    model.fit(x, x, batch_size=batch, epochs=training.epochs, verbose=0)
     return _from_keras(model, time.perf_counter() - started)
 
 

@@ -26,7 +26,7 @@ from helpers.profiles import WEIGHTS, AdditiveNetwork, PaperNetwork, Training
 from helpers.schedule import annealed_path
 
 PROBE_SPECTRA = 2000
-FEWEST_BATCHES = 8  # of an epoch: a small scan is shared among smaller ones
+FEWEST_BATCHES = 8
 JUDGED = 5  # epochs over which the loss of a start is averaged
 
 
@@ -65,6 +65,11 @@ class Trained:
         """History as ``history_…`` and snapshots as ``snapshot_…``, ready to be stored."""
         history = {f"history_{name}": values for name, values in self.history.items()}
         return {**history, **self.snapshots.arrays(), "chosen": np.array(self.chosen)}
+
+
+def batch_size(training: Training, spectra: np.ndarray) -> int:
+    """Spectra of a batch, so few that an epoch has at least 8 of them."""
+    return min(training.batch, len(spectra) // FEWEST_BATCHES)
 
 
 def epochs_of_batches(spectra: np.ndarray, batch: int, seed: int, latents: int, input_noise: float = 0.0,
@@ -141,7 +146,7 @@ class _Starts:
         self.spectra, self.watched, self.validation = spectra, watched, validation
         self.title, self.folder = title, folder
         self.seeds = [seed + 2**16 * number for number in range(training.starts)]
-        self.batch = min(training.batch, len(spectra) // FEWEST_BATCHES)
+        self.batch = batch_size(training, spectra)
         self.steps = len(spectra) // self.batch
         annealing = training.schedule == "annealing"
         self.path = annealed_path(spectra, network.latents, training.epochs) if annealing else np.zeros(0)

@@ -125,7 +125,7 @@ def readme() -> str:
     runs, cited = stored_runs(), yaml.safe_load((ROOT / "CITATION.cff").read_text("utf-8"))
     return environment.get_template("README.md.j2").render(
         repository=cited.get("repository-code", ""), tag=f"v{cited['version']}", colab=COLAB,
-        metrics=metrics, run=run, paper=PAPER, swept=bool(seeds),
+        metrics=metrics, run=run, paper=PAPER,
         picture={"id": SHOWN, "name": full_name(SHOWN), "drawn": PLACES[entries[SHOWN]["source"]],
                  "alt": caption_of(SHOWN).alt, "caption": caption_of(SHOWN).caption},
         hours={part: max(one["hours_of_all_epochs"] for one in every) for part, every in by_part(runs).items()},
