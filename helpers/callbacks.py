@@ -254,7 +254,7 @@ class ProgressBar(keras.callbacks.Callback):
             self.bar.update()
             return
         self.compiled = True
-        # The first epoch compiles the model: how long the others take is told by the others.
+        # The first epoch compiles the model and is left out of the time per epoch.
         self.bar.initial = self.bar.n = self.bar.last_print_n = self.bar.n + 1
         self.bar.start_t = self.bar.last_print_t = time.time()
         self.bar.refresh()

@@ -113,7 +113,7 @@ def scores(run: Trained, benchmark: Benchmark, snapshot: int) -> dict[str, float
     """Error, active channels and, where the truth is known, what they say of it at a snapshot.
 
     "spearman" is the mean matched |Spearman|, "informativeness" the R² with which all active channels
-    together foretell the factors (both in `helpers.scores`).
+    together predict the factors (both in `helpers.scores`).
     """
     epoch = int(run.snapshots.epochs[snapshot])
     run.model.set_weights(run.checkpoints.load_snapshot(epoch))

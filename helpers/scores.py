@@ -233,7 +233,7 @@ def dci(embeddings: np.ndarray, truth: np.ndarray, seed: int) -> tuple[float, fl
         forest = RandomForestRegressor(TREES, min_samples_leaf=LEAF, random_state=seed)
         forest.fit(codes, factor)
         r2.append(r2_score(factor_test, forest.predict(codes_test)))
-        # They sum to 1 even where the forest foretells nothing: then no channel serves the factor.
+        # They sum to 1 even where the forest predicts nothing: then no channel serves the factor.
         importances[:, j] = forest.feature_importances_ * (r2[-1] > 0)
     return *disentanglement_and_completeness(importances), float(np.mean(r2))
 
