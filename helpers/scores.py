@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
-from scipy.stats import entropy, spearmanr
+from scipy.stats import bootstrap, entropy, spearmanr
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.linear_model import LinearRegression
 from sklearn.metrics import r2_score
@@ -28,6 +28,20 @@ def mean_squared_error_per_spectrum(spectra: np.ndarray, model: np.ndarray) -> n
     Shapes (n, steps[, channels]) in, (n,) out.
     """
     return np.square(spectra - model).reshape(len(spectra), -1).mean(axis=1)
+
+
+def ratio_interval(errors: np.ndarray, reference: np.ndarray, blocks: np.ndarray) -> tuple[float, float]:
+    """95 % interval of mean(errors) / mean(reference), by the bootstrap over blocks of neighbouring pixels.
+
+    Shapes (n,); `blocks` numbers the block of each pixel. NaN where there are fewer than two blocks.
+    """
+    number = np.unique(blocks, return_inverse=True)[1]
+    sums = [np.bincount(number, weights=values) for values in (errors, reference)]
+    if len(sums[0]) < 2:
+        return np.nan, np.nan
+    found = bootstrap(sums, lambda a, b, axis: a.sum(axis) / b.sum(axis), paired=True, vectorized=True,
+                      method="percentile", rng=np.random.default_rng(0))
+    return tuple(map(float, found.confidence_interval))
 
 
 def plateau(beta: np.ndarray, active: np.ndarray) -> tuple[int, float]:

@@ -24,7 +24,7 @@ from helpers.dictionary import (
     pca_errors,
     reference_34_errors,
 )
-from helpers.linear import compare, refit_on_support
+from helpers.linear import compare, kernel_ridge, refit_on_support
 from helpers.scans.scan import simulated_scan
 
 NAMES = ["PCA", "SVD, uncentred", "DL, lasso", "DL, lasso refit", "DL, OMP", "Mini-batch DL, lasso", "Sparse PCA",
@@ -277,3 +277,12 @@ def test_beps_attempts_of_one_channel_leave_pixels_out_and_name_no_second():
                                         every=2)))
     assert tried[0] == tried[1]
     assert not [name for name in tried[0] if "alone, one z" in name or "kHz" in name or "summed" in name]
+
+
+def test_kernel_ridge_follows_a_curve_that_one_component_cannot():
+    """A parabola in the plane: its first component tells the rest, but not linearly."""
+    t = np.random.default_rng(0).uniform(-1, 1, (400, 1))
+    x = np.hstack([t, t**2, t**3])
+    rival = kernel_ridge(x[:300], np.arange(300) // 10, 1)
+    error = np.square(rival.predict(x[300:]) - x[300:]).mean()
+    assert error < 0.01 * pca_errors(x[:300], x[300:], 1)[0]

@@ -17,6 +17,8 @@ from helpers.paths import ROOT
 from helpers.scans.formats import DataError
 from helpers.scans.reading import load_scan
 from helpers.scans.scan import (
+    block_numbers,
+    block_numbers,
     check_enough,
     drive_waveform,
     heldout_blocks,
@@ -228,6 +230,12 @@ def test_heldout_pixels_are_whole_blocks(rows, columns, every):
 def test_heldout_blocks_take_their_share_and_none_when_asked():
     assert heldout_blocks((60, 60), 5).mean() == pytest.approx(0.2)
     assert not heldout_blocks((60, 60), 0).any()
+
+
+def test_blocks_are_held_out_whole():
+    for shape in ((60, 60), (16, 19), (3, 200)):
+        numbers, held = block_numbers(shape), heldout_blocks(shape, 5)
+        assert {len(set(held[numbers == number])) for number in np.unique(numbers)} == {1}
 
 
 def test_pca_errors_equal_those_of_each_rank():

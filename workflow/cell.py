@@ -23,7 +23,7 @@ from helpers.paper import PAPER
 from helpers.paths import atomic, write_json
 from helpers.profiles import DICTIONARY, AdditiveNetwork, Profile, get_profile
 from helpers.scans.reading import load_scan
-from helpers.scans.scan import Scan, simulated_scan, standardised
+from helpers.scans.scan import Scan, block_numbers, simulated_scan, standardised
 from helpers.scores import matched_spearman, spatial_autocorrelation
 from helpers.training import Trained, train
 
@@ -148,10 +148,9 @@ def truth_scores(scan: Scan, embedding: np.ndarray, seed: int) -> dict[str, floa
         pixels that are mostly of the three-state kind (NaN where all or none are).
     """
     truth = np.stack([scan.truth[name].ravel() for name in FRACTIONS], axis=1)
-    block = max(1, scan.shape[0] // 10)
-    row, column = (index.ravel() // block for index in np.indices(scan.shape))
     forest = RandomForestRegressor(100, min_samples_leaf=5, n_jobs=-1, random_state=seed)
-    predicted = cross_val_predict(forest, embedding, truth, groups=row * 1000 + column, cv=GroupKFold(5))
+    predicted = cross_val_predict(forest, embedding, truth, groups=block_numbers(scan.shape),
+                                  cv=GroupKFold(5))
     scores = {f"r2.{name}": r2_score(truth[:, k], predicted[:, k]) for k, name in enumerate(FRACTIONS)}
     three_state = FRACTIONS.index("three_state")
     mostly = truth[:, three_state] > 0.5

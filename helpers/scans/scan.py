@@ -179,9 +179,18 @@ def heldout_blocks(shape: tuple[int, int], every: int) -> np.ndarray:
     """
     if every == 0:
         return np.zeros(shape[0] * shape[1], bool)
-    side = max(1, min(shape) // 10)
-    row, column = (index // side for index in np.indices(shape))
-    return ((column + 3 * row) % every == 0).ravel()
+    row, column = _rows_and_columns_of_blocks(shape)
+    return (column + 3 * row) % every == 0
+
+
+def block_numbers(shape: tuple[int, int]) -> np.ndarray:
+    """Number of the square block of `heldout_blocks` that each pixel lies in, shape (rows * columns,)."""
+    row, column = _rows_and_columns_of_blocks(shape)
+    return row * (column.max() + 1) + column
+
+
+def _rows_and_columns_of_blocks(shape: tuple[int, int]) -> np.ndarray:
+    return np.indices(shape).reshape(2, -1) // max(1, min(shape) // 10)
 
 
 def training_pixels(scan: Scan, heldout: np.ndarray) -> np.ndarray:
