@@ -18,7 +18,6 @@ from helpers.scans.formats import DataError
 from helpers.scans.reading import load_scan
 from helpers.scans.scan import (
     block_numbers,
-    block_numbers,
     check_enough,
     drive_waveform,
     heldout_blocks,

@@ -18,6 +18,7 @@ from helpers.scores import (
     matched_r2,
     mutual_information,
     mutual_information_gap,
+    ratio_interval,
     separated_predictability,
     univariate_r2,
 )
@@ -233,3 +234,19 @@ def test_a_seed_is_a_result(seed):
 def test_bad_input_is_named(codes, factors, message):
     with pytest.raises(ValueError, match=message):
         disentanglement(codes, factors)
+
+
+def test_interval_of_a_ratio_covers_it_and_widens_with_few_blocks():
+    """Two errors of the same pixels, whose blocks differ more than the pixels in them."""
+    rng = np.random.default_rng(0)
+
+    def interval(blocks):
+        number = np.repeat(np.arange(blocks), 30)
+        reference = rng.exponential(1 + rng.random(blocks)[number])
+        return ratio_interval(reference * (0.8 + 0.2 * rng.standard_normal(blocks)[number]), reference, number)
+
+    covered = np.mean([low < 0.8 < high for low, high in (interval(40) for _ in range(60))])
+    (few_low, few_high), (low, high) = interval(10), interval(300)
+    assert covered > 0.8 and high - low < 0.5 * (few_high - few_low)
+    assert ratio_interval(np.full(60, 0.5), np.ones(60), np.arange(60) // 6) == pytest.approx((0.5, 0.5))
+    assert np.isnan(ratio_interval(np.ones(5), np.ones(5), np.zeros(5))).all()
