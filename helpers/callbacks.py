@@ -139,15 +139,16 @@ class Snapshots:
         """Index of the snapshot that is shown.
 
         The rule: of the snapshots whose number of active channels is nearest to `shown`, or to
-        the number found, the one with the lowest error on training spectra. Those with a channel
-        within a factor of 2 of the 0.1 nat that make it active count only where there is no other.
+        the number found, the one with the lowest error on training spectra. Where there are others, those
+        with β = 0 do not count, nor those with a channel within a factor of 2 of the 0.1 nat that make it active.
         """
-        distance = np.abs(self.active - (shown or self.found))
-        kl = np.array(self.kl)
-        undecided = ((kl > ACTIVE_KL_NAT / 2) & (kl < 2 * ACTIVE_KL_NAT)).any(axis=1)
-        nearest = np.flatnonzero(distance == distance.min())
-        nearest = nearest[~undecided[nearest]] if not undecided[nearest].all() else nearest
-        return int(nearest[np.argmin(np.array(self.mse)[nearest])])
+        beta, kl = np.array(self.beta), np.array(self.kl)
+        counted = beta > 0 if beta.any() else np.ones(len(beta), bool)
+        distance = np.where(counted, np.abs(self.active - (shown or self.found)), np.inf)
+        decided = ~((kl > ACTIVE_KL_NAT / 2) & (kl < 2 * ACTIVE_KL_NAT)).any(axis=1)
+        nearest = distance == distance.min()
+        nearest = nearest & decided if (nearest & decided).any() else nearest
+        return int(np.argmin(np.where(nearest, self.mse, np.inf)))
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Every list as one array ``snapshot_<name>``."""

@@ -155,6 +155,10 @@ def test_snapshot_is_chosen_by_the_rule(active, mse, chosen):
     assert snapshots(active, mse).choose(3) == chosen
 
 
+def test_priming_is_never_shown():
+    assert snapshots([3, 6, 5], [1.0, 0.3, 0.2], [0, 0.1, 0.2]).choose(3) == 2
+
+
 def test_a_snapshot_with_a_channel_near_the_threshold_counts_only_without_another():
     kept = snapshots([3, 3, 5], [0.2, 0.1, 0.05])
     kept.kl[1][3] = 0.09
