@@ -187,7 +187,7 @@ def _fitted(benchmark: Benchmark, model: str, seed: int, title: str, folder: Pat
         return _fit_vae(benchmark, model, seed, title, folder)
     build = {"dense": build_dense, "convolutional": build_convolutional, "lstm": build_lstm}[model]
     network = replace(benchmark.network, latents=benchmark.channels)
-    return _fit(build(network, benchmark.drive, benchmark.spectra.shape[-1], seed), benchmark)
+    return _fit(build(network, benchmark.drive, benchmark.spectra.shape[-1], seed), benchmark, seed)
 
 
 def _fit_pca(benchmark: Benchmark) -> Fitted:
@@ -218,11 +218,12 @@ def _fit_vae(benchmark: Benchmark, model: str, seed: int, title: str, folder: Pa
     return _from_keras(run.model, run.seconds)
 
 
-def _fit(model: keras.Model, benchmark: Benchmark) -> Fitted:
+def _fit(model: keras.Model, benchmark: Benchmark, seed: int) -> Fitted:
     """Train with the optimiser, batch size and epochs of the companion's β-VAE."""
     started = time.perf_counter()
     x, training = benchmark.spectra, benchmark.training
     batch = batch_size(training, x)
+    keras.utils.set_random_seed(seed)  # of the order
     model.compile(optimizer(training, -(-len(x) // batch)), "mse")
     model.fit(x, x, batch_size=batch, epochs=training.epochs, verbose=0)
     return _from_keras(model, time.perf_counter() - started)
