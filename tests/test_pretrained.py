@@ -45,7 +45,7 @@ def test_a_kept_training_is_read_with_weights_history_and_snapshots(kept, monkey
     carried = run.arrays()["snapshot_kl"][:, None] > 0.01
     for name, values in run.arrays().items():
         values = np.where(carried, values, 0) if "embeddings" in name else values  # the others are not kept
-        np.testing.assert_allclose(again.arrays()[name], values, atol=7e-3 if "embeddings" in name else 0)
+        np.testing.assert_allclose(again.arrays()[name], values, atol=1.2e-2 if "embeddings" in name else 0)
 
 
 @pytest.mark.parametrize(("changed", "reason"), [
