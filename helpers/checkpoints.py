@@ -127,8 +127,8 @@ def store(path: Path, run, network: PaperNetwork | AdditiveNetwork, training: Tr
     path.parent.mkdir(parents=True, exist_ok=True)
     arrays = run.arrays()
     # Maps are for the eye: to a fiftieth of a prior s.d., without channels of less than a hundredth of a nat.
-    carried = arrays["snapshot_kl"][:, None] > 0.01
-    arrays["snapshot_embeddings"] = np.where(carried, (50 * arrays["snapshot_embeddings"]).round() / 50, 0).astype("float16")
+    maps = (50 * arrays["snapshot_embeddings"]).round() / 50
+    arrays["snapshot_embeddings"] = np.where(arrays["snapshot_kl"][:, None] > 0.01, maps, 0).astype("float16")
     with atomic(path.with_suffix(".weights.h5")) as temporary:
         keras.Model(run.model.inputs, run.model.outputs).save_weights(temporary)  # without those of the optimiser
     with atomic(path.with_suffix(".npz")) as temporary:

@@ -171,8 +171,8 @@ def test_truth_is_told_by_itself_not_by_noise_and_in_part_by_the_height_of_the_l
 
 def test_the_stored_score_of_the_height_is_that_of_the_twin():
     stored = json.loads((ROOT / "data/reference/seeds.json").read_text())
-    if not stored:
-        pytest.skip("no sweep of the network of today is stored: make sweep, then make render")
+    if "twin.height.r2.c" not in stored:
+        pytest.skip("no twin of the sweep is stored: make sweep, then make render")
     scan = simulated_scan(0, get_profile("laptop").twin_shape)
     for score, value in truth_scores(scan, loop_height(scan), 0).items():
         spread = stored[f"twin.height.{score}"]
