@@ -183,7 +183,7 @@ class _Starts:
                     variable.assign(np.zeros(variable.shape, variable.dtype))
             done = keep.go_on(self.model)
         if done:
-            print(f"{self.title}{several}: {done} of {until} epochs are done already ({place.name})")
+            print(f"{self.title}{several}: {min(done, until)} of {until} epochs are done already ({place.name})")
         if done < until:
             self.model.fit(
                 _feed(partial(epochs_of_batches, self.spectra, self.batch, seed, self.network.latents,
