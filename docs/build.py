@@ -20,7 +20,7 @@ from sphinx.cmd.build import build_main
 from docs.explorer import explorer_data, packed
 from helpers.figures.movies import poster
 from helpers.figures.style import TWIN_LABEL
-from helpers.ledger import LEGEND, ledger_rows, sweep_numbers, verdict_counts
+from helpers.ledger import LEGEND, VERDICTS, ledger_rows, sweep_numbers, verdict_counts
 from helpers.notebooks import NOTEBOOKS
 from helpers.paper import CAPTIONS, PLACES, as_markdown, full_name, inconsistency_rows, number, reproduction_rows
 from helpers.paths import ROOT, Build
@@ -87,6 +87,7 @@ def write_sources(folder: Path, source: Path) -> list[str]:
     explorer = explorer_data(folder, profile)
     (source / "loops.js").write_text(f"const EXPLORER = {json.dumps(packed(explorer))}", encoding="utf-8")
     write_pages(source, entries=entries, metrics=metrics, run=run, rows=rows, counts=verdict_counts(rows),
+                verdicts=VERDICTS[:-1],
                 legend=LEGEND, inconsistencies=inconsistency_rows(), numbers=reproduction_rows(metrics),
                 notebooks=list(NOTEBOOKS), table1=read("results/table1.json"), explorer=explorer)
     simulated = run["data"]["source"] == "twin"

@@ -15,6 +15,7 @@ from helpers.profiles import Training
 from helpers.schedule import first_beta, scheduled_lambda, staircase_beta, step_number
 from helpers.scores import ACTIVE_KL_NAT, mean_squared_error_per_spectrum, plateau
 
+WARM_UP = 0.05  # share of the steps in which the learning rate rises to its peak
 SAVE_EVERY_S = 2.0  # a state is tens of MB, and an epoch takes a fraction of a second
 
 
@@ -40,7 +41,7 @@ class ScheduledRegularisation(keras.callbacks.Callback):
         if self.training.schedule == "annealing":
             return float(self.path[epoch])
         if epoch == self.training.priming:
-            self.first_beta = first_beta(self.last["mse"], self.last["kl"], self.training.first_share)
+            self.first_beta = first_beta(self.training, self.last["mse"], self.last["kl"], embedding_size(self.model))
         return staircase_beta(self.training, epoch, self.first_beta, embedding_size(self.model))
 
     def on_epoch_begin(self, epoch, logs=None):
@@ -168,6 +169,7 @@ class KeepSnapshots(keras.callbacks.Callback):
                  checkpoints: Checkpoints):
         super().__init__()
         count = min(training.snapshots, training.epochs)
+        self.averaged_from = WARM_UP * training.epochs if training.average else None
         self.at = set(np.linspace(0, training.epochs - 1, count).round().astype(int))
         self.judged = np.concatenate([probe, validation])
         self.probe, self.watched, self.checkpoints = len(probe), watched, checkpoints
@@ -176,6 +178,15 @@ class KeepSnapshots(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         if epoch not in self.at:
             return
+        own = [keras.ops.convert_to_numpy(variable) for variable in self.model.trainable_variables]
+        if self.averaged_from is not None and epoch >= self.averaged_from:
+            self.model.optimizer.finalize_variable_values(self.model.trainable_variables)
+        self.keep(epoch, logs)
+        for variable, values in zip(self.model.trainable_variables, own, strict=True):
+            variable.assign(values)
+
+    def keep(self, epoch: int, logs: dict[str, float]) -> None:
+        """Judge and keep the weights that the model has."""
         kept = self.kept
         kept.epochs.append(epoch + 1)
         kept.beta.append(logs["beta"])

@@ -1,8 +1,8 @@
 """Controls that separate what the paper credits: nonlinear, ordinal and variational.
 
-Every control has the same spectra, optimiser, batches, epochs and path of β as the companion's β-VAE; those
-without β have as many latents as it shows, and about as many parameters. Each is trained on the spectra in
-order and with the time steps shuffled by one permutation: a model that gains from order must lose by the shuffle.
+Variants of the companion's β-VAE have its spectra, optimiser, batches, epochs and path of β, and the snapshot is chosen
+by its rule. Plain autoencoders have as many latents as it shows, its batches, noise on what they read and about as many
+parameters, and train until their error on the training spectra no longer falls. Each is trained on the spectra in order and with the time steps shuffled by one permutation: a model that gains from order must lose by the shuffle.
 
 What is fair about the shuffle: the spectra are shuffled and the drive is not, as if the shuffled
 spectrum had been measured along that drive. The drive still tells the network which step it is
@@ -28,12 +28,16 @@ from helpers.beta_vae import PREDICTION_BATCH, active_channels, encode, mean_kl,
 from helpers.profiles import AdditiveNetwork, Profile, Training
 from helpers.scans.scan import Scan, drive_waveform, heldout_blocks, standardised, training_pixels
 from helpers.scores import matched_spearman, mean_squared_error_per_spectrum
-from helpers.training import batch_size, optimizer, train
+from helpers.training import batch_size, epochs_of_batches, train
 
 ORDERS = ("kept", "shuffled", "paired")
 # Latents of the controls that choose none themselves: the colours, and as many as the paper shows of the loops.
 CHANNELS = {"toy": 3, "beps": 5}
-CONTROLS = ("pca", "dense", "convolutional", "lstm", "vae", "vae_recipe", "vae_mixed", "vae_beta0")
+CONTROLS = ("pca", "dense", "convolutional", "lstm", "vae", "vae_recipe", "vae_mixed", "vae_beta0", "vae_dense_encoder",
+            "vae_recurrent_branches")
+PATIENCE = 10  # epochs without a lower loss after which a plain autoencoder halves its learning rate
+LEAST_GAIN = 1e-6  # in the loss (s.d.²), less than which is none
+LONGEST = 2  # times the epochs of the β-VAE, at most
 MIXED_UNITS = 128  # of the ordinary decoder where the network has no joint term
 
 
@@ -118,8 +122,9 @@ def run_control(benchmark: Benchmark, model: str, order: str, *, seed: int, fold
         "pca": principal components. "dense", "convolutional": plain autoencoders.
         "lstm": the companion's network without latent noise and at β = 0.
         "vae_recipe": the companion's β-VAE as the profile has it. Against it stand "vae", with no more latents than
-        it shows (what the spare ones do); "vae_mixed", with an ordinary decoder (what adding up does); and
-        "vae_beta0", with β = 0 throughout (what β does).
+        it shows (what the spare ones do); "vae_mixed", with an ordinary decoder (what adding up does);
+        "vae_beta0", with β = 0 throughout (what β does); "vae_dense_encoder" (what recurrence does in the encoder); and
+        "vae_recurrent_branches" (what it would do in the decoder).
     order : str
         "kept", "shuffled" or "paired" (see the module).
     seed : int
@@ -132,7 +137,8 @@ def run_control(benchmark: Benchmark, model: str, order: str, *, seed: int, fold
     dict of str to float
         ``{benchmark}.control.{model}.{order}.{score}`` with the scores "parameters", "channels"
         (active ones of a VAE), "mse" (held out) and "mse_training" in standard deviations
-        squared, "seconds" of training, and for the toy "spearman": mean |Spearman| of the
+        squared, "seconds" and "epochs" of training, "converged" (1, or 0 where a plain autoencoder came to the limit
+        of epochs before its error stopped falling), and for the toy "spearman": mean |Spearman| of the
         colours with the channels matched to them.
 
     Raises
@@ -165,6 +171,8 @@ class Fitted:
     active: Callable[[np.ndarray], list[int]]
     parameters: int
     seconds: float
+    epochs: int = 1
+    converged: bool = True
 
 
 def _scores(benchmark: Benchmark, fitted: Fitted) -> dict[str, float]:
@@ -173,7 +181,8 @@ def _scores(benchmark: Benchmark, fitted: Fitted) -> dict[str, float]:
 
     active = fitted.active(benchmark.heldout)
     scores = {"parameters": fitted.parameters, "channels": len(active), "mse": error(benchmark.heldout),
-              "mse_training": error(benchmark.spectra), "seconds": fitted.seconds}
+              "mse_training": error(benchmark.spectra), "seconds": fitted.seconds, "epochs": fitted.epochs,
+              "converged": fitted.converged}
     if benchmark.truth is not None:
         embedding = fitted.encode(benchmark.heldout)[:, active]
         scores["spearman"] = matched_spearman(embedding, benchmark.truth).mean()
@@ -205,7 +214,7 @@ def _flat(spectra: np.ndarray) -> np.ndarray:
 
 
 def _fit_vae(benchmark: Benchmark, model: str, seed: int, title: str, folder: Path) -> Fitted:
-    """The companion's β-VAE or a variant of it, with the weights of its last epoch."""
+    """The companion's β-VAE or a variant of it, with the weights of the snapshot that is shown."""
     network, training = benchmark.network, benchmark.training
     if model == "vae":
         network = replace(network, latents=benchmark.channels)
@@ -213,23 +222,37 @@ def _fit_vae(benchmark: Benchmark, model: str, seed: int, title: str, folder: Pa
         network = replace(network, branch=0, joint=network.joint or MIXED_UNITS)
     if model == "vae_beta0":
         training = replace(training, schedule="none")
+    if model == "vae_dense_encoder":
+        network = replace(network, layers=0)
+    if model == "vae_recurrent_branches":
+        network = replace(network, recurrent_branches=True)
     run = train(network, training, benchmark.spectra, benchmark.drive, watched=benchmark.heldout[:10],
                 validation=benchmark.heldout[:PREDICTION_BATCH], seed=seed, title=title, folder=folder)
-    return _from_keras(run.model, run.seconds)
+    run.restore_chosen()
+    return _from_keras(run.model, run.seconds, training.epochs)
 
 
 def _fit(model: keras.Model, benchmark: Benchmark, seed: int) -> Fitted:
-    """Train with the optimiser, batch size and epochs of the companion's β-VAE."""
+    """Train with the batches, noise and first learning rate of the companion's β-VAE until the loss no longer falls.
+
+    The rate is halved where the training loss has not fallen by `LEAST_GAIN` for `PATIENCE` epochs, and the training ends
+    where it has not for three times as many, or after `LONGEST` times the epochs of the β-VAE.
+    """
     started = time.perf_counter()
-    x, training = benchmark.spectra, benchmark.training
-    batch = batch_size(training, x)
-    keras.utils.set_random_seed(seed)  # of the order
-    model.compile(optimizer(training, -(-len(x) // batch)), "mse")
-    model.fit(x, x, batch_size=batch, epochs=training.epochs, verbose=0)
-    return _from_keras(model, time.perf_counter() - started)
+    training, longest = benchmark.training, LONGEST * benchmark.training.epochs
+    batch = batch_size(training, benchmark.spectra)
+    batches = epochs_of_batches(benchmark.spectra, batch, seed, 1, benchmark.network.input_noise)
+    steps = len(benchmark.spectra) // batch
+    model.compile(keras.optimizers.Adam(training.learning_rate, global_clipnorm=training.clip_norm), "mse")
+    lower = keras.callbacks.ReduceLROnPlateau("loss", factor=0.5, patience=PATIENCE, min_delta=LEAST_GAIN)
+    stop = keras.callbacks.EarlyStopping("loss", patience=3 * PATIENCE, min_delta=LEAST_GAIN, restore_best_weights=True)
+    model.fit(((read, target) for (reads, _), targets in batches for read, target in zip(reads, targets, strict=True)),
+              steps_per_epoch=steps, epochs=longest, shuffle=False, verbose=0, callbacks=[lower, stop])
+    epochs = len(model.history.epoch)
+    return _from_keras(model, time.perf_counter() - started, epochs, stop.stopped_epoch > 0)
 
 
-def _from_keras(model: keras.Model, seconds: float) -> Fitted:
+def _from_keras(model: keras.Model, seconds: float, epochs: int, converged: bool = True) -> Fitted:
     encoder, decoder = model.get_layer("encoder"), model.get_layer("decoder")
     options = {"batch_size": PREDICTION_BATCH, "verbose": 0}
     variational = model.name == "beta_vae"
@@ -238,4 +261,4 @@ def _from_keras(model: keras.Model, seconds: float) -> Fitted:
         lambda z: decoder.predict(z, **options),
         (lambda x: active_channels(mean_kl(model, x))) if variational
         else (lambda x: list(range(decoder.input_shape[-1]))),
-        parameter_count(model), seconds)
+        parameter_count(model), seconds, epochs, converged)

@@ -1,14 +1,15 @@
 """The ledger: what the paper claims (``claims.yml``), judged by measured numbers.
 
-Numbers are compared with each other, with a number that the paper states, or with a bound. All comparisons
-true: the claim holds; none: it does not; else it holds partly. The paper's BEPS claims are judged on the
-measured loops alone: numbers of the simulated twin standing in for them are shown, and said to be simulated,
-but decide nothing.
+Numbers are compared with each other, with a number that the paper states, or with a bound. Linear models, the
+paper's β-VAE and the companion's are judged each by the comparisons about them. The paper's BEPS claims are judged on
+the measured loops alone: numbers of the simulated twin standing in for them are shown, and said to be simulated, but
+decide nothing.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import inf, isfinite
@@ -21,8 +22,10 @@ from helpers.paths import ROOT, Build
 
 _FILE = yaml.safe_load(Path(__file__).with_name("claims.yml").read_text(encoding="utf-8"))
 CLAIMS, BOUNDS, LEGEND = _FILE["claims"], _FILE["bounds"], _FILE["legend"]
-VERDICTS = HOLDS, PARTLY, FAILS, UNTESTABLE, UNMEASURED = tuple(_FILE["verdicts"])
-YES, BARELY, IN_PART, NO = _FILE["answers"]
+VERDICTS = HOLDS, PARTLY, FAILS, TIED, UNTESTABLE, UNMEASURED, UNSAID = tuple(_FILE["verdicts"])
+YES, TIE, IN_PART, NO = _FILE["answers"]
+_NUMBERS_OF = [(who, re.compile(numbers)) for who, numbers in _FILE["subjects"]]
+SUBJECTS = tuple(dict.fromkeys(who for who, _ in _NUMBERS_OF))
 _WORDS = BOUNDS | _FILE["phrases"]
 
 
@@ -41,41 +44,41 @@ class Number:
         return f"{number(self.median)} ({number(self.low)} to {number(self.high)}, n = {self.n})"
 
 
-def _answer(for_every_seed: bool, for_the_median: bool) -> str:
-    return YES if for_every_seed else BARELY if for_the_median else NO
+def _answer(for_every_seed: bool, for_none: bool) -> str:
+    return YES if for_every_seed else NO if for_none else TIE
 
 
 def lower(a: Number, b: Number, bound: float = 1.0) -> str:
     """Is `a` below `bound` times `b`, for every seed of both, or by a margin where there is one seed?"""
-    reached = b.low if max(a.n, b.n) > 1 else (1 - BOUNDS["margin"]) * b.median
-    return _answer(a.high < bound * reached, a.median < bound * b.median)
+    off = BOUNDS["margin"] if a.n == b.n == 1 else 0
+    return _answer(a.high < (1 - off) * bound * b.low, a.low * (1 - off) >= bound * b.high)
 
 
 def higher(a: Number, b: Number) -> str:
     """Is the score `a` above `b`, for every seed of both, or by a margin where there is one seed?"""
-    reached = b.high if max(a.n, b.n) > 1 else b.median + BOUNDS["score_margin"]
-    return _answer(a.low > reached, a.median > b.median)
+    off = BOUNDS["score_margin"] if a.n == b.n == 1 else 0
+    return _answer(a.low > b.high + off, a.high <= b.low - off)
 
 
 def at_least(a: Number, bound: float) -> str:
     """Does `a` reach a bound, for every seed?"""
-    return _answer(a.low >= bound, a.median >= bound)
+    return _answer(a.low >= bound, a.high < bound)
 
 
 def below(a: Number, bound: float) -> str:
     """Does `a` stay below a bound, for every seed?"""
-    return _answer(a.high < bound, a.median < bound)
+    return _answer(a.high < bound, a.low >= bound)
 
 
 def near(a: Number, b: Number, bound: float) -> str:
     """Does `a` differ from the median of `b` by at most a share of it, for every seed?"""
-    low, high, median = (abs(x - b.median) <= bound * abs(b.median) for x in (a.low, a.high, a.median))
-    return _answer(low and high, median)
+    within = [abs(x - b.median) <= bound * abs(b.median) for x in (a.low, a.median, a.high)]
+    return _answer(all(within), not any(within))
 
 
-def in_all(count: Number, total: Number) -> str:
-    """Does it happen every time (YES), never (NO) or in between?"""
-    return {total.median: YES, 0: NO}.get(count.median, IN_PART)
+def in_all(won: Number, tied: Number, lost: Number, cases: Number) -> str:
+    """Does it happen every time (YES), never (NO), or in between? Cases that cannot be told apart are neither."""
+    return {won.median: YES, tied.median: TIE, lost.median: NO}.get(cases.median, IN_PART)
 
 
 def mean(*numbers: Number) -> list[Number]:
@@ -86,10 +89,10 @@ def mean(*numbers: Number) -> list[Number]:
 
 
 def wins(*numbers: Number) -> list[Number]:
-    """How many of the first half are below their partners in the second half, and of how many."""
+    """In how many cases the first half is below the second, cannot be told from it, and is above; and all cases."""
     half = len(numbers) // 2
-    count = sum(a.median < b.median for a, b in zip(numbers[:half], numbers[half:], strict=True))
-    return [Number(count, count, count), Number(half, half, half)]
+    answers = [lower(a, b) for a, b in zip(numbers[:half], numbers[half:], strict=True)]
+    return [Number(count, count, count) for count in (*map(answers.count, (YES, TIE, NO)), half)]
 
 
 def ratio(a: Number, b: Number, *others: Number) -> list[Number]:
@@ -109,6 +112,11 @@ def names(check: Mapping) -> list[str]:
         stem, _, group = name.rstrip("}").partition("{")
         found += [stem + part for part in _FILE["groups"][group]] if group else [name]
     return found
+
+
+def subject(check: Mapping) -> str:
+    """Whom a check tells of (see ``claims.yml``)."""
+    return next(who for who, pattern in _NUMBERS_OF if any(map(pattern.fullmatch, names(check))))
 
 
 def _number(name: str, metrics: Mapping, seeds: Mapping) -> Number | None:
@@ -147,18 +155,31 @@ def _judged(check: Mapping, metrics: Mapping, seeds: Mapping) -> tuple[str, str 
     return f"{text}: {answer}", answer, []
 
 
+def _verdict(answers: set[str]) -> str:
+    """Of one subject, from the answers of all comparisons about it."""
+    if UNMEASURED in answers:
+        return UNMEASURED
+    if YES in answers or IN_PART in answers:
+        return HOLDS if answers == {YES} else PARTLY
+    return FAILS if NO in answers else TIED
+
+
 def _row(claim: Mapping, metrics: Mapping, seeds: Mapping) -> dict[str, str]:
     """A claim as a row: every check with its numbers and what it says; then the metrics that are missing."""
-    sentences, answers, absences = zip(*(_judged(check, metrics, seeds) for check in claim["checks"]), strict=True)
-    parts, decided = [text for text in sentences if text], set(answers) - {None}
-    absent = list(dict.fromkeys(name for missing in absences for name in missing))
+    parts, absent, answers = [], [], {}
+    for check in claim["checks"]:
+        sentence, answer, missing = _judged(check, metrics, seeds)
+        parts += [sentence] if sentence else []
+        absent += [name for name in missing if name not in absent]
+        if "rule" in check:
+            answers.setdefault(subject(check), set()).update([answer] if answer else [])
     if absent:
         more = f" and {len(absent) - 2} more" if len(absent) > 2 else ""
         parts.append(f"{UNMEASURED}: {', '.join(f'`{name}`' for name in absent[:2])}{more}")
-    verdict = (UNMEASURED if UNMEASURED in decided else
-               {(): UNTESTABLE, (YES,): HOLDS, (NO,): FAILS}.get(tuple(decided), PARTLY))
-    return {"claim": claim["claim"], "where": claim["where"], "measure": claim["measure"].format(**_WORDS),
-            "result": "; ".join(parts), "control": claim["control"].format(**_WORDS), "verdict": verdict}
+    verdicts = {who: UNSAID if who not in answers else _verdict(answers[who]) if answers[who] else UNTESTABLE
+                for who in SUBJECTS}
+    return {"claim": claim["claim"], "where": claim["where"], **verdicts, "measure": claim["measure"].format(**_WORDS),
+            "result": "; ".join(parts), "control": claim["control"].format(**_WORDS)}
 
 
 def ledger_rows(metrics: Mapping[str, object], seeds: Mapping[str, Mapping] | None = None) -> list[dict[str, str]]:
@@ -174,16 +195,18 @@ def ledger_rows(metrics: Mapping[str, object], seeds: Mapping[str, Mapping] | No
     Returns
     -------
     list of dict
-        Columns claim, where, measure, result, control and verdict, for `helpers.paper.as_markdown`.
+        Columns claim, where, a verdict on each of SUBJECTS, measure, result and control, for
+        `helpers.paper.as_markdown`.
         What is missing, None or not finite is "not measured yet".
     """
     return [_row(claim, metrics, seeds or {}) for claim in CLAIMS]
 
 
-def verdict_counts(rows: Sequence[Mapping[str, str]]) -> dict[str, int]:
-    """Number of rows with each of VERDICTS, in this order."""
-    found = [row["verdict"] for row in rows]
-    return {verdict: found.count(verdict) for verdict in VERDICTS}
+def verdict_counts(rows: Sequence[Mapping[str, str]]) -> dict[str, dict[str, int]]:
+    """For each of SUBJECTS, how many claims have which verdict; those that say nothing of it are left out."""
+    found = {who: [row[who] for row in rows] for who in SUBJECTS}
+    return {who: {verdict: verdicts.count(verdict) for verdict in VERDICTS if verdict in verdicts and verdict != UNSAID}
+            for who, verdicts in found.items()}
 
 
 def sweep_numbers(build: Build, sha256: str) -> dict[str, dict[str, float]]:

@@ -54,12 +54,15 @@ class AdditiveNetwork:
     Attributes
     ----------
     units, layers : int
-        LSTM units per direction, and bidirectional layers of the encoder.
+        LSTM units per direction, and bidirectional layers of the encoder; no layers make a dense encoder, which has
+        no notion of order, of about as many weights.
     patch : int
         Steps that the encoder reads at a time: the time of a training is nearly that of the steps read.
     branch : int
         Units of each of the two hidden layers of a channel's own part of the decoder; 0 makes an
         ordinary decoder, the joint term alone.
+    recurrent_branches : bool
+        A channel's own part of the decoder writes the spectrum patch by patch with an LSTM that all channels share.
     joint : int
         Units of the decoder's joint term, to which all channels contribute together; 0 for none.
     linear : bool
@@ -77,12 +80,13 @@ class AdditiveNetwork:
     linear: bool = False
     latents: int = 16
     input_noise: float = 0.0
+    recurrent_branches: bool = False
 
     def __post_init__(self):
-        if min(self.units, self.layers, self.patch, self.latents, self.branch + self.joint) < 1:
+        if self.layers < 0 or min(self.units, self.patch, self.latents, self.branch + self.joint) < 1:
             raise ValueError(f"a network of {self.units} units, {self.layers} layers, patches of {self.patch} steps, "
                              f"{self.branch} + {self.joint} units in the decoder and {self.latents} latents cannot be "
-                             "built: expected at least 1 of each; correct the profile")
+                             "built: expected at least 1 of each, or 0 layers; correct the profile")
 
 
 @dataclass(frozen=True)
@@ -107,6 +111,9 @@ class Training:
         Largest norm of the whole gradient.
     weight_decay : float
         Of AdamW; 0 for Adam.
+    average : float
+        What a running mean of the weights keeps of itself at every step (Polyak averaging); once the rate has warmed up,
+        snapshots hold this mean. 0 for the weights themselves.
     starts : int
         Random weights that are tried; the one with the lowest loss on the training spectra after
         a quarter of the epochs goes on.
@@ -127,8 +134,9 @@ class Training:
     restart_steps : bool
         Every step of the staircase begins with a new Adam, at the weights of the lowest training
         loss in the step before, as the original code; the paper does not say so.
-    first_share : float
-        The first β of the staircase makes β·KL this share of the loss measured at the end of priming.
+    first_share : float or None
+        The first β of the staircase makes β·KL this share of the loss measured at the end of priming; None makes it a
+        step of β.
     snapshots : int
         Points of the training at which embeddings and weights are kept.
     """
@@ -140,6 +148,7 @@ class Training:
     cosine: bool = True
     clip_norm: float | None = 1.0
     weight_decay: float = 0.0
+    average: float = 0.0
     starts: int = 1
     joint_from: float = 0.5
     shown: int | None = None
@@ -149,7 +158,7 @@ class Training:
     kl_mean: bool = False
     l1: str = "none"
     restart_steps: bool = False
-    first_share: float = 0.6
+    first_share: float | None = 0.6
     snapshots: int = 24
 
     def __post_init__(self):
@@ -219,8 +228,8 @@ SMALL_STAIRCASE = Training(
     beta_step=5e-3, step_epochs=1, kl_mean=True, l1="set", shown=3, snapshots=46)
 TOY_NETWORK = AdditiveNetwork(units=24, layers=2, patch=5, branch=48)
 BEPS_NETWORK = AdditiveNetwork(units=24, layers=2, patch=16, branch=32, joint=64, linear=True, input_noise=0.1)
-TOY = Training(epochs=400, batch=250, learning_rate=4e-3, starts=3, snapshots=48)
-BEPS = Training(epochs=900, batch=240, learning_rate=4e-3, weight_decay=3e-2, shown=5, snapshots=48)
+TOY = Training(epochs=400, batch=250, learning_rate=4e-3, average=0.995, starts=3, snapshots=48)
+BEPS = Training(epochs=900, batch=240, learning_rate=4e-3, weight_decay=3e-2, average=0.995, shown=5, snapshots=48)
 LAMBDA_GRID = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.57, 0.7, 0.85, 1.0, 1.3, 1.6, 2.0)
 
 PROFILES: dict[str, Profile] = {
@@ -232,10 +241,11 @@ PROFILES: dict[str, Profile] = {
             gamut_spectra=400,
             painting_side=24,
             toy_network=AdditiveNetwork(units=8, layers=1, patch=5, branch=16),
-            toy_training=replace(TOY, epochs=32, batch=100, learning_rate=1e-2, starts=2, snapshots=24),
+            toy_training=replace(TOY, epochs=32, batch=100, learning_rate=1e-2, average=0.9, starts=2,
+                                 snapshots=24),
             beps_network=AdditiveNetwork(units=8, layers=1, patch=16, branch=16, joint=16, linear=True,
                                          input_noise=0.1),
-            beps_training=replace(BEPS, epochs=100, batch=100, learning_rate=1e-2, snapshots=24),
+            beps_training=replace(BEPS, epochs=100, batch=100, learning_rate=1e-2, average=0.9, snapshots=24),
             paper_network=PaperNetwork(units=4, blocks=0, normalise=True),
             paper_training=replace(SMALL_STAIRCASE, epochs=34, priming=16, step_epochs=2, beta_step=2.5e-2, batch=100,
                                    learning_rate=1e-2, snapshots=24),

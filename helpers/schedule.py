@@ -62,13 +62,17 @@ def staircase_beta(training: Training, epoch: int, first_beta: float, latents: i
     """β of the paper's β-VAE, once the first β is known (see `profiles.Training`)."""
     if epoch < training.priming:
         return 0.0
-    beta_step = training.beta_step / latents if training.kl_mean else training.beta_step
-    return first_beta + (step_number(training, epoch) - 1) * beta_step
+    return first_beta + (step_number(training, epoch) - 1) * _beta_step(training, latents)
 
 
-def first_beta(mse: float, kl: float, share: float) -> float:
-    """β for which β·KL is `share` of MSE + β·KL (the paper's 60 % rule)."""
-    return share / (1.0 - share) * mse / kl
+def first_beta(training: Training, mse: float, kl: float, latents: int) -> float:
+    """β for which β·KL is `first_share` of MSE + β·KL (the paper's 60 % rule), or a step of β (see `profiles.Training`)."""
+    share = training.first_share
+    return _beta_step(training, latents) if share is None else share / (1.0 - share) * mse / kl
+
+
+def _beta_step(training: Training, latents: int) -> float:
+    return training.beta_step / latents if training.kl_mean else training.beta_step
 
 
 def scheduled_lambda(training: Training, epoch: int, first_beta: float, latents: int) -> float:

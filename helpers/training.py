@@ -14,6 +14,7 @@ import numpy as np
 from helpers.backend import keras
 from helpers.beta_vae import build_beta_vae, load_beta_vae
 from helpers.callbacks import (
+    WARM_UP,
     KeepCheckpoint,
     KeepSnapshots,
     ProgressBar,
@@ -288,13 +289,15 @@ def _check(spectra: np.ndarray, title: str) -> None:
 
 def optimizer(training: Training, steps_per_epoch: int, replicas: int = 1) -> keras.optimizers.Optimizer:
     """Adam, or AdamW where weights decay; with several replicas each clips its part of the gradient."""
-    clip_norm = training.clip_norm and training.clip_norm / replicas
+    options = {"global_clipnorm": training.clip_norm and training.clip_norm / replicas}
+    if training.average:
+        options |= {"use_ema": True, "ema_momentum": training.average}
     rate = training.learning_rate
     if training.cosine:
         steps = training.epochs * steps_per_epoch
-        warm_up = max(1, steps // 20)
+        warm_up = max(1, int(WARM_UP * steps))
         rate = keras.optimizers.schedules.CosineDecay(
             0.0, steps - warm_up, alpha=0.01, warmup_target=rate, warmup_steps=warm_up)
     if training.weight_decay:
-        return keras.optimizers.AdamW(rate, weight_decay=training.weight_decay, global_clipnorm=clip_norm)
-    return keras.optimizers.Adam(rate, global_clipnorm=clip_norm)
+        return keras.optimizers.AdamW(rate, weight_decay=training.weight_decay, **options)
+    return keras.optimizers.Adam(rate, **options)

@@ -147,24 +147,26 @@ def test_lstm_control_has_neither_noise_nor_penalty(toy):
 
 @pytest.mark.parametrize(("model", "network", "training"), [
     ("vae", {"latents": 5}, {}), ("vae_recipe", {}, {}), ("vae_mixed", {"branch": 0}, {}),
-    ("vae_beta0", {}, {"schedule": "none"})])
+    ("vae_beta0", {}, {"schedule": "none"}), ("vae_dense_encoder", {"layers": 0}, {}),
+    ("vae_recurrent_branches", {"recurrent_branches": True}, {})])
 def test_full_models_differ_in_what_their_names_say(beps, tmp_path, monkeypatch, model, network, training):
     asked = {}
 
     def train(network, training, spectra, drive, **options):
         asked.update(network=network, training=training, spectra=spectra)
-        return SimpleNamespace(model=build_beta_vae(network, drive, 2, seed=0), seconds=1.0)
+        return SimpleNamespace(model=build_beta_vae(network, drive, 2, seed=0), seconds=1.0,
+                               restore_chosen=lambda: asked.update(restored=True))
 
     monkeypatch.setattr(controls, "train", train)
     run_control(beps, model, "shuffled", seed=0, folder=tmp_path)
     assert asked["network"] == replace(beps.network, **network)
-    assert asked["training"] == replace(beps.training, **training)
+    assert asked["training"] == replace(beps.training, **training) and asked["restored"]
     np.testing.assert_array_equal(asked["spectra"], beps.ordered("shuffled").spectra)
 
 
 def test_controls_give_the_same_scores_again_as_flat_floats(toy, tmp_path):
     found, again = (run_control(toy, "lstm", "shuffled", seed=3, folder=tmp_path) for _ in range(2))
-    names = {"parameters", "channels", "mse", "mse_training", "seconds", "spearman"}
+    names = {"parameters", "channels", "mse", "mse_training", "seconds", "epochs", "converged", "spearman"}
     assert set(found) == {f"toy.control.lstm.shuffled.{name}" for name in names}
     assert all(type(value) is float for value in found.values())
     assert 0 < score(found, "mse") == score(again, "mse") < 2 and 0 <= score(found, "spearman") <= 1

@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 
 from helpers import ledger
 from helpers.ledger import (
-    BARELY,
     BOUNDS,
     CLAIMS,
     FAILS,
@@ -16,7 +15,11 @@ from helpers.ledger import (
     IN_PART,
     NO,
     PARTLY,
+    SUBJECTS,
+    TIE,
+    TIED,
     UNMEASURED,
+    UNSAID,
     UNTESTABLE,
     VERDICTS,
     YES,
@@ -29,6 +32,7 @@ from helpers.ledger import (
     lower,
     names,
     near,
+    subject,
     verdict_counts,
 )
 from helpers.loops import UNITS
@@ -41,7 +45,7 @@ NEEDED = sorted({name for check in CHECKS for name in names(check) if not name.s
 GROUPS = ledger._FILE["groups"]
 REFERENCE = ROOT / "data/reference"
 ON_MEASURED = {"beps.source": "measured"}
-COLUMNS = ["claim", "where", "measure", "result", "control", "verdict"]
+COLUMNS = ["claim", "where", *SUBJECTS, "measure", "result", "control"]
 
 
 def one(value):
@@ -59,12 +63,25 @@ def row(start, metrics, seeds=None):
     return found[0]
 
 
+def verdicts_of(row):
+    """What a row says, whoever it is about."""
+    return {row[who] for who in SUBJECTS} - {UNSAID}
+
+
 def verdict(start, metrics, seeds=None):
-    return row(start, metrics, seeds)["verdict"]
+    found, = verdicts_of(row(start, metrics, seeds))
+    return found
 
 
 # First match: a value where all that the paper claims is true, and one where none of it is.
 WORLDS = (
+    (r"beps\.vae\.heldout_over_pca\..*", 0.1, 1.2),
+    (r"toy\.paper_\w+\.(mse|mse_gamut)", 0.01, 99),
+    (r"toy\.paper_\w+\.pca_.*", 1, 0.01),
+    (r"toy\.vae\.latents", 16, 16),
+    (r"beps\.narrow\.hardened", 0.9, 0.1),
+    (r"beps\.wide\.hardened", 0.1, 0.2),
+    (r"toy\.paper_vae\.spearman_after_priming", 0.4, 0.3),
     (r"toy\.dl\.mse_gamut_omp", 0.3, 2),
     (r"toy\.dl\.mse_gamut", PAPER["toy.dl.mse_gamut"], 77),
     (r"toy\.dl\.mse_painting", PAPER["toy.dl.mse_painting"], 77),
@@ -73,7 +90,7 @@ WORLDS = (
     (r"toy\.dl\.best_lambda(_coded_at_1)?", PAPER["toy.dl.best_lambda"], 77),
     (r"toy\.pca3\.mse_gamut", 1, 0.01),
     (r"toy\.vae\.mse_gamut", 0.01, 99),
-    (r"toy\.(vae\.active|paper_vae\.active_at_end|control.*channels)", PAPER["toy.vae.active"], 77),
+    (r"toy\.(vae\.active|paper_\w+\.(\w+\.)?active(_at_end)?|control.*channels)", PAPER["toy.vae.active"], 77),
     (r"beps\.dl\.mse", PAPER["beps.dl.mse"], 77),
     (r"beps\.vae\.share_below_dl", 1, 0),
     (r"beps\.vae\.mse_area_spearman", 0.1, 0.9),
@@ -87,7 +104,7 @@ WORLDS = (
     (r"twin\.height\.auc.*", 0.6, 0.75),
     (r"twin.*auc.*", 0.4, 0.9),
     (r"(toy|twin)\.(vae|dl)\.(r2.*|dci_informativeness)", 0.9, 0.1),
-    (r"toy\.(vae|control\.vae(|_recipe)\.kept|paper_vae)\.(mig|dci|sap|spearman)", 0.95, 0.1),
+    (r"toy\.(vae|control\.vae(|_recipe)\.kept|paper_\w+)\.(mig|dci|sap|spearman)", 0.95, 0.1),
     (r"(toy|twin).*(mig|dci|sap|spearman|r2).*", 0.4, 0.3),
     (r".*control\.pca\.kept.*", 9, 1),
     (r".*control\.pca\.shuffled.*", 9, 1.1),
@@ -116,8 +133,8 @@ def world(values):
 @pytest.mark.parametrize("values, expected", [(favourable, HOLDS), (contrary, FAILS)])
 def test_verdicts_follow_from_the_numbers(values, expected):
     for claim, row in zip(CLAIMS, ledger_rows(world(values)), strict=True):
-        judged = any("rule" in check for check in claim["checks"])
-        assert row["verdict"] == (expected if judged else UNTESTABLE), row
+        about = {subject(check) for check in claim["checks"] if "rule" in check}
+        assert {who: row[who] for who in SUBJECTS} == {who: expected if who in about else UNSAID for who in SUBJECTS}, row
 
 
 @pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim["claim"][:40])
@@ -126,7 +143,8 @@ def test_each_comparison_can_turn_the_verdict(claim):
     for check in claim["checks"]:
         if "rule" in check:
             own = {name: contrary(name) for name in names(check) if not name.startswith("paper.")}
-            assert verdict(claim["claim"], world(favourable) | own) in (PARTLY, FAILS), check["text"]
+            found = row(claim["claim"], world(favourable) | own)
+            assert found[subject(check)] in (PARTLY, FAILS), check["text"]
 
 
 @given(st.sets(st.sampled_from(NEEDED)))
@@ -134,9 +152,10 @@ def test_each_comparison_can_turn_the_verdict(claim):
 def test_a_claim_is_judged_exactly_when_its_numbers_are_there(missing):
     known = {name: value for name, value in world(favourable).items() if name not in missing}
     for claim, row in zip(CLAIMS, ledger_rows(known), strict=True):
-        judged = {name for check in claim["checks"] if "rule" in check for name in names(check)}
-        if judged:
-            assert (row["verdict"] == UNMEASURED) == bool(judged & missing)
+        for who in SUBJECTS:
+            judged = {name for check in claim["checks"] if "rule" in check and subject(check) == who
+                      for name in names(check)}
+            assert (row[who] == UNMEASURED) == bool(judged & missing)
         absent = [name for check in claim["checks"] for name in names(check) if name in missing]
         assert (UNMEASURED in row["result"]) == bool(absent)
         if absent:
@@ -152,71 +171,78 @@ spreads = st.fixed_dictionaries({}, optional={key: values for key in ("median", 
 @example({"beps.source": "twin"}, {"toy.vae.mse_gamut": {"median": nan}})
 def test_no_content_of_the_files_is_an_exception(metrics, seeds):
     rows = ledger_rows(metrics, seeds)
-    assert all(list(row) == COLUMNS and row["verdict"] in VERDICTS for row in rows)
+    assert all(list(row) == COLUMNS and {row[who] for who in SUBJECTS} <= set(VERDICTS) for row in rows)
     assert all(cell.strip() for row in rows for cell in row.values())
-    assert sum(verdict_counts(rows).values()) == len(rows) == len(CLAIMS)
-    assert list(verdict_counts(rows)) == list(VERDICTS)
+    for who, counts in verdict_counts(rows).items():
+        assert sum(counts.values()) == sum(row[who] != UNSAID for row in rows)
+        assert list(counts) == [verdict for verdict in VERDICTS if verdict in counts]
 
 
 def test_the_twin_does_not_decide_on_measured_loops():
     on_twin = world(contrary) | {"beps.source": "twin"}
-    loops = row("On the measured loops", on_twin)
-    assert loops["verdict"] == UNTESTABLE
-    assert loops["result"].count("(simulated twin, decides nothing)") == 6
+    loops = row("Much lower", on_twin)
+    assert verdicts_of(loops) == {UNTESTABLE}
+    assert loops["result"].count("(simulated twin, decides nothing)") == 3
     assert ": no" not in loops["result"]
-    order = row("The β-VAE is better because it takes account", on_twin | {
+    order = row("A β-VAE is better because it takes account", on_twin | {
         name: favourable(name) for name in NEEDED if name.startswith("toy.control")})
-    assert order["verdict"] == HOLDS and "simulated" in order["result"]
+    assert verdicts_of(order) == {HOLDS} and "simulated" in order["result"]
     assert verdict("The β-VAE is less sensitive", on_twin) == UNTESTABLE
     unknown = {name: value for name, value in on_twin.items() if name != "beps.source"}
-    assert verdict("On the measured loops", unknown) == UNMEASURED
-    assert "`beps.source`" in row("On the measured loops", unknown)["result"]
+    assert verdict("Much lower", unknown) == UNMEASURED
+    assert "`beps.source`" in row("Much lower", unknown)["result"]
+
+
+def test_each_model_is_judged_on_its_own_runs():
+    numbers = {"toy.vae.active": 3, "toy.paper_vae.active_at_end": 5}
+    found = row("As many are left", world(favourable) | numbers)
+    assert found["the companion's β-VAE"] == HOLDS and found["the paper's β-VAE"] == PARTLY
+    assert found["without a β-VAE"] == UNSAID
 
 
 def test_a_result_says_each_number_once_and_what_it_decides():
-    bound = row("On the toy a β-VAE", world(favourable) | {"toy.pca3.mse_gamut": 0.109, "toy.vae.mse_gamut": 0.0009})
-    assert bound["verdict"] == PARTLY
-    assert bound["result"].startswith("the paper's β-VAE 0.104 below PCA 0.109: barely; and at most half of it: no; "
-                                      "β-VAE here 0.0009 at most half of PCA 0.109: yes; at most half of DL ")
-    measured = ON_MEASURED | {"sensitivity.vae.spread": 1.08, "sensitivity.dl.spread": 2.85,
-                              "beps.control.vae.kept.mse": 0.0588, "beps.control.vae_recipe.kept.mse": 0.00748}
-    sensitivity = row("The β-VAE is less sensitive", measured)
-    assert "without spare channels 7.86 below DL: no" in sensitivity["result"]
-    assert sensitivity["result"].endswith("not measured yet: `beps.vae.stability`")
+    bound = row("On the toy a β-VAE", world(favourable) | {"toy.pca3.mse_gamut": 0.21, "toy.vae.mse_gamut": 0.0009})
+    assert bound["result"].startswith("stated in the paper, 0.104 at most half of PCA 0.21: cannot be told apart; small,")
+    assert "companion's 0.0009 at most half of PCA 0.21: yes; at most half of DL with OMP" in bound["result"]
+    measured = ON_MEASURED | {"sensitivity.vae.spread": 1.08, "sensitivity.dl.spread": 2.85}
+    assert row("The β-VAE is less sensitive", measured)["result"] == (
+        "β-VAE 1.08 below DL 2.85: yes; not measured yet: `beps.vae.stability`")
 
 
 def test_spread_over_seeds_is_preferred_and_printed():
-    seeds = {"beps.vae.mse_heldout": {"median": 0.0076, "min": 0.0075, "max": 0.0095, "n": 3},
-             "beps.vae.pca_mse_heldout": {"median": 0.0092, "min": 0.0092, "max": 0.0092, "n": 3}}
-    metrics = world(favourable) | {"beps.vae.mse_heldout": 1e-9}
-    found = row("On the measured loops", metrics, seeds)
-    assert "0.0076 (0.0075 to 0.0095, n = 3)" in found["result"]
-    assert "; below PCA: barely;" in found["result"] and found["verdict"] == PARTLY
-    seeds["beps.vae.mse_heldout"]["max"] = None
-    assert "1e-09" in row("On the measured loops", metrics, seeds)["result"]
+    seeds = {"twin.vae.auc.three_state": {"median": 0.8, "min": 0.7, "max": 0.9, "n": 3},
+             "twin.height.auc.three_state": {"median": 0.75, "min": 0.7, "max": 0.76, "n": 3}}
+    metrics = world(favourable) | {"twin.vae.auc.three_state": 0.1}
+    found = row("The β-VAE detects", metrics, seeds)
+    assert ("β-VAE 0.8 (0.7 to 0.9, n = 3) above the height 0.75 (0.7 to 0.76, n = 3): cannot be told apart;"
+            in found["result"]) and verdicts_of(found) == {PARTLY}
+    seeds["twin.vae.auc.three_state"]["max"] = None
+    assert "β-VAE 0.1 above" in row("The β-VAE detects", metrics, seeds)["result"]
 
 
-@pytest.mark.parametrize("wins, answer", [(12, YES), (5, IN_PART), (0, NO)])
-def test_features_are_counted(wins, answer):
+@pytest.mark.parametrize("wins, ties, answer", [(12, 0, YES), (11, 1, IN_PART), (0, 12, TIE), (0, 0, NO)])
+def test_features_are_counted(wins, ties, answer):
     features = GROUPS["features"]
-    metrics = ON_MEASURED | {f"beps.{model}.error.{name}": 2.0 for model in ("dl", "pca5") for name in features}
-    metrics |= {f"beps.vae.error.{name}": 1.0 if i < wins else 3.0 for i, name in enumerate(features)}
+    metrics = ON_MEASURED | {f"beps.dl.error.{name}": 2.0 for name in features}
+    metrics |= {f"beps.vae.error.{name}": 1.0 if i < wins else 2.0 if i < wins + ties else 3.0
+                for i, name in enumerate(features)}
     found = row("DL loses the physics", metrics)
-    assert f"closer than DL in {wins} of {len(features)} features: {answer}" in found["result"]
-    assert found["verdict"] == {YES: HOLDS, IN_PART: PARTLY, NO: FAILS}[answer]
+    assert found["result"] == (f"closer than DL in {wins} of {len(features)}, {ties} cannot be told apart, "
+                               f"{len(features) - wins - ties} farther: {answer}")
+    assert verdicts_of(found) == {{YES: HOLDS, IN_PART: PARTLY, TIE: TIED, NO: FAILS}[answer]}
 
 
 def test_fractions_are_averaged():
     metrics = {f"twin.dl.r2.{name}": value for name, value in zip(MECHANISMS, (0.2, 0.4, 0.6, 1.0), strict=True)}
-    assert "mean R² of the fractions 0.55, at least 0.5: yes" in row("Linear dictionary", metrics)["result"]
+    assert "twin: 0.55, at least 0.5: yes" in row("DL separates", metrics)["result"]
     seeds = {name: {"median": value, "min": value - 0.2, "max": value, "n": 3} for name, value in metrics.items()}
-    assert "0.55 (0.35 to 0.55, n = 3), at least 0.5: barely" in row("Linear dictionary", {}, seeds)["result"]
+    assert "0.55 (0.35 to 0.55, n = 3), at least 0.5: cannot be told apart" in row("DL separates", {}, seeds)["result"]
 
 
 @pytest.mark.parametrize("value", [None, nan, inf, True, "0.26"])
 def test_what_is_no_finite_number_is_not_measured(value):
     found = row("DL of the measured loops", world(favourable) | {"beps.dl.mse": value})
-    assert found["verdict"] == UNMEASURED and "`beps.dl.mse`" in found["result"]
+    assert verdicts_of(found) == {UNMEASURED} and "`beps.dl.mse`" in found["result"]
 
 
 positive = st.floats(1e-6, 1e6)
@@ -226,18 +252,18 @@ triples = st.tuples(positive, positive, positive, st.booleans()).map(
 
 @given(triples, triples)
 def test_comparisons_exclude_each_other(a, b):
-    assert not (lower(a, b) == YES and lower(b, a) != NO)
-    assert not (higher(a, b) == YES and higher(b, a) != NO)
-    if a.n > 1 or b.n > 1:
+    """Of a difference one side says yes, the other no, or both that it cannot be told."""
+    opposite = {YES: {NO}, NO: {YES, TIE}, TIE: {NO, TIE}}
+    assert lower(b, a) in opposite[lower(a, b)] and higher(b, a) in opposite[higher(a, b)]
+    assert lower(a, a) != YES and higher(a, a) != YES and near(a, a, BOUNDS["same"]) != NO
+    if max(a.n, b.n) > 1:
         assert (lower(a, b) == YES) == (higher(b, a) == YES)
-    assert (lower(a, b) == NO) == (a.median >= b.median)
-    assert lower(a, a) == higher(a, a) == NO and near(a, a, BOUNDS["same"]) != NO
 
 
 @given(triples, triples, st.floats(0.1, 0.99))
 def test_a_smaller_error_never_makes_it_worse(a, b, factor):
     smaller = Number(*(factor * x for x in (a.median, a.low, a.high)), a.n)
-    rank = [NO, BARELY, YES].index
+    rank = [NO, TIE, YES].index
     assert rank(lower(smaller, b)) >= rank(lower(a, b))
     assert rank(lower(a, b)) >= rank(lower(a, b, BOUNDS["half"]))
     assert rank(below(smaller, b.median)) >= rank(below(a, b.median))
@@ -245,15 +271,14 @@ def test_a_smaller_error_never_makes_it_worse(a, b, factor):
 
 
 @pytest.mark.parametrize("answer, expected", [
-    (lower(one(0.8), one(1)), YES), (lower(one(0.95), one(1)), BARELY), (lower(one(1.01), one(1)), NO),
-    (lower(over_seeds(0.93, 0.95, 0.97), one(1)), YES), (lower(over_seeds(0.9, 0.95, 1.1), one(1)), BARELY),
-    (lower(one(0.44), one(1), 0.5), YES), (lower(one(0.49), one(1), 0.5), BARELY),
-    (higher(one(0.93), one(0.9)), YES), (higher(one(0.91), one(0.9)), BARELY), (higher(one(0.9), one(0.9)), NO),
-    (at_least(one(0.5), 0.5), YES), (at_least(over_seeds(0.4, 0.6, 0.7), 0.5), BARELY),
-    (below(one(0.5), 0.5), NO), (below(over_seeds(0.4, 0.45, 0.7), 0.5), BARELY),
+    (lower(one(0.8), one(1)), YES), (lower(one(0.95), one(1)), TIE), (lower(one(1.2), one(1)), NO),
+    (lower(over_seeds(0.93, 0.95, 0.97), one(1)), YES), (lower(over_seeds(0.9, 0.95, 1.1), one(1)), TIE),
+    (lower(one(0.44), one(1), 0.5), YES), (lower(one(0.49), one(1), 0.5), TIE),
+    (higher(one(0.93), one(0.9)), YES), (higher(one(0.91), one(0.9)), TIE), (higher(one(0.87), one(0.9)), NO),
+    (at_least(one(0.5), 0.5), YES), (at_least(over_seeds(0.4, 0.6, 0.7), 0.5), TIE),
+    (below(one(0.5), 0.5), NO), (below(over_seeds(0.4, 0.45, 0.7), 0.5), TIE),
     (near(one(1.09), one(1), 0.1), YES), (near(one(0.89), one(1), 0.1), NO),
-    (near(over_seeds(0.8, 1, 1), one(1), 0.1), BARELY), (near(one(3), one(3), 0), YES), (near(one(4), one(3), 0), NO),
-    (in_all(one(0), one(4)), NO), (in_all(one(4), one(4)), YES), (in_all(one(1), one(4)), IN_PART),
+    (near(over_seeds(0.8, 1, 1), one(1), 0.1), TIE), (near(one(3), one(3), 0), YES), (near(one(4), one(3), 0), NO),
 ])
 def test_answers(answer, expected):
     assert answer == expected
@@ -268,7 +293,7 @@ def test_no_number_of_a_result_is_typed():
 
 def test_names_are_those_of_the_reference_run_and_its_sweep():
     stored, swept = (set(json.loads((REFERENCE / f"{file}.json").read_text())) for file in ("metrics", "seeds"))
-    of_sweep = r"\w+\.control\..*|twin\..*|sensitivity\.\w+\.spread|beps\.vae\.stability"
+    of_sweep = r"\w+\.control\..*|toy\.paper_vae\.(lambda_added|first_beta_is_step)\..*|twin\..*|sensitivity\.\w+\.spread|beps\.vae\.stability"
     missing = set(NEEDED) - stored - swept
     # Numbers of a network are not kept beside another one: after a change of it cells wait to be run again.
     assert all(re.fullmatch(of_sweep, name) for name in missing), sorted(missing)
@@ -283,7 +308,8 @@ def test_controls_are_those_that_are_trained():
 
     trained = {cell for cell, _ in sweep_cells(ROOT / "workflow/sweep.yml")}
     cells = {tuple(name.split(".")) for name in NEEDED if ".control." in name}
-    assert {f"control.{benchmark}.{model}.{order}" for benchmark, _, model, order, _ in cells} <= trained
+    needed = {f"control.{benchmark}.{model}.{order}" for benchmark, _, model, order, _ in cells}
+    assert {cell for cell in needed if not cell.endswith("vae_recipe.kept")} <= trained and "headline" in trained
 
 
 def test_numbers_of_another_scan_are_not_handed_on(tmp_path, monkeypatch):

@@ -47,8 +47,9 @@ def toy_spectra(n=96):
 
 def test_first_beta_makes_kl_sixty_percent_of_the_loss():
     mse, kl = 0.25, 12.5
-    beta = first_beta(mse, kl, 0.6)
+    beta = first_beta(PAPER_TOY_TRAINING, mse, kl, 16)
     assert beta * kl / (mse + beta * kl) == pytest.approx(0.6)
+    assert first_beta(replace(PAPER_TOY_TRAINING, first_share=None), mse, kl, 16) == 5e-3 / 16
 
 
 def test_paper_schedule_is_a_staircase_after_priming():

@@ -27,6 +27,9 @@ from helpers.scans.scan import Scan, block_numbers, simulated_scan, standardised
 from helpers.scores import matched_spearman, spatial_autocorrelation
 from helpers.training import Trained, train
 
+# What the paper leaves open, and the profile reads otherwise: λ grows by 1e-5 × 10^β at every step of β (section 2), and
+# the "value" by which β is increased is also its first.
+READINGS = {"lambda_added": {"l1": "added"}, "first_beta_is_step": {"first_share": None}}
 FRACTIONS = ("c", "a", "charged_wall", "three_state")
 
 
@@ -40,11 +43,14 @@ def run_cell(cell: str, profile: Profile, scan: Scan, seed: int, folder: Path) -
     """
     kind, _, rest = cell.partition(".")
     if kind == "headline":
-        return toy_headline(profile, seed, folder) | beps_headline(profile, scan, seed, folder)
+        metrics = toy_headline(profile, seed, folder) | beps_headline(profile, scan, seed, folder)
+        return metrics | as_control(metrics)
     if kind == "scan":
         return {f"{cell}.{name}": value for name, value in beps_headline(profile, scan, seed, folder).items()}
     if kind == "twin":
         return twin_truth(profile, seed, folder)
+    if kind == "reading" and rest in READINGS:
+        return paper_reading(profile, rest, seed, folder)
     if kind == "control":
         name, model, order = rest.split(".")
         benchmark = toy_benchmark(profile, seed) if name == "toy" else beps_benchmark(profile, scan)
@@ -54,7 +60,16 @@ def run_cell(cell: str, profile: Profile, scan: Scan, seed: int, folder: Path) -
         model, _, name = name.partition(".")
         vary = vary_vae if model == "vae" else vary_dictionary
         return {f"sensitivity.{rest}": vary(profile, scan, seed, folder, name, float(value))}
-    raise ValueError(f"cell {cell!r} is unknown: expected headline, twin, scan.…, control.… or vary.…; see sweep.yml")
+    raise ValueError(f"cell {cell!r} is unknown: expected headline, twin, scan.…, control.…, reading.… or "
+                     "vary.…; see sweep.yml")
+
+
+def as_control(metrics: dict[str, float]) -> dict[str, float]:
+    """The companion's β-VAE under the names of the controls that stand beside it."""
+    names = {"toy": {"mse": "mse_gamut", "channels": "active", "spearman": "spearman", "seconds": "seconds"},
+             "beps": {"mse": "mse_heldout", "channels": "active", "seconds": "seconds"}}
+    return {f"{benchmark}.control.vae_recipe.kept.{score}": metrics[f"{benchmark}.vae.{name}"]
+            for benchmark, scores in names.items() for score, name in scores.items()}
 
 
 def toy_headline(profile: Profile, seed: int, folder: Path) -> dict[str, float]:
@@ -75,6 +90,19 @@ def toy_headline(profile: Profile, seed: int, folder: Path) -> dict[str, float]:
         "toy.vae.seconds": run.seconds,
         "toy.vae.seconds_to_paper_mse": run.seconds_to(PAPER["toy.vae.mse_gamut"]),
     }
+
+
+def paper_reading(profile: Profile, reading: str, seed: int, folder: Path) -> dict[str, float]:
+    """The paper's β-VAE of the profile on the toy, with one of `READINGS`: its channels and errors at the end."""
+    benchmark = toy_benchmark(profile, seed)
+    run = train(profile.paper_network, replace(profile.paper_training, **READINGS[reading]), benchmark.spectra,
+                benchmark.drive, watched=benchmark.heldout[:10], validation=benchmark.heldout, seed=seed,
+                title=f"toy paper {reading}", folder=folder)
+    kept = run.snapshots
+    linear = pca_errors(stack_channels(benchmark.spectra), stack_channels(benchmark.heldout))
+    prefix, active = f"toy.paper_vae.{reading}", int(kept.active[-1])
+    return {f"{prefix}.active_at_end": active, f"{prefix}.mse_gamut": kept.validation_mse[-1],
+            f"{prefix}.pca_mse_gamut": linear[max(active, 1) - 1]}
 
 
 def beps_headline(profile: Profile, scan: Scan, seed: int, folder: Path) -> dict[str, float]:

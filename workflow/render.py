@@ -19,7 +19,7 @@ from nbconvert.preprocessors import TagRemovePreprocessor
 from nbformat import NotebookNode
 from PIL import Image
 
-from helpers.ledger import ledger_rows
+from helpers.ledger import SUBJECTS, ledger_rows
 from helpers.paper import CAPTIONS, PAPER, PLACES, as_markdown, caption_of, full_name, number, reproduction_rows
 from helpers.paper_runs import by_part, stored_runs
 from helpers.paths import ROOT, atomic
@@ -133,7 +133,7 @@ def readme() -> str:
         inventory=[{"": f"[{full_name(name)}](notebooks/{entries[name]['notebook']}.ipynb#{name})",
                     "shows": texts.title, "data": entries[name]["source"], "file": f"`{entries[name]['file']}`"}
                    for name, texts in CAPTIONS.items()],
-        claims=[{name: row[name] for name in ("claim", "where", "verdict")} for row in ledger_rows(metrics, seeds)])
+        claims=[{name: row[name] for name in ("claim", *SUBJECTS)} for row in ledger_rows(metrics, seeds)])
 
 
 def write(path: Path, text: str) -> None:

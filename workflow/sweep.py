@@ -56,6 +56,7 @@ def sweep_cells(path: Path) -> list[tuple[str, int]]:
         jobs += [(f"control.{benchmark}.{model}.{order}", 0)
                  for benchmark, orders in sweep.get("controls", {}).items()
                  for order, models in orders.items() for model in models]
+        jobs += [(f"reading.{name}", 0) for name in sweep.get("readings", [])]
         vary = dict(sweep.get("vary", {}))
         varied_seeds = [int(seed) for seed in vary.pop("seeds", [0])]
         varied = [(model, name, value) for model, grid in vary.items()

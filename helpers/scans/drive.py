@@ -13,6 +13,7 @@ from helpers.scans.formats import DataError, Loops
 
 FILLS = (-999.0, -9999.0, -99999.0, 9999.0, 99999.0, 1e20, 1e30, 1e36, 1e37, -1e30, 9.969209968386869e36,
          -32768.0, -2147483648.0)
+SEAM_RATIO = 6  # of the jump at a seam to that at any other step
 SHORTEST_TAIL = 7  # steps; one more than cleaning would bridge
 
 
@@ -140,3 +141,43 @@ def _is_fill(cube: np.ndarray, value: float) -> bool:
     there = cube == value
     others = cube[~there & np.isfinite(cube)] if there.any() else there[:0]
     return bool(others.size and max(others.min() - value, value - others.max()) > np.ptp(others))
+
+
+def seam(loops: np.ndarray) -> tuple[int, float] | None:
+    """Where a channel that drifts jumps back, since a measurement of the closed cycle began and ended there.
+
+    Parameters
+    ----------
+    loops : ndarray, shape (pixels, steps)
+        One channel of one closed cycle.
+
+    Returns
+    -------
+    tuple of int and float, or None
+        The last step of the measurement, and the jump from it to the next step, beyond the mean of the changes before and
+        after it, in the median of the pixels. None where no jump stands out: it must be six times that at any step
+        that is not its neighbour.
+    """
+    change = np.roll(loops, -1, axis=1) - loops
+    jump = np.median(change - (np.roll(change, 1, axis=1) + np.roll(change, -1, axis=1)) / 2, axis=0)
+    at = int(np.abs(jump).argmax())
+    others = np.delete(np.roll(np.abs(jump), -at), [0, 1, 2, -2, -1])
+    return (at, float(jump[at])) if np.abs(jump[at]) > SEAM_RATIO * others.max() else None
+
+
+def seam_drift(loops: np.ndarray) -> np.ndarray:
+    """What a channel has drifted at each step since the measurement began, as (steps, channels): subtract it.
+
+    The jump at the `seam` of each channel, spread evenly over the steps of the cycle, 0 in its middle; 0 throughout where
+    there is no seam. Features read across a seam, as the softening on a branch that holds it, are wrong otherwise.
+
+    Parameters
+    ----------
+    loops : ndarray, shape (pixels, steps, channels)
+    """
+    drift = np.zeros(loops.shape[1:])
+    for channel, found in enumerate(map(seam, np.moveaxis(loops, -1, 0))):
+        if found:
+            last, jump = found
+            drift[:, channel] = np.roll(np.linspace(0.5, -0.5, len(drift)) * jump, last + 1)
+    return drift
