@@ -50,9 +50,7 @@ def build_decoder(network: AdditiveNetwork, drive: np.ndarray, channels: int) ->
     ``network.branch`` is: what is left is then an ordinary decoder.
     """
     z, values, terms = keras.Input((network.latents,), name="latents"), len(drive) * channels, []
-    if network.branch and network.recurrent_branches:
-        terms.append(RecurrentBranches(network.branch, network.patch, drive, channels, name="branches")(z))
-    elif network.branch:
+    if network.branch:
         terms.append(Branches(network.branch, values, name="branches")(z))
     if network.branch and network.linear:
         terms.append(layers.Dense(values, use_bias=False, kernel_initializer=normal(0.5, network.latents),
@@ -91,40 +89,6 @@ class Branches(layers.Layer):
 
     def get_config(self):
         return super().get_config() | {"units": self.units, "values": self.values}
-
-
-@keras.saving.register_keras_serializable("companion")
-class RecurrentBranches(layers.Layer):
-    """b + Σₖ gₖ(zₖ): one LSTM for all channels writes each gₖ along the drive, several steps at a time."""
-
-    def __init__(self, units: int, patch: int, drive, channels: int, **keras_options):
-        super().__init__(**keras_options)
-        self.units, self.patch, self.drive, self.channels = units, patch, np.asarray(drive, "float32"), channels
-
-    def build(self, shape):
-        n, h = shape[-1], self.units
-        self.first = self.add_weight(shape=(n, h), initializer=normal(SLOPE, 1), name="first")
-        self.first_bias = self.add_weight(shape=(n, h), initializer=normal(0.75 * SLOPE, 1), name="first_bias")
-        self.mean = self.add_weight(shape=(len(self.drive) * self.channels,), initializer="zeros", name="mean")
-        along = np.pad(self.drive, ((0, -len(self.drive) % self.patch), (0, 0)))
-        self.along = along.reshape(-1, self.patch * self.drive.shape[1])
-        self.lstm = layers.LSTM(h, return_sequences=True, unroll=True, name="lstm")
-        self.last = layers.Dense(self.patch * self.channels, use_bias=False, kernel_initializer=normal(1.0, n * h),
-                                 name="last")
-        self.lstm.build((None, len(self.along), h + self.along.shape[1]))
-        self.last.build((None, len(self.along), h))
-
-    def call(self, z):
-        h = gelu(z[:, :, None] * self.first + self.first_bias)
-        h = ops.repeat(ops.reshape(h, (-1, 1, self.units)), len(self.along), axis=1)
-        along = ops.broadcast_to(self.along, (ops.shape(h)[0], *self.along.shape))
-        x = self.last(self.lstm(ops.concatenate([h, along], axis=-1)))
-        x = ops.sum(ops.reshape(x, (-1, z.shape[1], len(self.along) * self.patch * self.channels)), axis=1)
-        return x[:, :len(self.drive) * self.channels] + self.mean
-
-    def get_config(self):
-        return super().get_config() | {"units": self.units, "patch": self.patch, "drive": self.drive.tolist(),
-                                       "channels": self.channels}
 
 
 @keras.saving.register_keras_serializable("companion")

@@ -2,7 +2,8 @@
 
 Variants of the companion's β-VAE have its spectra, optimiser, batches, epochs and path of β, and the snapshot is chosen
 by its rule. Plain autoencoders have as many latents as it shows, its batches, noise on what they read and about as many
-parameters, and train until their error on the training spectra no longer falls. Each is trained on the spectra in order and with the time steps shuffled by one permutation: a model that gains from order must lose by the shuffle.
+parameters, and train until their error on the training spectra no longer falls. Each is trained on the spectra in order
+and with the time steps shuffled by one permutation: a model that gains from order must lose by the shuffle.
 
 What is fair about the shuffle: the spectra are shuffled and the drive is not, as if the shuffled
 spectrum had been measured along that drive. The drive still tells the network which step it is
@@ -33,8 +34,7 @@ from helpers.training import batch_size, epochs_of_batches, train
 ORDERS = ("kept", "shuffled", "paired")
 # Latents of the controls that choose none themselves: the colours, and as many as the paper shows of the loops.
 CHANNELS = {"toy": 3, "beps": 5}
-CONTROLS = ("pca", "dense", "convolutional", "lstm", "vae", "vae_recipe", "vae_mixed", "vae_beta0", "vae_dense_encoder",
-            "vae_recurrent_branches")
+CONTROLS = ("pca", "dense", "convolutional", "lstm", "vae", "vae_recipe", "vae_mixed", "vae_beta0", "vae_dense_encoder")
 PATIENCE = 10  # epochs without a lower loss after which a plain autoencoder halves its learning rate
 LEAST_GAIN = 1e-6  # in the loss (s.d.²), less than which is none
 LONGEST = 2  # times the epochs of the β-VAE, at most
@@ -123,8 +123,7 @@ def run_control(benchmark: Benchmark, model: str, order: str, *, seed: int, fold
         "lstm": the companion's network without latent noise and at β = 0.
         "vae_recipe": the companion's β-VAE as the profile has it. Against it stand "vae", with no more latents than
         it shows (what the spare ones do); "vae_mixed", with an ordinary decoder (what adding up does);
-        "vae_beta0", with β = 0 throughout (what β does); "vae_dense_encoder" (what recurrence does in the encoder); and
-        "vae_recurrent_branches" (what it would do in the decoder).
+        "vae_beta0", with β = 0 throughout (what β does); and "vae_dense_encoder" (what recurrence does).
     order : str
         "kept", "shuffled" or "paired" (see the module).
     seed : int
@@ -224,8 +223,6 @@ def _fit_vae(benchmark: Benchmark, model: str, seed: int, title: str, folder: Pa
         training = replace(training, schedule="none")
     if model == "vae_dense_encoder":
         network = replace(network, layers=0)
-    if model == "vae_recurrent_branches":
-        network = replace(network, recurrent_branches=True)
     run = train(network, training, benchmark.spectra, benchmark.drive, watched=benchmark.heldout[:10],
                 validation=benchmark.heldout[:PREDICTION_BATCH], seed=seed, title=title, folder=folder)
     run.restore_chosen()
@@ -235,7 +232,7 @@ def _fit_vae(benchmark: Benchmark, model: str, seed: int, title: str, folder: Pa
 def _fit(model: keras.Model, benchmark: Benchmark, seed: int) -> Fitted:
     """Train with the batches, noise and first learning rate of the companion's β-VAE until the loss no longer falls.
 
-    The rate is halved where the training loss has not fallen by `LEAST_GAIN` for `PATIENCE` epochs, and the training ends
+    The rate is halved where the training loss has not fallen by `LEAST_GAIN` for `PATIENCE` epochs; the training ends
     where it has not for three times as many, or after `LONGEST` times the epochs of the β-VAE.
     """
     started = time.perf_counter()

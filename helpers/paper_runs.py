@@ -22,11 +22,11 @@ from helpers.backend import keras
 from helpers.beta_vae import active_channels, encode, mean_kl, parameter_count, reconstruct
 from helpers.controls import Benchmark, beps_benchmark, toy_benchmark
 from helpers.dictionary import pca_errors
+from helpers.disentanglement import disentanglement
 from helpers.paths import ROOT, atomic, hardware, peak_memory_GiB, write_json
 from helpers.profiles import PAPER_BEPS, PAPER_BEPS_TRAINING, PAPER_TOY, PAPER_TOY_TRAINING, Training, get_profile
 from helpers.scans.reading import load_scan
 from helpers.scans.scan import Scan, standardised
-from helpers.scores import disentanglement
 from helpers.training import Trained, train
 
 ENDS = ("mse", "active", "pca_mse", "spearman", "informativeness")

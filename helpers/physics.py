@@ -36,7 +36,9 @@ class Effects:
 
 def channel_effects(embedding: np.ndarray, features: Mapping[str, np.ndarray], blocks: np.ndarray,
                     seed: int) -> Effects:
-    """Least squares of the measured features on all channels together; intervals by the bootstrap over blocks of pixels.
+    """Least squares of the measured features on all channels together; intervals by the bootstrap over blocks.
+
+    Features that most loops lack, or that do not vary, are left out.
 
     Parameters
     ----------
@@ -53,10 +55,12 @@ def channel_effects(embedding: np.ndarray, features: Mapping[str, np.ndarray], b
     z = (embedding - embedding.mean(axis=0)) / embedding.std(axis=0)
     z = np.column_stack([z, np.ones(len(z))])
     every = []
+    features = {name: values for name, values in features.items()
+                if np.isfinite(values).mean() > 0.5 and np.nanstd(values) > 0}
     for values in features.values():
         low, high = np.nanpercentile(values, [EXTREME, 100 - EXTREME])
         values = np.clip(values, low, high)
-        y, there = (values - np.nanmean(values)) / (np.nanstd(values) or 1.0), np.isfinite(values)
+        y, there = (values - np.nanmean(values)) / np.nanstd(values), np.isfinite(values)
         every.append([np.linalg.lstsq(z[part], y[part], rcond=None)[0][:-1]
                       for part in (pixels[there[pixels]] for pixels in (np.arange(len(z)), *drawn))])
     slopes = np.array(every)  # features, all pixels and the draws, channels

@@ -61,8 +61,6 @@ class AdditiveNetwork:
     branch : int
         Units of each of the two hidden layers of a channel's own part of the decoder; 0 makes an
         ordinary decoder, the joint term alone.
-    recurrent_branches : bool
-        A channel's own part of the decoder writes the spectrum patch by patch with an LSTM that all channels share.
     joint : int
         Units of the decoder's joint term, to which all channels contribute together; 0 for none.
     linear : bool
@@ -80,7 +78,6 @@ class AdditiveNetwork:
     linear: bool = False
     latents: int = 16
     input_noise: float = 0.0
-    recurrent_branches: bool = False
 
     def __post_init__(self):
         if self.layers < 0 or min(self.units, self.patch, self.latents, self.branch + self.joint) < 1:
@@ -112,8 +109,8 @@ class Training:
     weight_decay : float
         Of AdamW; 0 for Adam.
     average : float
-        What a running mean of the weights keeps of itself at every step (Polyak averaging); once the rate has warmed up,
-        snapshots hold this mean. 0 for the weights themselves.
+        What a running mean of the weights keeps of itself at every step (Polyak averaging). Once the rate has
+        warmed up, snapshots hold this mean. 0 for the weights themselves.
     starts : int
         Random weights that are tried; the one with the lowest loss on the training spectra after
         a quarter of the epochs goes on.

@@ -66,7 +66,7 @@ def staircase_beta(training: Training, epoch: int, first_beta: float, latents: i
 
 
 def first_beta(training: Training, mse: float, kl: float, latents: int) -> float:
-    """β for which β·KL is `first_share` of MSE + β·KL (the paper's 60 % rule), or a step of β (see `profiles.Training`)."""
+    """β for which β·KL is `first_share` of MSE + β·KL (the paper's 60 % rule); a step of β where there is no share."""
     share = training.first_share
     return _beta_step(training, latents) if share is None else share / (1.0 - share) * mse / kl
 

@@ -10,7 +10,7 @@ from sklearn.feature_selection import mutual_info_regression
 from sklearn.linear_model import LinearRegression
 from sklearn.metrics import mutual_info_score
 
-from helpers.scores import (
+from helpers.disentanglement import (
     BINS,
     dci,
     disentanglement,
@@ -18,10 +18,10 @@ from helpers.scores import (
     matched_r2,
     mutual_information,
     mutual_information_gap,
-    ratio_interval,
     separated_predictability,
     univariate_r2,
 )
+from helpers.scores import ratio_interval
 
 N = 5000
 BIAS = (BINS - 1) ** 2 / (2 * N) / np.log(BINS)  # of the MIG, from the classes being finite

@@ -27,8 +27,8 @@ from helpers.scans.scan import Scan, block_numbers, simulated_scan, standardised
 from helpers.scores import matched_spearman, spatial_autocorrelation
 from helpers.training import Trained, train
 
-# What the paper leaves open, and the profile reads otherwise: λ grows by 1e-5 × 10^β at every step of β (section 2), and
-# the "value" by which β is increased is also its first.
+# What the paper leaves open, and the profile reads otherwise: λ grows by 1e-5 × 10^β at every step of β (section 2),
+# and the "value" by which β is increased is also its first.
 READINGS = {"lambda_added": {"l1": "added"}, "first_beta_is_step": {"first_share": None}}
 FRACTIONS = ("c", "a", "charged_wall", "three_state")
 

@@ -19,8 +19,9 @@ from nbconvert.preprocessors import TagRemovePreprocessor
 from nbformat import NotebookNode
 from PIL import Image
 
-from helpers.ledger import SUBJECTS, ledger_rows
-from helpers.paper import CAPTIONS, PAPER, PLACES, as_markdown, caption_of, full_name, number, reproduction_rows
+from helpers.figures.movies import side_by_side
+from helpers.ledger import ledger_rows
+from helpers.paper import CAPTIONS, PAPER, full_name, number
 from helpers.paper_runs import by_part, stored_runs
 from helpers.paths import ROOT, atomic
 from workflow.settings import cells_digest
@@ -30,7 +31,8 @@ REFERENCE = ROOT / "data/reference"
 RECORDS = ("metrics.json", "manifest.json", "run.json")
 MOVIES = "data/reference/movies"
 DIGEST = "source_digest"  # in a rendered notebook's metadata
-SHOWN, SHOWN_WIDTH = "fig4", 1300  # the README's picture
+THUMBNAILS, THUMBNAIL_WIDTH = ("fig2", "fig4", "fig5", "figS9"), 400  # of the README; its moving picture is that of
+ANIMATED, FRAMES, FRAME_WIDTH = "s2", 40, 640  # this movie
 COLAB = "https://colab.research.google.com/"
 
 
@@ -120,20 +122,16 @@ def readme() -> str:
     entries = {entry["id"]: entry for entry in manifest}
     environment = Environment(loader=FileSystemLoader(Path(__file__).parent), undefined=StrictUndefined,
                               keep_trailing_newline=True)
-    environment.filters |= {"number": number, "table": as_markdown,
-                            "fixed": lambda value, digits: f"{value:.{digits}f}"}
+    environment.filters |= {"number": number, "fixed": lambda value, digits: f"{value:.{digits}f}"}
     runs, cited = stored_runs(), yaml.safe_load((ROOT / "CITATION.cff").read_text("utf-8"))
+    places = [f"[{full_name(name).removeprefix('Figure ')}](notebooks/{entries[name]['notebook']}.ipynb#{name})"
+              for name in CAPTIONS]
     return environment.get_template("README.md.j2").render(
         repository=cited.get("repository-code", ""), tag=f"v{cited['version']}", colab=COLAB,
-        metrics=metrics, run=run, paper=PAPER,
-        picture={"id": SHOWN, "name": full_name(SHOWN), "drawn": PLACES[entries[SHOWN]["source"]],
-                 "alt": caption_of(SHOWN).alt, "caption": caption_of(SHOWN).caption},
+        metrics=metrics, run=run, paper=PAPER, entries=entries,
+        thumbnails={name: CAPTIONS[name] for name in THUMBNAILS}, inventory=f"Figures {', '.join(places)}.",
         hours={part: max(one["hours_of_all_epochs"] for one in every) for part, every in by_part(runs).items()},
-        paper_machine=next(iter(runs.values())), numbers=reproduction_rows(metrics),
-        inventory=[{"": f"[{full_name(name)}](notebooks/{entries[name]['notebook']}.ipynb#{name})",
-                    "shows": texts.title, "data": entries[name]["source"], "file": f"`{entries[name]['file']}`"}
-                   for name, texts in CAPTIONS.items()],
-        claims=[{name: row[name] for name in ("claim", *SUBJECTS)} for row in ledger_rows(metrics, seeds)])
+        paper_machine=next(iter(runs.values())), claims=ledger_rows(metrics, seeds))
 
 
 def write(path: Path, text: str) -> None:
@@ -148,7 +146,7 @@ def write(path: Path, text: str) -> None:
 
 
 def keep(folder: Path, records: dict[str, object], private: list[str]) -> None:
-    """Copy the numbers, weights, movies and the README's picture of a measured run into ``data/``."""
+    """Copy the numbers, weights, movies and the README's pictures of a measured run into ``data/``."""
     for name, record in records.items():
         write(REFERENCE / name, json.dumps(scrub(record, private), indent=2, ensure_ascii=False) + "\n")
     sweep = folder.parent / "sweep/sweep.json"
@@ -159,9 +157,12 @@ def keep(folder: Path, records: dict[str, object], private: list[str]) -> None:
         for path in sorted((folder / kept).glob("[!.]*")):
             with atomic(target / path.name) as temporary:
                 shutil.copyfile(path, temporary)
-    with Image.open(folder / f"figures/{SHOWN}.png") as image, atomic(REFERENCE / f"{SHOWN}.png") as temporary:
-        image.thumbnail((SHOWN_WIDTH, SHOWN_WIDTH))
-        image.convert("RGB").save(temporary, optimize=True)
+    for name in THUMBNAILS:
+        with Image.open(folder / f"figures/{name}.png") as image, atomic(REFERENCE / f"{name}.png") as temporary:
+            image.thumbnail((THUMBNAIL_WIDTH, THUMBNAIL_WIDTH))
+            image.convert("RGB").save(temporary, optimize=True)
+    with atomic(REFERENCE / "training.webp") as temporary:
+        temporary.write_bytes(side_by_side(folder / f"movies/{ANIMATED}.mp4", FRAMES, FRAME_WIDTH))
 
 
 def main(folder: Path) -> None:

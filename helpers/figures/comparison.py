@@ -160,7 +160,8 @@ def plot_component_errors(ax: Axes, errors: Errors) -> Axes:
         numbers = np.unique(active[active > 0])
         ax.plot(numbers, [mse[active == n].min() for n in numbers], style, color=VAE, label=f"{name}, along β")
     for name, (n, mse) in errors.models.items():
-        ax.plot(n, mse, "D", color=MODEL_COLOURS.get(name, DATA), markersize=5 if name in MODEL_COLOURS else 3.5, label=name)
+        ax.plot(n, mse, "D", color=MODEL_COLOURS.get(name, DATA), markersize=5 if name in MODEL_COLOURS else 3,
+                label=name)
     for name, (n, mse) in errors.paper.items():
         ax.plot(n, mse, "D", color=MODEL_COLOURS[name], markersize=5, markerfacecolor="none",
                 label=f"{name}, paper")

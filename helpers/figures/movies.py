@@ -107,6 +107,24 @@ def poster(path: Path) -> bytes:
     return picture.getvalue()
 
 
+def side_by_side(path: Path, frames: int, width: int) -> bytes:
+    """Animated WebP of a movie of two trainings, the second beside the first, each `width` pixels wide."""
+    reader = imageio_ffmpeg.read_frames(str(path))
+    size = next(reader)["size"]
+    smaller = (width, width * size[1] // size[0])
+    pictures = [Image.frombytes("RGB", size, frame).resize(smaller, Image.Resampling.LANCZOS) for frame in reader]
+    half, drawn = len(pictures) // 2, []
+    for k in np.linspace(0, half - 1, frames).round().astype(int):
+        both = Image.new("RGB", (2 * width, pictures[0].height))
+        both.paste(pictures[k], (0, 0))
+        both.paste(pictures[half + k], (width, 0))
+        drawn.append(both)
+    made = BytesIO()
+    durations = [1000 * SECONDS // frames] * (frames - 1) + [2500]
+    drawn[0].save(made, "webp", save_all=True, append_images=drawn[1:], duration=durations, loop=0, quality=55)
+    return made.getvalue()
+
+
 def _encode(path: Path, frames: Iterator[bytes]) -> None:
     """Send the frames to ffmpeg."""
     writer = imageio_ffmpeg.write_frames(

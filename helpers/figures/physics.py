@@ -51,13 +51,13 @@ def figure_sureness(deviation: np.ndarray, titles: Sequence[str], ratio: np.ndar
         Below 1 where the β-VAE is closer.
     """
     count = len(deviation) + 1
-    figure = page_figure(PAGE / count * map_height(ratio.shape, look.orientation) + 0.55, source=look.source)
+    figure = page_figure(PAGE / count * map_height(ratio.shape, look.orientation) + 0.45, source=look.source)
     axes = figure.subplots(1, count)
     low, high = np.nanpercentile(deviation, [1, 99])
     for ax, values, title in zip(axes, deviation, titles, strict=False):
         plot_map(ax, values, look.orientation, label="posterior σ", norm=Normalize(low, high)).set_title(title)
     log2 = np.log2(ratio)
-    plot_map(axes[-1], log2, look.orientation, label="log₂ (MSE β-VAE / MSE PCA)").set_title("gain on PCA")
+    plot_map(axes[-1], log2, look.orientation, label="log₂ of the ratio").set_title("MSE, β-VAE over PCA")
     letter_panels(axes)
     return figure
 
@@ -88,7 +88,8 @@ def figure_gains(voltage_V: np.ndarray, data: np.ndarray, models: dict[str, np.n
     return figure
 
 
-def figure_narrow(narrow: np.ndarray, twice: np.ndarray, loops: np.ndarray, voltage_V: np.ndarray, look: Look) -> Figure:
+def figure_narrow(narrow: np.ndarray, twice: np.ndarray, loops: np.ndarray, voltage_V: np.ndarray,
+                  look: Look) -> Figure:
     """Where loops are narrow and harden under both polarities, and the mean loop of these and of all others.
 
     Parameters
@@ -104,7 +105,8 @@ def figure_narrow(narrow: np.ndarray, twice: np.ndarray, loops: np.ndarray, volt
     axes[0].imshow(np.round(lay_out(classes, look.orientation)), cmap=colours, vmin=-0.5, vmax=3.5)
     axes[0].set_axis_off()
     axes[0].set_title("where")
-    figure.legend(handles=[Patch(color=colour, label=name) for name, colour in CLASSES], loc="outside upper center", ncols=4)
+    patches = [Patch(color=colour, label=name) for name, colour in CLASSES]
+    figure.legend(handles=patches, loc="outside upper center", ncols=4)
     usable = np.isfinite(classes.ravel())
     shifted = loops.copy()
     shifted[..., 1] -= shifted[..., 1].mean(axis=1, keepdims=True)

@@ -19,7 +19,6 @@ LABELS = {
     "dense": "dense", "convolutional": "convolutional", "lstm": "LSTM, no noise, β = 0",
     "vae": "companion's β-VAE, no spare channels", "vae_recipe": "companion's β-VAE",
     "vae_mixed": "ordinary decoder", "vae_beta0": "β = 0", "vae_dense_encoder": "dense encoder",
-    "vae_recurrent_branches": "recurrent decoder",
 }
 # Colour, filled or open, and place above or below the line of the model.
 MARKS = {"kept": (DATA, DATA, 0.12), "shuffled": (DL, "white", -0.12)}

@@ -154,22 +154,23 @@ def seam(loops: np.ndarray) -> tuple[int, float] | None:
     Returns
     -------
     tuple of int and float, or None
-        The last step of the measurement, and the jump from it to the next step, beyond the mean of the changes before and
-        after it, in the median of the pixels. None where no jump stands out: it must be six times that at any step
-        that is not its neighbour.
+        The last step of the measurement, and the jump from it to the first, in the median of the pixels: by how much
+        the change exceeds the one before. None where no jump stands out: it must exceed the change before and after by
+        six times what any step does that is not its neighbour; at a mere kink it equals one of the two.
     """
     change = np.roll(loops, -1, axis=1) - loops
-    jump = np.median(change - (np.roll(change, 1, axis=1) + np.roll(change, -1, axis=1)) / 2, axis=0)
+    beyond = np.array([np.median(change - np.roll(change, side, axis=1), axis=0) for side in (1, -1)])
+    jump = np.take_along_axis(beyond, np.abs(beyond).argmin(axis=0)[None], axis=0)[0]
     at = int(np.abs(jump).argmax())
     others = np.delete(np.roll(np.abs(jump), -at), [0, 1, 2, -2, -1])
-    return (at, float(jump[at])) if np.abs(jump[at]) > SEAM_RATIO * others.max() else None
+    return (at, float(beyond[0, at])) if np.abs(jump[at]) > SEAM_RATIO * others.max() else None
 
 
 def seam_drift(loops: np.ndarray) -> np.ndarray:
     """What a channel has drifted at each step since the measurement began, as (steps, channels): subtract it.
 
-    The jump at the `seam` of each channel, spread evenly over the steps of the cycle, 0 in its middle; 0 throughout where
-    there is no seam. Features read across a seam, as the softening on a branch that holds it, are wrong otherwise.
+    The jump at the `seam` of each channel, spread evenly over the steps of the cycle, 0 in its middle; 0 throughout
+    where there is no seam. Features read across a seam, as a softening on the branch that holds it, are wrong.
 
     Parameters
     ----------
