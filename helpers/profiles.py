@@ -8,8 +8,7 @@ from dataclasses import dataclass, replace
 WEIGHTS = ("train", "pretrained")
 DICTIONARY = {"atoms": 5, "sparsity": 1.0}  # of the measured loops: paper, section 2
 
-# How λ follows β (see `Training`).
-LAMBDAS = ("none", "added", "added_n", "set")
+LAMBDAS = ("none", "added", "added_n", "set")  # how λ follows β (see `Training`)
 
 
 @dataclass(frozen=True)
@@ -107,7 +106,7 @@ class Training:
     clip_norm : float or None
         Largest norm of the whole gradient.
     weight_decay : float
-        Of AdamW; 0 for Adam.
+        Of AdamW.
     average : float
         What a running mean of the weights keeps of itself at every step (Polyak averaging). Once the rate has
         warmed up, snapshots hold this mean. 0 for the weights themselves.
@@ -165,11 +164,9 @@ class Training:
             raise ValueError(f"a schedule of kind {self.schedule} has no steps: expected \"staircase\" where "
                              "`restart_steps` or a λ is set; correct the profile")
         if self.cosine and self.restart_steps:
-            raise ValueError("a training cannot have both `cosine` and `restart_steps`: expected one, as every "
-                             "new Adam would warm up again; switch one off")
+            raise ValueError("a training cannot have both `cosine` and `restart_steps`: expected one; switch one off")
         if self.starts > 1 and self.schedule == "staircase":
-            raise ValueError(f"a staircase of β from {self.starts} random weights: expected 1, as in the "
-                             "paper; correct the profile")
+            raise ValueError(f"a staircase of β from {self.starts} random weights: expected 1; correct the profile")
 
 
 @dataclass(frozen=True)
@@ -230,8 +227,7 @@ BEPS = Training(epochs=900, batch=240, learning_rate=4e-3, weight_decay=3e-2, av
 LAMBDA_GRID = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.57, 0.7, 0.85, 1.0, 1.3, 1.6, 2.0)
 
 PROFILES: dict[str, Profile] = {
-    profile.name: profile
-    for profile in (
+    profile.name: profile for profile in (
         Profile(
             name="smoke",
             toy_spectra=800,
@@ -300,7 +296,5 @@ def get_profile(name: str) -> Profile:
         If there is none, naming those there are.
     """
     if name not in PROFILES:
-        raise ValueError(
-            f"profile is {name!r}: expected one of {', '.join(PROFILES)}; correct PROFILE=…"
-        )
+        raise ValueError(f"profile is {name!r}: expected one of {', '.join(PROFILES)}; correct PROFILE=…")
     return PROFILES[name]

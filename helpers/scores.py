@@ -83,6 +83,12 @@ def matched_spearman(embeddings: np.ndarray, truth: np.ndarray) -> np.ndarray:
     return matched
 
 
+def matched_channels(embeddings: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """The channels that `matched_spearman` matches, (n, factors) in the order of the factors; those must be as many."""
+    scores = np.abs(spearmanr(truth, embeddings).statistic[: truth.shape[1], truth.shape[1]:])
+    return embeddings[:, linear_sum_assignment(-np.nan_to_num(scores))[1]]
+
+
 def matched_correlation(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """|Pearson| of channels of two embeddings (n, channels) matched one to one (Hungarian method).
 

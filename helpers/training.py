@@ -277,14 +277,11 @@ def _feed(epochs: Callable[[], Iterator]):
 
 def _check(spectra: np.ndarray, title: str) -> None:
     if len(spectra) < 2 * FEWEST_BATCHES:
-        raise ValueError(f"{title}: {len(spectra)} spectra are fewer than {FEWEST_BATCHES} batches of two: "
-                         "expected more; take a larger scan")
+        raise ValueError(f"{title}: {len(spectra)} spectra: expected {2 * FEWEST_BATCHES} or more; take a larger scan")
     if not np.isfinite(spectra).all():
-        raise ValueError(f"{title}: some of the spectra are NaN or infinite: expected finite "
-                         "numbers; interpolate or remove them first")
+        raise ValueError(f"{title}: some of the spectra are NaN or infinite: expected finite numbers; remove them")
     if np.ptp(spectra, axis=0).max() == 0:
-        raise ValueError(f"{title}: all spectra are the same: expected some that differ; "
-                         "check that the right data were loaded")
+        raise ValueError(f"{title}: all spectra are the same: expected some that differ; check the data")
 
 
 def optimizer(training: Training, steps_per_epoch: int, replicas: int = 1) -> keras.optimizers.Optimizer:

@@ -70,7 +70,7 @@ def figures_of(source: str) -> dict[str, Figure]:
         "figS5": loops.figure_s5(VOLTAGE, sweep("DL"), look),
         "figS6": measurement.figure_s6(made.piezoresponse, VOLTAGE, look),
         "figS7": loops.figure_s7({"film": (RNG.normal(size=(16, ROWS, COLUMNS)), kl, look)}),
-        "figS8": loops.figure_s8(data, dl, vae, look),
+        "figS8": loops.figure_s8(VOLTAGE, data, dl, vae, look),
         "figS9": comparison.figure_s9(errors, errors, source=source),
         "figS10": loops.figure_s5(VOLTAGE, sweep("β-VAE", 1), look),
         "every pixel": loops.figure_every_pixel(MAPS, list("abcde"), dict.fromkeys(("pca", "dl", "vae"), MAPS[0]),
@@ -87,7 +87,7 @@ def other_figures() -> dict[str, Figure]:
     grid, mse = np.linspace(0.1, 1, 5), {"DL": RNG.random(400), "β-VAE": RNG.random(400)}
     return {
         "fig1": toy.figure_1(time, RNG.normal(size=(3, 5, STEPS)), grid, RNG.random((9, 7, 3))),
-        "fig2": toy.figure_2(time, data, model("DL", data), model("β-VAE", data, n_active=4)),
+        "fig2": toy.figure_2(time, data, model("DL", data), model("β-VAE", data), RNG.random((9, 7, 3))),
         "figS3": toy.figure_s3(grid, {"coded at its own λ": grid, "coded at λ = 1": (grid - 0.5) ** 2}, 0.57, 0.109),
         "figS4": toy.figure_s4(RNG.random((400, 3)), mse, 0.109),
         "figS1": measurement.figure_s1(VOLTAGE, raw_loop()), "figS2": measurement.figure_s2(raw_loop()),
@@ -128,12 +128,12 @@ def test_any_grid_one_channel_and_unusable_pixels_are_drawn(shape, channels, fig
         "figS5": loops.figure_s5(VOLTAGE, swept, look),
         "figS6": measurement.figure_s6(cube, VOLTAGE, look, topography=RNG.normal(size=(30, 20))),
         "figS7": loops.figure_s7({"film": (maps, np.ones(5), look)}),
-        "figS8": loops.figure_s8(data, dl, vae, look),
+        "figS8": loops.figure_s8(VOLTAGE, data, dl, vae, look),
         "compared": twin.compare_scans(own, scan("twin")),
         "cleaning": measurement.cleaning_map(np.ones(shape, int), look),
     }
     assert ["".join(panel_letters(drawn[name])) for name in ("fig4", "figS8", "compared")] == [
-        fig4, "ab"[:channels], "abcdefghijkl"[:6 * channels]]
+        fig4, "abcd"[:2 * channels], "abcdefghijkl"[:6 * channels]]
     for name, figure in drawn.items():
         figure.canvas.draw()
         assert not [ax for ax in figure.axes if ax.axison and not ax.has_data()], name
@@ -156,7 +156,8 @@ def test_unusable_pixels_are_no_example_and_no_part_of_a_distribution():
     assert shuffled.best_median_worst() == (1, 0, 2)
     data = np.zeros((PIXELS, STEPS, 1))
     wrong = np.where(LOST[:, None, None], 1e6, 1.0) * RNG.normal(size=data.shape)
-    drawn = loops.figure_s8(data, *(ModelOutput(n, MAPS, wrong, mse) for n in ("DL", "β-VAE")), Look.of(scan("twin")))
+    models = (ModelOutput(name, MAPS, wrong, mse) for name in ("DL", "β-VAE"))
+    drawn = loops.figure_s8(VOLTAGE, data, *models, Look.of(scan("twin")))
     assert drawn.axes[0].get_ylim()[1] < 10
 
 
@@ -187,9 +188,9 @@ def test_axes_count_in_the_size_of_the_loops(size, unit):
 
 def test_axes_and_colour_bars_name_quantity_and_unit(twin_figures):
     labels = [ax.get_ylabel() for name in ("figS8", "figS9") for ax in twin_figures[name].axes]
-    assert all("(s.d." in label for label in labels)
+    assert all("(s.d." in label for label in labels if label)
     labels = {ax.get_ylabel() for ax in twin_figures["fig5"].axes if ax.lines}
-    assert labels == {"Piezoresponse\n(10⁻⁴ arb. u.)", "Resonance\n(kHz)"}
+    assert labels == {"Piezoresponse\n(10⁻⁴ arb. u.)", "Δ Resonance\n(kHz)"}
     bars = [bar for ax in twin_figures["fig5"].axes for bar in ax.child_axes]
     assert [bar.get_xlabel() for bar in bars] == ["coefficient"] * 3 + ["posterior mean"] * 3
 
@@ -204,7 +205,6 @@ def test_compared_scans_name_their_source():
 
 
 def test_channels_that_are_not_shown_or_not_there_are_named(twin_figures):
-    assert any("3 of 4 active" in text.get_text() for ax in twin_figures["fig2"].axes for text in ax.texts)
     data = RNG.normal(size=(PIXELS, STEPS, 2))
     vae = ModelOutput("β-VAE", MAPS[:2], data, np.linspace(0, 1, PIXELS))
     figure = loops.figure_4(VOLTAGE, data, model("DL", data), vae, Look.of(scan("twin")))
@@ -365,7 +365,7 @@ def test_small_errors_are_powers_of_ten():
 FIGURES = {
     "fig1": {"abc": "curves", "d": "picture"},  # spectra along R, G and B; the painting
     # Dictionary: maps, best, median and worst; β-VAE the same; errors along the spectrum.
-    "fig2": {"abc": "picture", "def": "curves", "ghi": "picture", "jkl": "curves", "m": "violins"},
+    "fig2": {"abc": "picture", "def": "curves", "ghi": "picture", "jkl": "curves", "mn": "bands"},
     "fig3": {},  # one drawing
     # Dictionary: maps, three piezoresponse loops, three of the resonance; β-VAE the same; errors.
     "fig4": {"abc": "map", "def": "loops", "hij": "loops",
@@ -378,7 +378,7 @@ FIGURES = {
     "figS5": {"abcde": "map"},  # all five atoms
     "figS6": {"ab": "map"},  # observables, after the topography where there is one
     "figS7": {"abcdefghijklmnop": "map"},  # all sixteen latents
-    "figS8": {"ab": "violins"},  # piezoresponse, resonance
+    "figS8": {"abcd": "bands"},  # piezoresponse, resonance, on either branch
     "figS9": {"ab": "curves"},  # toy, scan
     "figS10": {"a": "map"},  # at least one active channel
 }
@@ -387,7 +387,7 @@ TABLES = {"table1": ("Reconstruction quality (MSE)", "Ordinal", "Nonlinear", "Tr
 # How many channels a movie shows at least: atoms, latents, active channels.
 MOVIES = {"movieS1": 3, "movieS2": 16, "movieS3": 1, "movieS4": 5, "movieS5": 16, "movieS6": 1}
 INVENTORY = {*FIGURES, *TABLES, *MOVIES}
-RESONANCE = {"fig4": "hijqrs", "figS8": "b"}
+RESONANCE = {"fig4": "hijqrs", "figS8": "cd"}
 OF_THE_SCAN = {"fig4", "fig5", "figS5", "figS6", "figS7", "figS10"}
 
 
@@ -408,7 +408,7 @@ def holds(ax, kind: str) -> bool:
     closed = [line.get_xdata()[0] == line.get_xdata()[-1] for line in ax.lines if len(line.get_xdata())]
     return bool({
         "curves": ax.lines, "loops": closed and all(closed), "picture": ax.images, "bars": ax.patches,
-        "map": ax.images and ax.artists, "mesh": ax.collections, "violins": len(ax.collections) >= 2,
+        "map": ax.images and ax.artists, "mesh": ax.collections, "bands": len(ax.collections) >= 2,
     }[kind])
 
 
@@ -425,7 +425,7 @@ def test_every_panel_holds_what_the_paper_shows_there(twin_figures, name):
 
 def test_generated_loops_of_both_models_share_one_range(twin_figures):
     axes = [ax for ax in twin_figures["fig5"].axes if ax.lines]
-    for label in ("Piezoresponse", "Resonance"):
+    for label in ("Piezoresponse", "Δ Resonance"):
         assert len({ax.get_ylim() for ax in axes if ax.get_ylabel().startswith(label)}) == 1
 
 

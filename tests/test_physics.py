@@ -20,7 +20,7 @@ DRIFT_KHZ = SCAN.truth["drift_kHz"].reshape(-1, 1)
 
 
 def drifted(last, drift_kHz):
-    """The twin's loops, its own drift replaced by one during a cycle that was measured from the step after `last` on."""
+    """The twin's loops, its drift replaced by that of a cycle measured from the step after `last` on."""
     x = SCAN.spectra.copy()
     x[..., 1] += ramp(last) * drift_kHz - ramp(71) * DRIFT_KHZ
     return x

@@ -422,7 +422,7 @@ def test_an_impossible_network_is_refused(network, settings):
 
 
 @pytest.mark.parametrize(("spoil", "message"), [
-    (lambda x: x[:3], "3 spectra are fewer than 8 batches of two"),
+    (lambda x: x[:3], "3 spectra: expected 16 or more"),
     (lambda x: np.ones_like(x), "all spectra are the same"),
     (lambda x: np.where(x == x[0, 0, 0], np.nan, x), "some of the spectra are NaN"),
 ])

@@ -132,8 +132,6 @@ class ModelOutput:
         Mean squared error of each spectrum, in scaled units; NaN at unusable pixels.
     titles : tuple of str
         One a map; numbered from 1 where empty.
-    n_active : int, optional
-        Number of active channels, where the model decides on it.
     """
 
     name: str
@@ -141,7 +139,6 @@ class ModelOutput:
     reconstruction: np.ndarray
     mse: np.ndarray
     titles: tuple[str, ...] = ()
-    n_active: int | None = None
 
     @property
     def names(self) -> list[str]:

@@ -17,10 +17,9 @@ from matplotlib.figure import Figure, SubFigure
 from helpers.figures.inputs import QUANTITIES, RANKS, SCALED, Look, ModelOutput, Sweep
 from helpers.figures.maps import map_height, plot_map, plot_maps, signed_norm
 from helpers.figures.spectra import (
-    VISIBLE_SHARE,
     channel_loops,
     close_loop,
-    plot_error_violins,
+    plot_error_bands,
     plot_reconstruction,
     plot_spectra,
     share_axis,
@@ -30,6 +29,7 @@ from helpers.figures.style import PAGE, SIGNED, letter_panels, page_figure, plai
 
 VOLTAGE = "Voltage (V)"
 LINES = 9  # loops drawn of the swept values, evenly spaced
+COMMON = 97  # per cent of the pixels that lie below the largest of these values; few pixels make the ends of a range
 EVERY_PIXEL_TITLES = {"pca": "PCA", "dl": "DL", "vae": "β-VAE"}
 ALONG = 8  # maps side by side of all latents
 ACROSS = 3  # maps side by side at full resolution
@@ -92,19 +92,22 @@ def figure_4(voltage_V: np.ndarray, data: np.ndarray, dl: ModelOutput, vae: Mode
 def _draw_sweep(block: Figure | SubFigure, voltage_V: np.ndarray, sweep: Sweep, look: Look, letters: str) -> np.ndarray:
     """A row for each map, at most one a letter: the map, then the generated loops of each channel in its colours.
 
-    Returns the panels, shape (n_maps, 1 + n_channels); each channel has one vertical range.
+    The resonance is drawn from its mean along each loop: levels differ by ten times what a loop does. Returns the
+    panels, shape (n_maps, 1 + n_channels); each channel has one vertical range.
     """
     rows = min(len(sweep.maps), len(letters))
     axes = block.subplots(rows, 1 + len(look.channels), squeeze=False, width_ratios=[1.3] + [1] * len(look.channels))
-    lines = np.unique(np.linspace(0, sweep.values.shape[1] - 1, LINES).round().astype(int))
     for index, (of_map, *of_loops) in enumerate(axes):
+        ends = np.nanpercentile(sweep.maps[index], [100 - COMMON, COMMON])
+        values = sweep.values[index]
+        lines = np.unique(np.searchsorted(values, np.linspace(*ends, LINES)).clip(0, len(values) - 1))
         norm = signed_norm(sweep.maps[index])
         plot_map(of_map, sweep.maps[index], look.orientation, label=QUANTITIES[sweep.name], norm=norm)
         of_map.set_title(sweep.names[index])
-        colours = mpl.colormaps[SIGNED](norm(sweep.values[index, lines]))
+        colours = mpl.colormaps[SIGNED](norm(values[lines]))
         for spectral, (ax, channel) in enumerate(zip(of_loops, look.channels, strict=True)):
-            loops = channel_loops(sweep.generated[index, lines], spectral, channel)
-            plot_spectra(ax, close_loop(voltage_V), loops, colours).set_ylabel(channel.label)
+            loops = channel_loops(_courses(sweep.generated)[index, lines], spectral, channel)
+            plot_spectra(ax, close_loop(voltage_V), loops, colours).set_ylabel("Δ " * (spectral > 0) + channel.label)
             ax.tick_params(labelbottom=index == rows - 1)
     letter_panels(axes[:, 0], letters)
     for column in axes.T[1:]:
@@ -113,13 +116,29 @@ def _draw_sweep(block: Figure | SubFigure, voltage_V: np.ndarray, sweep: Sweep, 
     return axes
 
 
+def _courses(generated: np.ndarray) -> np.ndarray:
+    """Loops (…, steps, channels) with the resonance taken from its mean along the loop."""
+    level = generated.mean(axis=-2, keepdims=True)
+    level[..., 0] = 0
+    return generated - level
+
+
+def _by_meaning(sweep: Sweep, count: int) -> Sweep:
+    """The channels that change the course of a loop most, each quantity measured by what all channels do to it."""
+    spread = np.square(_courses(sweep.generated).std(axis=1)).mean(axis=1)
+    kept = np.argsort(-(spread / np.maximum(spread.mean(axis=0), 1e-30)).sum(axis=1), kind="stable")[:count]
+    return Sweep(sweep.name, sweep.maps[kept], sweep.values[kept], sweep.generated[kept],
+                 tuple(np.array(sweep.names)[kept]))
+
+
 def _taller(sweep: Sweep, look: Look) -> float:
     """Inches by which a row is higher than one of square maps, whose loops need most of it."""
     return max(-0.35, 1.1 * (map_height(sweep.maps.shape, look.orientation) - 1))
 
 
 def figure_5(voltage_V: np.ndarray, dl: Sweep, vae: Sweep, look: Look) -> Figure:
-    """Figure 5: what each of the first three channels means, dictionary learning left, β-VAE right."""
+    """Figure 5: what three channels mean, dictionary learning left, β-VAE right; which three, `_by_meaning` says."""
+    dl, vae = _by_meaning(dl, 3), _by_meaning(vae, 3)
     rows = min(3, max(len(dl.maps), len(vae.maps)))
     width = PAGE if len(look.channels) > 1 else 0.75 * PAGE
     figure = page_figure((1.6 + _taller(dl, look)) * rows, width, look.source)
@@ -169,21 +188,28 @@ def figure_s7(blocks: Mapping[str, tuple[np.ndarray, np.ndarray, Look]], *, thre
     return figure
 
 
-def figure_s8(data: np.ndarray, dl: ModelOutput, vae: ModelOutput, look: Look) -> Figure:
-    """Figure S8: signed error of both models at each voltage step, by channel.
+def figure_s8(voltage_V: np.ndarray, data: np.ndarray, dl: ModelOutput, vae: ModelOutput, look: Look) -> Figure:
+    """Figure S8: signed error of both models along the falling and the rising branch, by channel.
 
     `data` are those of `figure_4`, standardised like the reconstructions; spectra whose error is NaN are left out.
     """
     n = data.shape[-1]
-    figure = page_figure(0.3 + 2.15 * n, source=look.source)
-    axes = figure.subplots(n, 1, sharex=True, squeeze=False)[:, 0]
+    figure = page_figure(0.5 + 1.5 * n, source=look.source)
+    axes = figure.subplots(n, 2, sharex=True, squeeze=False)
+    order = np.roll(np.arange(len(voltage_V)), -int(voltage_V.argmax()))
+    turn = int(voltage_V[order].argmin())
     usable = np.isfinite(dl.mse)
-    for index, (ax, channel) in enumerate(zip(axes, SCALED[:n], strict=True)):
-        plot_error_violins(ax, {m.name: (m.reconstruction - data)[usable, :, index] for m in (dl, vae)})
-        ax.set(ylabel=f"Error ({channel.unit})",
-               title=f"{channel.name}, reconstruction − data ({100 * VISIBLE_SHARE:g} % in frame)")
-    axes[-1].set_xlabel("Voltage step")
-    letter_panels(axes)
+    for index, (row, channel) in enumerate(zip(axes, SCALED[:n], strict=True)):
+        for ax, steps, way in zip(row, (order[: turn + 1], order[turn:]), ("falling", "rising"), strict=True):
+            errors = {m.name: (m.reconstruction - data)[usable][:, steps, index] for m in (dl, vae)}
+            plot_error_bands(ax, voltage_V[steps], errors).set(
+                ylabel=f"Error ({channel.unit})", title=f"{channel.name}, {way} voltage")
+        share_axis(row)
+    for ax in axes[-1]:
+        ax.set_xlabel(VOLTAGE)
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=2,
+                  title="reconstruction − data: median, bands of 50 % and 90 %", title_fontsize=6)
+    letter_panels(axes.flat)
     return figure
 
 

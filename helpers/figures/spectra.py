@@ -6,15 +6,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.patches import Patch
 
 from helpers.figures.inputs import Channel
 from helpers.figures.style import DATA, MODEL_COLOURS
-
-# A density estimate from this many spectra differs from that of all by less than a line.
-VIOLIN_SPECTRA = 4000
-# Few outliers would otherwise press the distributions flat.
-VISIBLE_SHARE = 0.998
 
 
 def close_loop(values: np.ndarray) -> np.ndarray:
@@ -37,28 +31,22 @@ def plot_reconstruction(ax: Axes, x: np.ndarray, data: np.ndarray, models: Mappi
     return ax
 
 
-def plot_error_violins(ax: Axes, errors: Mapping[str, np.ndarray]) -> Axes:
-    """Distribution of the signed error at each step, one half violin a model.
+def plot_error_bands(ax: Axes, x: np.ndarray, errors: Mapping[str, np.ndarray]) -> Axes:
+    """Signed error along time or voltage: the median, and the bands of half and of nine tenths of the spectra.
 
     Parameters
     ----------
+    x : ndarray, shape (n_steps,)
     errors : mapping of str to ndarray, shape (n_spectra, n_steps)
-        Reconstruction minus data by model name: first left halves, then right halves.
-        The frame holds at least 99.8 % of each.
+        Reconstruction minus data by model name.
     """
-    for (name, error), side in zip(errors.items(), ("low", "high"), strict=True):
-        stride = max(1, len(error) // VIOLIN_SPECTRA)
-        steps = np.arange(error.shape[1])
-        parts = ax.violinplot(error[::stride], steps, widths=0.95, side=side, points=80, showextrema=False,
-                              showmedians=True)
-        for body in parts["bodies"]:
-            body.set(facecolor=MODEL_COLOURS[name], alpha=0.75, linewidth=0)
-        parts["cmedians"].set(color=MODEL_COLOURS[name], linewidth=0.8)
-    limit = max(np.quantile(np.abs(error), VISIBLE_SHARE) for error in errors.values())
+    for name, error in errors.items():
+        colour = MODEL_COLOURS[name]
+        low, quarter, middle, three, high = np.percentile(error, [5, 25, 50, 75, 95], axis=0)
+        ax.fill_between(x, low, high, color=colour, alpha=0.2, linewidth=0)
+        ax.fill_between(x, quarter, three, color=colour, alpha=0.35, linewidth=0)
+        ax.plot(x, middle, color=colour, label=name)
     ax.axhline(0.0, color="0.4", linewidth=0.5, zorder=0)
-    ax.set(xlim=(-1, error.shape[1]), ylim=(-1.1 * limit, 1.1 * limit))
-    ax.legend(handles=[Patch(color=MODEL_COLOURS[name], label=name) for name in errors], loc="lower right",
-              bbox_to_anchor=(1.0, 1.0), borderpad=0.0, ncols=2)
     return ax
 
 

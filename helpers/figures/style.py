@@ -25,8 +25,8 @@ COLUMN, PAGE = 3.5, 7.2
 DATA, DL, VAE, BOUND = "#262626", "#D55E00", "#0072B2", "#009E73"
 MODEL_COLOURS = {"DL": DL, "β-VAE": VAE, "PCA": BOUND}
 
-# Pictures within notebooks stay below 2 MiB each.
-NOTEBOOK_DPI, FILE_DPI = 110, 300
+# Pictures within notebooks are sharp on screens of twice the usual density, and have few enough colours to be small.
+NOTEBOOK_DPI, FILE_DPI, COLOURS = 220, 300, 256
 
 # Signed values: zero is dark, so that lines of every value show on white paper.
 SIGNED, POSITIVE = "managua_r", "viridis"
@@ -60,8 +60,9 @@ class PageFigure(Figure):
         drawn, buffer = BytesIO(), BytesIO()
         self.savefig(drawn, format="png", dpi=NOTEBOOK_DPI)
         with Image.open(drawn) as image:
-            image.convert("RGB").save(buffer, "png", optimize=True)
-        return buffer.getvalue(), {"alt": self.alt or named_axes(self)}
+            few = image.convert("RGB").quantize(COLOURS, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+            few.save(buffer, "png", optimize=True)
+        return buffer.getvalue(), {"alt": self.alt or named_axes(self), "width": few.width // 2}
 
 
 def page_figure(height: float, width: float = PAGE, source: str = "toy") -> PageFigure:

@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import ListedColormap, Normalize
+from matplotlib.colors import ListedColormap, Normalize, PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from helpers.figures.inputs import IMAGE, RANKS, ModelOutput
 from helpers.figures.maps import plot_maps
-from helpers.figures.spectra import VISIBLE_SHARE, plot_error_violins, plot_reconstruction, plot_spectra, share_axis
+from helpers.figures.spectra import plot_error_bands, plot_reconstruction, plot_spectra, share_axis
 from helpers.figures.style import BOUND, COLUMN, DATA, MODEL_COLOURS, letter_panels, page_figure, plain, plain_log_ticks
 
 TIME = "Time t"
@@ -74,8 +74,8 @@ def _draw_model(axes: Sequence[Axes], time: np.ndarray, data: np.ndarray, model:
     axes[3].legend(loc="best")
 
 
-def figure_2(time: np.ndarray, data: np.ndarray, dl: ModelOutput, vae: ModelOutput) -> Figure:
-    """Figure 2: both models on the spectra of the painting.
+def figure_2(time: np.ndarray, data: np.ndarray, dl: ModelOutput, vae: ModelOutput, picture: np.ndarray) -> Figure:
+    """Figure 2: both models on the spectra of the painting, below its true colours.
 
     Parameters
     ----------
@@ -85,19 +85,51 @@ def figure_2(time: np.ndarray, data: np.ndarray, dl: ModelOutput, vae: ModelOutp
         Spectra of the painting, standardised.
     dl, vae : ModelOutput
         Dictionary learning and β-VAE; the first three maps of each are drawn.
+    picture : ndarray, shape (rows, columns, 3)
+        The painting; its R, G and B in [0, 1] are the truth.
     """
-    figure = page_figure(5.4)
-    top, bottom = figure.subfigures(2, 1, height_ratios=[2.2, 1])
-    axes = np.hstack([half.subplots(2, 3) for half in top.subfigures(1, 2)])
-    for row, model in zip(axes, (dl, vae), strict=True):
-        _draw_model(row, time, data, model)
-    if vae.n_active is not None:
-        note = f"{min(3, len(vae.maps))} of {vae.n_active} active channels shown"
-        axes[1, 1].text(0.5, -0.38, note, transform=axes[1, 1].transAxes, ha="center", va="top", color="0.35")
-    violins = plot_error_violins(bottom.subplots(), {m.name: m.reconstruction - data for m in (dl, vae)})
-    violins.set(xlabel="Spectrum index", ylabel="Error (s.d.)",
-                title=f"reconstruction − data ({100 * VISIBLE_SHARE:g} % in frame)")
-    letter_panels([*axes.flat, violins])
+    figure = page_figure(6.3)
+    top, bottom = figure.subfigures(2, 1, height_ratios=[3.1, 1.1])
+    lettered, halves = [], [half.subplots(3, 3, height_ratios=[0.8, 1, 1]) for half in top.subfigures(1, 2)]
+    for axes, model in zip(halves, (dl, vae), strict=True):
+        for ax, colour, values in zip(axes[0], "RGB", np.moveaxis(picture, -1, 0), strict=True):
+            ax.imshow(values, cmap="gray", vmin=0, vmax=1)
+            ax.set_axis_off()
+            ax.set_title(f"true {colour}")
+        _draw_model(axes[1:].ravel(), time, data, model)
+        lettered += list(axes[1:].flat)
+    for ax, model in zip(below := bottom.subplots(1, 2), (dl, vae), strict=True):
+        plot_error_bands(ax, np.arange(len(time)), {model.name: model.reconstruction - data})
+        ax.set(xlabel="Spectrum index", ylabel="Error (s.d.)",
+               title=f"{model.name}, reconstruction − data")
+    letter_panels([*lettered, *below])
+    return figure
+
+
+def figure_truth(rgb: np.ndarray, models: Mapping[str, np.ndarray]) -> Figure:
+    """Channels against the true colours over the gamut, three by three for each model.
+
+    Parameters
+    ----------
+    rgb : ndarray, shape (n_spectra, 3)
+    models : mapping of str to ndarray, shape (n_spectra, 3)
+        The channels matched to R, G and B. A channel per colour is a narrow curve on the diagonal and a flat cloud
+        elsewhere.
+    """
+    figure = page_figure(2.15)
+    for block, (name, channels) in zip(figure.subfigures(1, len(models)), models.items(), strict=True):
+        axes = block.subplots(3, 3, sharex=True, sharey="row")
+        block.suptitle(name, fontsize=7)
+        for row, values in enumerate(channels.T):
+            low, high = np.percentile(values, [0.5, 99.5])
+            for column, ax in enumerate(axes[row]):
+                ax.hist2d(rgb[:, column], values, bins=40, range=[(0, 1), (low, max(high, low + 1e-9))], cmap="Greys",
+                          norm=PowerNorm(0.5))
+                ax.set(xticks=[0, 1], yticks=[])
+                ax.spines[:].set_visible(True)
+            axes[row, 0].set_ylabel(f"for {'RGB'[row]}")
+        for ax, colour in zip(axes[-1], "RGB", strict=True):
+            ax.set_xlabel(f"true {colour}")
     return figure
 
 

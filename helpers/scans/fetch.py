@@ -49,8 +49,7 @@ REMEDY = "run again later, or put the file into `data/` or use DATA=<path>"
 
 
 def find_scan(data: str = "auto", seed: int = 0, twin_shape: tuple[int, int] = (60, 60),
-              folder: Path = ROOT / "data", choice: Choice | None = None,
-              cleaning: Cleaning | None = None) -> Scan:
+              folder: Path = ROOT / "data", choice: Choice | None = None, cleaning: Cleaning | None = None) -> Scan:
     """The loops that the parameter `data` names.
 
     Parameters
