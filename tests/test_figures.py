@@ -342,7 +342,9 @@ def test_a_notebook_shows_a_figure_with_a_text_in_its_place():
     picture, metadata = drawn._repr_png_()
     assert picture.startswith(b"\x89PNG") and "Phase (°) against Frequency (kHz)" in metadata["alt"]
     drawn.alt = "Three panels"
-    assert drawn._repr_png_()[1] == {"alt": "Three panels"}
+    assert drawn._repr_png_()[1]["alt"] == "Three panels"
+    width = int.from_bytes(picture[16:20], "big")
+    assert metadata["width"] == width // 2 >= 700  # half as wide on the page: sharp on any screen
 
 
 @pytest.mark.parametrize(("axis", "limits", "fewest", "most"), [
