@@ -34,7 +34,8 @@ from helpers.training import batch_size, epochs_of_batches, train
 ORDERS = ("kept", "shuffled", "paired")
 # Latents of the controls that choose none themselves: the colours, and as many as the paper shows of the loops.
 CHANNELS = {"toy": 3, "beps": 5}
-CONTROLS = ("pca", "dense", "convolutional", "lstm", "vae", "vae_recipe", "vae_mixed", "vae_beta0", "vae_dense_encoder")
+CONTROLS = ("pca", "dense", "convolutional", "lstm", "vae_full", "vae_few_latents", "vae_mixed", "vae_beta0",
+            "vae_dense_encoder")
 PATIENCE = 10  # epochs without a lower loss after which a plain autoencoder halves its learning rate
 LEAST_GAIN = 1e-6  # in the loss (s.d.²), less than which is none
 LONGEST = 2  # times the epochs of the β-VAE, at most
@@ -121,8 +122,8 @@ def run_control(benchmark: Benchmark, model: str, order: str, *, seed: int, fold
         One of `CONTROLS`.
         "pca": principal components. "dense", "convolutional": plain autoencoders.
         "lstm": the companion's network without latent noise and at β = 0.
-        "vae_recipe": the companion's β-VAE as the profile has it. Against it stand "vae", with no more latents than
-        it shows (what the spare ones do); "vae_mixed", with an ordinary decoder (what adding up does);
+        "vae_full": the companion's β-VAE as the profile has it. Against it stand "vae_few_latents", with no more
+        latents than it shows (what the spare ones do); "vae_mixed", with an ordinary decoder (what adding up does);
         "vae_beta0", with β = 0 throughout (what β does); and "vae_dense_encoder" (what recurrence does).
     order : str
         "kept", "shuffled" or "paired" (see the module).
@@ -215,7 +216,7 @@ def _flat(spectra: np.ndarray) -> np.ndarray:
 def _fit_vae(benchmark: Benchmark, model: str, seed: int, title: str, folder: Path) -> Fitted:
     """The companion's β-VAE or a variant of it, with the weights of the snapshot that is shown."""
     network, training = benchmark.network, benchmark.training
-    if model == "vae":
+    if model == "vae_few_latents":
         network = replace(network, latents=benchmark.channels)
     if model == "vae_mixed":
         network = replace(network, branch=0, joint=network.joint or MIXED_UNITS)

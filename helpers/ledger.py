@@ -51,13 +51,13 @@ def _answer(for_every_seed: bool, for_none: bool) -> str:
 def lower(a: Number, b: Number, bound: float = 1.0) -> str:
     """Is `a` below `bound` times `b`, for every seed of both, or by a margin where there is one seed?"""
     off = BOUNDS["margin"] if a.n == b.n == 1 else 0
-    return _answer(a.high < (1 - off) * bound * b.low, a.low * (1 - off) >= bound * b.high)
+    return _answer(a.high < (1 - off) * bound * b.low, a.low * (1 - off) > bound * b.high)
 
 
 def higher(a: Number, b: Number) -> str:
     """Is the score `a` above `b`, for every seed of both, or by a margin where there is one seed?"""
     off = BOUNDS["score_margin"] if a.n == b.n == 1 else 0
-    return _answer(a.low > b.high + off, a.high <= b.low - off)
+    return _answer(a.low > b.high + off, a.high < b.low - off)
 
 
 def at_least(a: Number, bound: float) -> str:

@@ -79,7 +79,7 @@ def table_1_rows(metrics: dict, grid_mse: np.ndarray, sweep: dict) -> list[dict[
     values = metrics | {"lowest": grid_mse.min(), "highest": grid_mse.max()}
     medians = {name: of_seeds["median"] for name, of_seeds in sweep.items()}
     for benchmark in ("toy", "beps"):
-        kept, shuffled = (f"{benchmark}.control.vae_recipe.{order}.mse" for order in ("kept", "shuffled"))
+        kept, shuffled = (f"{benchmark}.control.vae_full.{order}.mse" for order in ("kept", "shuffled"))
         if kept in medians and shuffled in medians:
             medians[f"{benchmark}.order"] = medians[shuffled] / medians[kept]
     for name, text in table["swept"].items():

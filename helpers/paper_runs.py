@@ -1,9 +1,9 @@
 """The paper's β-VAE, its own network and schedule, run to their end at a fraction of their epochs.
 
 ``python -m helpers.paper_runs toy 25 --seed 1``, or ``beps 125 --scan loops.h5``, on a GPU: minutes instead of hours.
-Writes ``build/paper_recipe/<benchmark>-<part>-seed<seed>.json`` and beside it, as ``.npz``, the maps and the KL of
+Writes ``build/paper_runs/<benchmark>-<part>-seed<seed>.json`` and beside it, as ``.npz``, the maps and the KL of
 every channel through the training. A run that was killed goes on from its last checkpoint.
-``data/reference/paper_recipe.json`` keeps such runs by these names. There "at_once" counts the trainings that shared
+``data/reference/paper_runs.json`` keeps such runs by these names. There "at_once" counts the trainings that shared
 the GPU; "last" of the toy at 1/25 was taken with weights kept in half precision, which moves the error by 0.1 %.
 """
 
@@ -30,8 +30,8 @@ from helpers.scans.scan import Scan, standardised
 from helpers.training import Trained, train
 
 ENDS = ("mse", "active", "pca_mse", "spearman", "informativeness")
-FOLDER = ROOT / "build/paper_recipe"
-STORED = ROOT / "data/reference/paper_recipe.json"
+FOLDER = ROOT / "build/paper_runs"
+STORED = ROOT / "data/reference/paper_runs.json"
 
 
 def shortened(training: Training, by: int) -> Training:
@@ -142,11 +142,11 @@ def by_part(runs: Mapping[str, Mapping]) -> dict[tuple[str, int], list[Mapping]]
 
 
 def ends(benchmark: str) -> dict[str, float]:
-    """Where the stored runs of a benchmark ended: ``<benchmark>.paper_recipe_<part>.<what>`` of metrics.json.
+    """Where the stored runs of a benchmark ended: ``<benchmark>.paper_shortened_<part>.<what>`` of metrics.json.
 
     The median over the seeds of what `scores` takes, and "pca_mse" with as many components as active channels.
     """
-    return {f"{benchmark}.paper_recipe_{part}.{what}": float(np.median([_end(run)[what] for run in runs]))
+    return {f"{benchmark}.paper_shortened_{part}.{what}": float(np.median([_end(run)[what] for run in runs]))
             for (of, part), runs in by_part(stored_runs()).items() if of == benchmark
             for what in ENDS if what in _end(runs[0])}
 

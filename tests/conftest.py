@@ -228,7 +228,7 @@ def twin_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("helpers", "workflow", "notebooks"):
         shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
     (tree / "data/reference").mkdir(parents=True)
-    shutil.copy(ROOT / "data/reference/paper_recipe.json", tree / "data/reference")
+    shutil.copy(ROOT / "data/reference/paper_runs.json", tree / "data/reference")
     shutil.copy(ROOT / "data/painting.png", tree / "data")
     return make_figures(tree, "twin")
 

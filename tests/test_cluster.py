@@ -49,7 +49,7 @@ def project(tmp_path) -> Path:
     """The files of the project, and a sweep of one training."""
     for name in ("helpers", "notebooks", "workflow"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("data/painting.png", "data/reference/paper_recipe.json"):
+    for name in ("data/painting.png", "data/reference/paper_runs.json"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, tmp_path / name)
     (tmp_path / "small.yml").write_text(SMALL)

@@ -146,7 +146,7 @@ def test_lstm_control_has_neither_noise_nor_penalty(toy):
 
 
 @pytest.mark.parametrize(("model", "network", "training"), [
-    ("vae", {"latents": 5}, {}), ("vae_recipe", {}, {}), ("vae_mixed", {"branch": 0}, {}),
+    ("vae_few_latents", {"latents": 5}, {}), ("vae_full", {}, {}), ("vae_mixed", {"branch": 0}, {}),
     ("vae_beta0", {}, {"schedule": "none"}), ("vae_dense_encoder", {"layers": 0}, {})])
 def test_full_models_differ_in_what_their_names_say(beps, tmp_path, monkeypatch, model, network, training):
     asked = {}

@@ -94,7 +94,7 @@ WORLDS = (
     (r"beps\.dl\.mse", PAPER["beps.dl.mse"], 77),
     (r"beps\.vae\.share_below_dl", 1, 0),
     (r"beps\.vae\.mse_area_spearman", 0.1, 0.9),
-    (r"beps\.control\.vae\.kept\.mse", 0.5, 77),
+    (r"beps\.control\.vae_few_latents\.kept\.mse", 0.5, 77),
     (r"beps\.dl\.moran", 0.9, 0),
     (r"beps\.dl\.moran_shuffled", 0, 0.1),
     (r".*inference_seconds", 1e3, 1),
@@ -104,16 +104,16 @@ WORLDS = (
     (r"twin\.height\.auc.*", 0.6, 0.75),
     (r"twin.*auc.*", 0.4, 0.9),
     (r"(toy|twin)\.(vae|dl)\.(r2.*|dci_informativeness)", 0.9, 0.1),
-    (r"toy\.(vae|control\.vae(|_recipe)\.kept|paper_\w+)\.(mig|dci|sap|spearman)", 0.95, 0.1),
+    (r"toy\.(vae|control\.vae_(full|few_latents)\.kept|paper_\w+)\.(mig|dci|sap|spearman)", 0.95, 0.1),
     (r"(toy|twin).*(mig|dci|sap|spearman|r2).*", 0.4, 0.3),
     (r".*control\.pca\.kept.*", 9, 1),
     (r".*control\.pca\.shuffled.*", 9, 1.1),
     (r".*control\.dense.*", 3, 3),
     (r".*control\.lstm\.shuffled.*", 2, 5),
     (r".*control\.lstm.*", 1, 5),
-    (r".*control\.vae_recipe\.shuffled.*", 1.5, 3.5),
+    (r".*control\.vae_full\.shuffled.*", 1.5, 3.5),
     (r"beps\.vae\.pca_mse_heldout", 2, 2),
-    (r".*\.vae(_recipe)?\..*", 0.5, 7),
+    (r".*\.vae(_full)?\..*", 0.5, 7),
     (r".*", 2, 2),
 )
 
@@ -310,7 +310,7 @@ def test_controls_are_those_that_are_trained():
     trained = {cell for cell, _ in sweep_cells(ROOT / "workflow/sweep.yml")}
     cells = {tuple(name.split(".")) for name in NEEDED if ".control." in name}
     needed = {f"control.{benchmark}.{model}.{order}" for benchmark, _, model, order, _ in cells}
-    assert {cell for cell in needed if not cell.endswith("vae_recipe.kept")} <= trained and "headline" in trained
+    assert {cell for cell in needed if not cell.endswith("vae_full.kept")} <= trained and "headline" in trained
 
 
 def test_numbers_of_another_scan_are_not_handed_on(tmp_path, monkeypatch):

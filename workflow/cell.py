@@ -68,7 +68,7 @@ def as_control(metrics: dict[str, float]) -> dict[str, float]:
     """The companion's β-VAE under the names of the controls that stand beside it."""
     names = {"toy": {"mse": "mse_gamut", "channels": "active", "spearman": "spearman", "seconds": "seconds"},
              "beps": {"mse": "mse_heldout", "channels": "active", "seconds": "seconds"}}
-    return {f"{benchmark}.control.vae_recipe.kept.{score}": metrics[f"{benchmark}.vae.{name}"]
+    return {f"{benchmark}.control.vae_full.kept.{score}": metrics[f"{benchmark}.vae.{name}"]
             for benchmark, scores in names.items() for score, name in scores.items()}
 
 

@@ -93,7 +93,7 @@ def path_of_beta(snapshots: Mapping[str, np.ndarray], *, shown: int, pca_mse: np
     return figure
 
 
-def figure_paper_recipe(parts: Mapping[tuple[str, int], Sequence[Mapping]]) -> Figure:
+def figure_paper_runs(parts: Mapping[tuple[str, int], Sequence[Mapping]]) -> Figure:
     """Error above, active channels below, along the epochs of every run.
 
     Parameters

@@ -1,4 +1,4 @@
-"""The paper's recipe at a fraction of its epochs."""
+"""The paper's network and schedule at a fraction of its epochs."""
 
 import json
 from dataclasses import replace
@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from helpers.callbacks import Snapshots
-from helpers.figures.training import figure_paper_recipe
+from helpers.figures.training import figure_paper_runs
 from helpers.paper_runs import by_part, ends, papers_benchmark, run_shortened, sentence, shortened, stored_runs
 from helpers.profiles import PAPER_BEPS, PAPER_BEPS_TRAINING, PAPER_TOY, PAPER_TOY_TRAINING
 from helpers.scans.scan import simulated_scan
@@ -78,8 +78,8 @@ def test_a_sentence_has_the_numbers_of_the_run_and_of_pca():
 def test_the_end_of_a_part_is_the_median_of_its_seeds():
     found, runs = ends("toy"), [stored_runs()[f"toy-25-seed{seed}"] for seed in range(3)]
     for name in ("mse", "active", "spearman", "informativeness"):
-        assert found[f"toy.paper_recipe_25.{name}"] == sorted(run["last"][name] for run in runs)[1]
-    assert found["toy.paper_recipe_50.active"] == stored_runs()["toy-50-seed0"]["last"]["active"]
+        assert found[f"toy.paper_shortened_25.{name}"] == sorted(run["last"][name] for run in runs)[1]
+    assert found["toy.paper_shortened_50.active"] == stored_runs()["toy-50-seed0"]["last"]["active"]
     assert all(key.startswith("toy.") for key in found)
 
 
@@ -97,7 +97,7 @@ def test_what_the_texts_say_of_the_stored_runs():
 
 def test_the_figure_sets_pca_of_the_active_channels_beside_the_error():
     parts = by_part(stored_runs())
-    axes = np.array(figure_paper_recipe(parts).axes).reshape(2, -1)
+    axes = np.array(figure_paper_runs(parts).axes).reshape(2, -1)
     for (errors, channels), runs in zip(axes.T, parts.values(), strict=True):
         pairs = zip(errors.lines[:-1:2], errors.lines[1:-1:2], channels.lines[:-1], runs, strict=True)
         for error, bound, active, run in pairs:
