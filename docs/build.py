@@ -28,7 +28,7 @@ from helpers.record import require
 
 HERE = Path(__file__).parent
 READMES = ("README.md", "data/README.md", "workflow/README.md")
-LINK = re.compile(r"(?<!!)\[([^\]]*)\]\((?!https?:|#)([^)]+)\)")
+LINK = re.compile(r"(?<!!)\[(?!!)([^\]]*)\]\((?!https?:|#)([^)]+)\)")
 PICTURE = re.compile(r"!?\[!\[[^\]]*\]\(https?:[^)]*\)\]\([^)]*\)")  # a badge, which would be fetched
 
 
@@ -75,7 +75,8 @@ def write_sources(folder: Path, source: Path) -> list[str]:
         if entry["kind"] == "movie":
             shutil.copy(folder / entry["file"], source / "movies")
             (source / f"movies/{entry['stem']}.jpg").write_bytes(poster(folder / entry["file"]))
-    for path in (ROOT / "data/reference").glob("*.png"):
+    reference = ROOT / "data/reference"
+    for path in (*reference.glob("*.png"), *reference.glob("*.webp")):
         shutil.copy(path, source / "data/reference")
     for name in NOTEBOOKS:
         write_notebook(require(folder / f"notebooks/{name}.ipynb"), source / f"notebooks/{name}.ipynb")

@@ -31,7 +31,7 @@ REFERENCE = ROOT / "data/reference"
 RECORDS = ("metrics.json", "manifest.json", "run.json")
 MOVIES = "data/reference/movies"
 DIGEST = "source_digest"  # in a rendered notebook's metadata
-THUMBNAILS, THUMBNAIL_WIDTH = ("fig2", "fig4", "fig5", "figS9"), 400  # of the README; its moving picture is that of
+THUMBNAILS, THUMBNAIL_WIDTH = ("fig2", "fig4", "fig5", "figS9"), 420  # of the README; its moving picture is that of
 ANIMATED, FRAMES, FRAME_WIDTH = "s2", 40, 640  # this movie
 COLAB = "https://colab.research.google.com/"
 
