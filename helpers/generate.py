@@ -46,6 +46,24 @@ def sweep_channel(embeddings: np.ndarray, channel: int, points: int = 200) -> tu
     return values, latents
 
 
+def nearest_spectra(channels: np.ndarray, values: np.ndarray, spectra: np.ndarray) -> np.ndarray:
+    """Mean measured spectrum of the pixels nearest to each value, beside which a generated one can be judged.
+
+    Parameters
+    ----------
+    channels : ndarray, shape (n_channels, n_pixels)
+        Maps of the swept channels; NaN at unusable pixels.
+    values : ndarray, shape (n_channels, points)
+    spectra : ndarray, shape (n_pixels, ...)
+
+    Returns
+    -------
+    ndarray, shape (n_channels, points, ...)
+    """
+    return np.stack([[spectra[nearest_pixels(channel, value)].mean(axis=0) for value in along]
+                     for channel, along in zip(channels, values, strict=True)])
+
+
 def generate_sweeps(embeddings: np.ndarray, channels: list[int],
                     decode: Callable[[np.ndarray], np.ndarray],
                     points: int = 200) -> tuple[np.ndarray, np.ndarray]:

@@ -167,6 +167,8 @@ class Sweep:
         Spectrum generated at each value (mean of the nearest neighbours, decoded).
     titles : tuple of str
         One a map; numbered from 1 where empty.
+    measured : ndarray, of the shape of `generated`, optional
+        Mean measured spectrum of these neighbours.
     """
 
     name: str
@@ -174,6 +176,7 @@ class Sweep:
     values: np.ndarray
     generated: np.ndarray
     titles: tuple[str, ...] = ()
+    measured: np.ndarray | None = None
 
     @property
     def names(self) -> list[str]:

@@ -58,8 +58,10 @@ def sweep_movie(path: Path | str, sweep: Sweep, x: np.ndarray, look: Look, *, x_
         Whether the last step is joined to the first.
     """
     joined = close_loop if loop else np.asarray
-    spectra = [joined(sweep.generated[..., i] * channel.scale) for i, channel in enumerate(look.channels)]
-    frames = (sweep_frames(sweep, index, joined(x), spectra, look, x_label) for index in range(len(sweep.maps)))
+    spectra, measured = ([joined(every[..., i] * channel.scale) for i, channel in enumerate(look.channels)]
+                         if every is not None else None for every in (sweep.generated, sweep.measured))
+    frames = (sweep_frames(sweep, index, joined(x), spectra, look, x_label, measured)
+              for index in range(len(sweep.maps)))
     return write_movie(path, chain.from_iterable(frames), sweep.values.size)
 
 
@@ -175,11 +177,11 @@ def mark_nearest(values: np.ndarray, value: float, orientation: Orientation) -> 
 
 
 def sweep_frames(sweep: Sweep, index: int, x: np.ndarray, spectra: Sequence[np.ndarray], look: Look,
-                 x_label: str) -> Iterator[bytes]:
+                 x_label: str, measured: Sequence[np.ndarray] | None = None) -> Iterator[bytes]:
     """Map, histogram and generated spectra of one swept channel, RGBA bytes for each of its values.
 
     `spectra`, one array of shape (n_maps, n_values, n_points) for each spectral channel, are in the units of its label,
-    over `x`, shape (n_points,).
+    over `x`, shape (n_points,); so are those `measured`, which are drawn as points.
     """
     values, swept, quantity = sweep.maps[index], sweep.values[index], QUANTITIES[sweep.name]
     norm, title = signed_norm(values), sweep.names[index]
@@ -195,12 +197,19 @@ def sweep_frames(sweep: Sweep, index: int, x: np.ndarray, spectra: Sequence[np.n
     marker = histogram.axvline(swept[0], color=DATA, linewidth=1.5)
     text = histogram.text(1, 1.02, "", transform=histogram.transAxes, ha="right", fontsize=9)
     lines = _draw_spectra(lower, x, spectra, index, x_label, look.channels)
+    points = []
+    for line in lines if measured else ():
+        points += line.axes.plot(x, line.get_ydata(), ".", color=DATA, markersize=3, zorder=1)
+    if points:
+        lower.suptitle("line: generated; points: mean of the nearest pixels as recorded", fontsize=8)
     # The scale bar of the map has to be drawn again over the moving image.
-    draw = _animated(figure, [overlay, *of_map.artists, marker, text, *lines])
+    draw = _animated(figure, [overlay, *of_map.artists, marker, text, *points, *lines])
     for step, value in enumerate(swept):
         overlay.set_data(mark_nearest(values, value, look.orientation))
         marker.set_xdata([value, value])
         text.set_text(f"{quantity} {value:+.2f}".replace("-", "−"))
+        for one, every in zip(points, measured or (), strict=True):
+            one.set_ydata(every[index, step])
         for line, every in zip(lines, spectra, strict=True):
             line.set(ydata=every[index, step], color=mpl.colormaps[SIGNED](norm(value)))
         yield draw()
