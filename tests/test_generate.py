@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helpers.generate import NEIGHBOURS, generate_sweeps, sweep_channel
+from helpers.generate import NEIGHBOURS, generate_sweeps, nearest_spectra, sweep_channel
 
 
 def by_sorting(embeddings, channel, points, neighbours):
@@ -58,3 +58,10 @@ def test_generated_spectra_keep_the_order_of_channels():
 def test_a_constant_channel_gives_constant_values():
     values, latents = sweep_channel(np.ones((5, 1)), 0, points=3)
     assert values == pytest.approx(1) and latents == pytest.approx(1)
+
+
+def test_measured_spectra_beside_a_value_are_those_of_its_nearest_pixels():
+    channel = np.append(np.arange(300.0), np.nan)
+    spectra = np.nan_to_num(channel)[:, None] * np.ones(4)
+    found = nearest_spectra(channel[None], np.array([[150.0, 0.0]]), spectra)
+    np.testing.assert_allclose(found, [[[150.0] * 4, [(NEIGHBOURS - 1) / 2] * 4]])
