@@ -143,6 +143,8 @@ class Errors:
         The same as the paper states them.
     paths : mapping of str to tuple of ndarray
         Active channels and error at each snapshot of a training, by model.
+    noise : float, optional
+        Variance of the noise that is white along the steps, which no model of few channels can follow.
     """
 
     title: str
@@ -150,12 +152,15 @@ class Errors:
     models: Mapping[str, tuple[int, float]]
     paper: Mapping[str, tuple[int, float]] = field(default_factory=dict)
     paths: Mapping[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
+    noise: float | None = None
 
 
 def plot_component_errors(ax: Axes, errors: Errors) -> Axes:
     """Draw the PCA bound as a curve and each model as a point."""
     components = np.arange(1, len(errors.pca_mse) + 1)
     ax.plot(components, errors.pca_mse, ".-", color=BOUND, label="PCA: bound of linear models")
+    if errors.noise is not None:
+        ax.axhline(errors.noise, color="0.5", linestyle=":", label="noise, white along the steps")
     for (name, (active, mse)), style in zip(errors.paths.items(), ("-", ":"), strict=False):
         numbers = np.unique(active[active > 0])
         ax.plot(numbers, [mse[active == n].min() for n in numbers], style, color=VAE, label=f"{name}, along β")
@@ -177,7 +182,7 @@ def figure_s9(toy: Errors, beps: Errors, *, source: str) -> Figure:
     axes = figure.subplots(1, 2)
     for ax, errors in zip(axes, (toy, beps), strict=True):
         plot_component_errors(ax, errors)
-    named = dict(zip(*axes[0].get_legend_handles_labels()[::-1], strict=True))
+    named = {name: handle for ax in axes for handle, name in zip(*ax.get_legend_handles_labels(), strict=True)}
     figure.legend(named.values(), named.keys(), loc="outside upper center", ncols=5, columnspacing=1.2)
     letter_panels(axes)
     return figure
