@@ -128,7 +128,7 @@ def readme() -> str:
               for name in CAPTIONS]
     return environment.get_template("README.md.j2").render(
         repository=cited.get("repository-code", ""), tag=f"v{cited['version']}", colab=COLAB,
-        metrics=metrics, run=run, paper=PAPER, entries=entries,
+        metrics=metrics, run=run, paper=PAPER, entries=entries, seeds=seeds,
         thumbnails={name: CAPTIONS[name] for name in THUMBNAILS}, inventory=f"Figures {', '.join(places)}.",
         hours={part: max(one["hours_of_all_epochs"] for one in every) for part, every in by_part(runs).items()},
         paper_machine=next(iter(runs.values())), claims=ledger_rows(metrics, seeds))
