@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import ipywidgets
 import numpy as np
@@ -86,10 +86,11 @@ def training_strip(kept: Snapshots, chosen: Sequence[int]) -> PageFigure:
     count, tall = kept.maps.shape[1], map_height(kept.maps.shape, kept.look.orientation)
     width = min(PAGE, 1.1 * count)
     heights = np.full(len(chosen), width / count * tall + 0.65)
-    heights[-1] += 0.3  # the colour bar
+    bare = replace(kept.look.orientation, size_um=None)  # one scale bar is enough
     figure = page_figure(heights.sum(), width, kept.look.source)
     norm, most = signed_norm(kept.maps[len(kept.maps) // 2:]), float(np.ceil(kept.kl[list(chosen)].max()))
-    lines = figure.subfigures(len(chosen), 1, squeeze=False, height_ratios=heights)[:, 0]
+    rows, aside = figure.subfigures(1, 2, width_ratios=[width - 0.5, 0.5])
+    lines = rows.subfigures(len(chosen), 1, squeeze=False, height_ratios=heights)[:, 0]
     for line, index in zip(lines, chosen, strict=True):
         line.suptitle(kept.title(index), x=0.01, ha="left", fontsize=7)
         axes, bars = line.subplots(2, count, squeeze=False, height_ratios=[width / count * tall, 0.25])
@@ -98,9 +99,10 @@ def training_strip(kept: Snapshots, chosen: Sequence[int]) -> PageFigure:
             bar.set(xticks=[], yticks=[] if bar is not bars[0] else [0, most], ylim=(0, 1.1 * most))
         bars[0].set_ylabel("KL\n(nat)", fontsize=6)
         for ax, values, name in zip(axes, kept.maps[index], kept.names, strict=True):
-            first_of_last = line is lines[-1] and ax is axes[0]
-            plot_map(ax, values, kept.look.orientation, label=QUANTITIES["β-VAE"] if first_of_last else "", norm=norm)
-            ax.set_title(name, pad=1.5)
+            first = line is lines[0] and ax is axes[0]
+            plot_map(ax, values, kept.look.orientation if first else bare, norm=norm).set_title(name, pad=1.5)
+    scale = aside.add_axes((0.1, 0.3, 0.2, 0.4))
+    aside.colorbar(lines[0].axes[0].images[0], cax=scale).set_label(QUANTITIES["β-VAE"])
     figure.alt = (f"Maps of {', '.join(kept.names)}, from left to right, at epoch "
                   f"{', '.join(str(kept.epochs[index]) for index in chosen)}, from top to bottom.")
     return figure
