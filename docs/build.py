@@ -20,7 +20,7 @@ from sphinx.cmd.build import build_main
 from docs.explorer import explorer_data, packed
 from helpers.figures.movies import poster
 from helpers.figures.style import TWIN_LABEL
-from helpers.ledger import LEGEND, VERDICTS, ledger_rows, sweep_numbers, verdict_counts
+from helpers.ledger import LEGEND, SUBJECTS, VERDICTS, ledger_rows, sweep_numbers, verdict_counts
 from helpers.notebooks import NOTEBOOKS
 from helpers.paper import CAPTIONS, PLACES, as_markdown, full_name, inconsistency_rows, number, reproduction_rows
 from helpers.paths import ROOT, Build
@@ -87,8 +87,9 @@ def write_sources(folder: Path, source: Path) -> list[str]:
     rows = ledger_rows(metrics, sweep_numbers(Build(folder.parent.parent, profile, seed), run["data"]["sha256"]))
     explorer = explorer_data(folder, profile)
     (source / "loops.js").write_text(f"const EXPLORER = {json.dumps(packed(explorer))}", encoding="utf-8")
-    write_pages(source, entries=entries, metrics=metrics, run=run, rows=rows, counts=verdict_counts(rows),
-                verdicts=VERDICTS[:-1],
+    write_pages(source, entries=entries, metrics=metrics, run=run, rows=rows, subjects=SUBJECTS,
+                counts=[{"verdict on": who} | {verdict: str(found.get(verdict, "")) for verdict in VERDICTS[:-1]}
+                        for who, found in verdict_counts(rows).items()],
                 legend=LEGEND, inconsistencies=inconsistency_rows(), numbers=reproduction_rows(metrics),
                 notebooks=list(NOTEBOOKS), table1=read("results/table1.json"), explorer=explorer)
     simulated = run["data"]["source"] == "twin"
