@@ -160,7 +160,7 @@ def plot_component_errors(ax: Axes, errors: Errors) -> Axes:
     components = np.arange(1, len(errors.pca_mse) + 1)
     ax.plot(components, errors.pca_mse, ".-", color=BOUND, label="PCA: bound of linear models")
     if errors.noise is not None:
-        ax.axhline(errors.noise, color="0.5", linestyle=":", label="noise, white along the steps")
+        ax.axhline(errors.noise, color="0.5", linestyle=":", label="noise of the loops")
     for (name, (active, mse)), style in zip(errors.paths.items(), ("-", ":"), strict=False):
         numbers = np.unique(active[active > 0])
         ax.plot(numbers, [mse[active == n].min() for n in numbers], style, color=VAE, label=f"{name}, along β")
@@ -178,12 +178,12 @@ def plot_component_errors(ax: Axes, errors: Errors) -> Axes:
 
 def figure_s9(toy: Errors, beps: Errors, *, source: str) -> Figure:
     """Figure S9: mean squared error against the number of components."""
-    figure = page_figure(2.6, 5.0, source)
+    figure = page_figure(2.8, 5.0, source)
     axes = figure.subplots(1, 2)
     for ax, errors in zip(axes, (toy, beps), strict=True):
         plot_component_errors(ax, errors)
     named = {name: handle for ax in axes for handle, name in zip(*ax.get_legend_handles_labels(), strict=True)}
-    figure.legend(named.values(), named.keys(), loc="outside upper center", ncols=5, columnspacing=1.2)
+    figure.legend(named.values(), named.keys(), loc="outside upper center", ncols=3, columnspacing=1.2)
     letter_panels(axes)
     return figure
 
