@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 
 import imageio_ffmpeg
 import numpy as np
 import pytest
+from PIL import Image
 
 from helpers.figures import movies
 from helpers.figures.inputs import SCAN, TURNED, Channel, Look, Sweep
-from helpers.figures.movies import mark_nearest, sweep_frames, sweep_movie, training_frames, training_movie
+from helpers.figures.movies import (
+    mark_nearest,
+    side_by_side,
+    sweep_frames,
+    sweep_movie,
+    training_frames,
+    training_movie,
+)
 from helpers.figures.snapshots import Snapshots
 from helpers.figures.style import TWIN_LABEL, page_figure
 
@@ -59,6 +68,13 @@ def test_training_movie_holds_every_snapshot_of_every_model(tmp_path, monkeypatc
     assert len(changed) == 3 * hold - 1
     moved = changed[hold - 1 :: hold]
     assert moved.min() > 10 * (1 + np.delete(changed, slice(hold - 1, None, hold)).max())
+
+
+def test_two_trainings_play_side_by_side(tmp_path, monkeypatch):
+    monkeypatch.setattr(movies, "SECONDS", 0.6)
+    training_movie(tmp_path / "s2.mp4", {"paper's": snapshots(3, "toy"), "companion's": snapshots(3, "toy")})
+    with Image.open(BytesIO(side_by_side(tmp_path / "s2.mp4", 3, 160))) as made:
+        assert (made.format, made.n_frames, made.size) == ("WEBP", 3, (320, 90))
 
 
 def swept(source: str = "twin", sweep: Sweep = SWEEP, channels: int = 2) -> list[bytes]:

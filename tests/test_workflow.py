@@ -434,12 +434,15 @@ def rendering(copy, monkeypatch) -> Tree:
     return copy
 
 
-def test_rendered_notebooks_hold_no_path_and_no_injected_cell(rendering):
+def test_rendered_notebooks_hold_no_path_and_no_injected_cell(rendering, monkeypatch):
     tree, data = rendering, rendering.root.parent / "secret/loops.h5"
     (tree.folder() / "metrics.json").write_text('{"beps.source": "measured"}')
     (tree.folder() / "run.json").write_text(json.dumps({"parameters": {"data": str(data)}}))
-    Image.new("RGB", (9, 9)).save(tree.folder() / "figures/fig4.png")
+    for name in workflow.render.THUMBNAILS:
+        Image.new("RGB", (9, 9)).save(tree.folder() / f"figures/{name}.png")
+    monkeypatch.setattr(workflow.render, "side_by_side", lambda movie, *size: movie.name.encode())
     workflow.render.main(tree.folder())
+    assert (tree.root / "data/reference/training.webp").read_bytes() == b"s2.mp4"
     for name in NAMES:
         text = (tree.root / f"notebooks/{name}.ipynb").read_text()
         assert str(tree.root) not in text and "injected" not in text
