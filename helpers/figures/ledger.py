@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from helpers.figures.style import BOUND, DL, PAGE, page_figure
 from helpers.ledger import FAILS, HOLDS, PARTLY, SUBJECTS, TIED, UNSAID
 
-# Marker, colour, and whether it is filled, so that no verdict is told by colour alone.
+# Marker, colour, and whether it is filled, so that no verdict rests on colour alone.
 MARKS = {HOLDS: ("o", BOUND, True), PARTLY: ("D", "#E69F00", True), FAILS: ("X", DL, True), TIED: ("s", "0.4", False)}
 OTHER = ("_", "0.6", False)
 WIDTH = 88  # characters of a claim on a line
