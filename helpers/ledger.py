@@ -56,8 +56,8 @@ def lower(a: Number, b: Number, bound: float = 1.0) -> str:
 
 
 def higher(a: Number, b: Number) -> str:
-    """Is the score `a` above `b`, for every seed of both, or by a margin where either has one?"""
-    off = BOUNDS["score_margin"] if 1 in (a.n, b.n) else 0
+    """Is the score `a` above `b`, for every seed of both, and by more than is not worth a claim?"""
+    off = BOUNDS["score_margin"]
     return _answer(a.low > b.high + off, a.high < b.low - off)
 
 
@@ -117,7 +117,7 @@ def subject(check: Mapping) -> str:
 def _number(name: str, metrics: Mapping, seeds: Mapping) -> Number | None:
     if name.startswith("paper."):
         return Number(*3 * (PAPER[name.removeprefix("paper.")],))
-    spread = seeds.get(name) or {}
+    spread = seeds.get(name) or {"median": metrics.get(name)} | {key: metrics.get(f"{name}.{key}") for key in ("min", "max", "n")}
     margin = BOUNDS["margin_toy" if name.startswith("toy.") else "margin"]
     found = [spread.get(key) for key in ("median", "min", "max", "n")]
     if all(map(_is_number, found)):
