@@ -117,7 +117,8 @@ def subject(check: Mapping) -> str:
 def _number(name: str, metrics: Mapping, seeds: Mapping) -> Number | None:
     if name.startswith("paper."):
         return Number(*3 * (PAPER[name.removeprefix("paper.")],))
-    spread = seeds.get(name) or {"median": metrics.get(name)} | {key: metrics.get(f"{name}.{key}") for key in ("min", "max", "n")}
+    recorded = {"median": metrics.get(name)} | {key: metrics.get(f"{name}.{key}") for key in ("min", "max", "n")}
+    spread = seeds.get(name) or recorded
     margin = BOUNDS["margin_toy" if name.startswith("toy.") else "margin"]
     found = [spread.get(key) for key in ("median", "min", "max", "n")]
     if all(map(_is_number, found)):

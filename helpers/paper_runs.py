@@ -153,7 +153,8 @@ def ends(benchmark: str) -> dict[str, float]:
             every = [_end(run) for run in runs]
             ratios = [end["mse"] / end["pca_mse"] for end in every]
             prefix = f"{benchmark}.paper_shortened_{part}"
-            found |= {f"{prefix}.{what}": float(np.median([end[what] for end in every])) for what in ENDS if what in every[0]}
+            found |= {f"{prefix}.{what}": float(np.median([end[what] for end in every]))
+                      for what in ENDS if what in every[0]}
             found |= {f"{prefix}.over_pca": float(np.median(ratios)), f"{prefix}.over_pca.min": min(ratios),
                       f"{prefix}.over_pca.max": max(ratios), f"{prefix}.over_pca.n": len(ratios)}
     return found
