@@ -1,4 +1,4 @@
-"""Dictionary learning as in the paper and in its reference 34, and what may lie behind the paper's 0.36.
+"""Dictionary learning as in the paper, and what may lie behind its error of 0.36 on the loops.
 
 Lasso codes come from coordinate descent, whose optimality conditions hold to 1e-6 of λ. Least-angle regression takes
 three to five times as long, and where no code may be negative it misses the optimum: scikit-learn says so of the
@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Sequence
-from itertools import product
 
 import numpy as np
 from joblib import Parallel, delayed
@@ -90,34 +89,6 @@ def learn_positive_dictionary(spectra: np.ndarray, atoms: int, sparsity: float, 
         transform_alpha=sparsity, transform_max_iter=PASSES, positive_code=True, dict_init=centres, code_init=codes,
         random_state=seed,
     ).fit(spectra))
-
-
-def reference_34_errors(
-    training: np.ndarray, spectra: np.ndarray, components: Sequence[int] = range(2, 10),
-    alphas: Sequence[float] = (1.0, 6.0, 12.0), *, iterations: int = 100, seed: int = 0,
-) -> tuple[np.ndarray, np.ndarray]:
-    """RMS error against (n, α) of the set-up of reference 34.
-
-    Parameters
-    ----------
-    training, spectra : ndarray, shape (n, features)
-        Fitted on the first and taken on the second. One spectrum in five of the measured scan is
-        enough to fit on: the whole grid then takes seconds.
-
-    Returns
-    -------
-    rms : ndarray, shape (alphas, components)
-        Root of the mean squared error, in the units of the spectra.
-    converged : ndarray of bool, shape (alphas, components)
-        Whether the objective settled within the iterations.
-    """
-    rms, converged = [], []
-    for alpha, n in tqdm([*product(alphas, components)], "reference 34", unit="fit"):
-        model = learn_positive_dictionary(training, n, alpha, iterations, seed)
-        rms.append(np.sqrt(np.square(spectra - model.transform(spectra) @ model.components_).mean()))
-        converged.append(model.n_iter_ < iterations)
-    shape = len(alphas), len(components)
-    return np.reshape(rms, shape), np.reshape(converged, shape)
 
 
 def errors_along_lambda(training: np.ndarray, spectra: np.ndarray, atoms: int, grid: Sequence[float],

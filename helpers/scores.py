@@ -22,6 +22,11 @@ def mean_squared_error_per_spectrum(spectra: np.ndarray, model: np.ndarray) -> n
     return np.square(spectra - model).reshape(len(spectra), -1).mean(axis=1)
 
 
+def share_lost(spectra: np.ndarray, model: np.ndarray) -> float:
+    """Mean squared error over the variance between all spectra at each step; shapes (n, steps[, channels])."""
+    return float(np.square(model - spectra).mean() / np.square(spectra - spectra.mean(axis=0)).mean())
+
+
 def ratio_interval(errors: np.ndarray, reference: np.ndarray, blocks: np.ndarray) -> tuple[float, float]:
     """95 % interval of mean(errors) / mean(reference), by the bootstrap over blocks of neighbouring pixels.
 

@@ -22,7 +22,6 @@ from helpers.dictionary import (
     learn_dictionary,
     learn_positive_dictionary,
     pca_errors,
-    reference_34_errors,
 )
 from helpers.linear import compare, kernel_ridge, refit_on_support
 from helpers.scans.scan import simulated_scan
@@ -228,17 +227,6 @@ def test_a_dictionary_without_codes_is_no_start_for_scikit_learn():
     fits = [DictionaryLearning(4, alpha=0.5, max_iter=1, fit_algorithm="cd", dict_init=start, random_state=0)
             .fit(spectra).components_ for start in (None, atoms.copy())]
     np.testing.assert_array_equal(*fits)
-
-
-def test_reference_34_grows_with_alpha_and_says_when_it_stopped_short():
-    training, gamut = toy_spectra(200)
-    rms, converged = reference_34_errors(training, gamut, (2, 3, 4), (0.5, 2.0))
-    assert rms.shape == converged.shape == (2, 3)
-    assert (rms[1] > rms[0]).all()
-    bound = np.sqrt(pca_errors(training, training, 4)[1:])
-    assert (reference_34_errors(training, training, (2, 3, 4), (0.5,))[0] >= bound).all()
-    with pytest.warns(ConvergenceWarning, match="did not settle within 1 iterations"):
-        assert not reference_34_errors(training, gamut, (3,), (0.5,), iterations=1)[1].any()
 
 
 def test_only_a_coding_at_1_has_its_minimum_inside_the_grid():

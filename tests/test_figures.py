@@ -77,7 +77,6 @@ def figures_of(source: str) -> dict[str, Figure]:
                                                 look),
         "training": training.training_curves(history, source=source, snapshot_epochs=np.arange(4), active=np.arange(4)),
         "linear models": comparison.figure_baselines(linear, linear, source=source),
-        "reference 34": comparison.figure_reference_34([2, 3], {1.0: np.ones(2)}, np.ones(2), source=source),
     }
 
 
@@ -295,15 +294,6 @@ def test_every_linear_model_has_its_marker_and_a_ring_where_its_fit_ended_at_the
     np.testing.assert_allclose(np.vstack(rings), [[0.3, 2]])
 
 
-def test_reference_34_draws_one_curve_per_alpha():
-    rms = {1.0: np.array([0.3, 0.2]), 6.0: np.array([0.5, 0.4]), 12.0: np.array([0.9, 0.8])}
-    figure = comparison.figure_reference_34([2, 3], rms, np.array([0.2, 0.1]), source="twin")
-    lines = {line.get_label(): line.get_ydata() for line in figure.axes[0].lines}
-    assert list(lines) == ["α = 1", "α = 6", "α = 12", "PCA"]
-    np.testing.assert_allclose(lines["α = 6"], rms[6.0])
-
-
-@pytest.mark.parametrize(("resonance", "drawn"), [(True, 7), (False, 5)])
 def test_every_feature_is_drawn_for_the_scan_and_as_an_error_of_each_model(resonance, drawn):
     assert set(comparison.SHOWN_FEATURES) <= set(UNITS)
     measured = {name: RNG.normal(size=(8, 12)) for name in UNITS if resonance or not name.endswith("kHz")}

@@ -20,7 +20,6 @@ from helpers.figures.inputs import Look
 from helpers.figures.maps import UNUSABLE, lay_out, map_height
 from helpers.figures.style import (
     BOUND,
-    COLUMN,
     DATA,
     DL,
     MODEL_COLOURS,
@@ -100,30 +99,6 @@ def figure_baselines(toy: BaselineErrors, beps: BaselineErrors, *, source: str) 
     for ax, errors in zip(axes, (toy, beps), strict=True):
         plot_baselines(ax, errors)
     letter_panels(axes)
-    return figure
-
-
-def figure_reference_34(components: Sequence[int], rms: Mapping[float, np.ndarray], pca_rms: np.ndarray,
-                        *, source: str) -> Figure:
-    """RMS error against (n, α) of the dictionary learning of the paper's reference 34.
-
-    Parameters
-    ----------
-    components : sequence of int
-        n.
-    rms : mapping of float to ndarray, shape (n_components,)
-        Root of the mean squared error (s.d.) by α.
-    pca_rms : ndarray, shape (n_components,)
-        The same of PCA with as many components.
-    """
-    figure = page_figure(2.2, COLUMN, source)
-    ax = figure.subplots()
-    for (alpha, values), marker, shade in zip(rms.items(), MARKERS, ("#f0a57a", DL, "#7a3600"), strict=False):
-        ax.plot(components, values, marker=marker, color=shade, label=f"α = {alpha:g}")
-    ax.plot(components, pca_rms, "--", color=BOUND, label="PCA")
-    ax.set(xlabel="Atoms n", ylabel="RMS error (s.d.)", ylim=(0, None))
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return figure
 
 
