@@ -53,6 +53,8 @@ def build_site(folder: Path) -> Path:
         if build_main(["-q", "-W", "--keep-going", "-c", str(HERE), "-d", f"{scratch}/doctrees", *announcement,
                        str(source), str(target)]):
             raise RuntimeError(f"no site of {folder} was made: expected pages without the warnings above; mend them")
+        for debugging in target.rglob("*.map"):  # of the theme's own scripts and styles, a tenth of the pages
+            debugging.unlink()
         shutil.copytree(source / "movies", target / "movies")
         shutil.copy(source / "loops.js", target)
         shutil.rmtree(folder / "site", ignore_errors=True)

@@ -127,15 +127,29 @@ function showChannel() {
   at("swept").textContent = `${run.names[chosen]} = ${rounded(run.swept[index])}`
 }
 
-/** Maps of every channel at the chosen snapshot of the training. */
+const training = () => run.trainings[at("training-of").value]
+
+/** Places for the maps of the chosen training, and its last snapshot. */
+function showTrainingOf() {
+  const {names, titles, half, quantity} = training(), last = titles.length - 1
+  Object.assign(at("training"), {min: 0, max: last, step: 1, value: last})
+  at("training-maps").innerHTML = names.map((_, c) => `<figure><canvas id="training${c}"></canvas>` +
+    `<meter min="0" aria-hidden="true"></meter><figcaption></figcaption></figure>`).join("")
+  shadeBar(at("shades"), half, quantity)
+  showTraining()
+}
+
+/** Maps and KL of every channel at the chosen snapshot of the training. */
 function showTraining() {
-  const {maps, half, names, kl, titles, scan} = run.training, snapshot = Number(at("training").value)
-  const area = maps.length / titles.length / names.length
+  const {maps, half, names, kl, titles, scan} = training(), snapshot = Number(at("training").value)
+  const area = maps.length / titles.length / names.length, most = Math.max(...kl.slice(kl.length >> 1).flat())
   names.forEach((name, c) => {
     const first = (snapshot * names.length + c) * area
     const value = (index) => maps[first + index] == -128 ? NaN : maps[first + index] * half / 100
     paint(at(`training${c}`), scan, value, half)
-    at(`training${c}`).nextElementSibling.textContent = `${name}, ${kl[snapshot][c].toFixed(1)} nat`
+    const [meter, caption] = [...at(`training${c}`).parentElement.children].slice(1)
+    Object.assign(meter, {max: most, value: kl[snapshot][c]})
+    caption.textContent = `${name}, ${kl[snapshot][c].toFixed(1)} nat`
   })
   at("trained").textContent = titles[snapshot]
 }
@@ -150,10 +164,8 @@ function choose(row, column) {
 function prepare() {
   const count = run.swept.length / run.names.length
   const options = run.names.map((name, i) => `<option value="${i}">${name}</option>`)
-  for (const [id, most, step] of [["row", rows - 1, stride], ["column", columns - 1, stride], ["sweep", count - 1, 1],
-                                  ["training", run.training.titles.length - 1, 1]]) {
-    const value = id == "training" ? most : Math.floor((most + 1) / 2)
-    Object.assign(at(id), {min: 0, max: most * step, step, value: value * step})
+  for (const [id, most, step] of [["row", rows - 1, stride], ["column", columns - 1, stride], ["sweep", count - 1, 1]]) {
+    Object.assign(at(id), {min: 0, max: most * step, step, value: Math.floor((most + 1) / 2) * step})
   }
   for (const [one, other] of [["embedding", "channel"], ["channel", "embedding"]]) {
     at(one).innerHTML = options.join("")
@@ -162,9 +174,7 @@ function prepare() {
   at("lines").innerHTML = models.map((name, m) =>
     `<label style="--line: ${run.colours[m]}"><input type="checkbox" value="${name}" checked>${name}</label>`).join("")
   at("lines").addEventListener("change", showPixel)
-  at("training-maps").innerHTML = run.training.names.map((_, c) =>
-    `<figure><canvas id="training${c}"></canvas><figcaption></figcaption></figure>`).join("")
-  shadeBar(at("shades"), run.training.half, run.training.quantity)
+  at("training-of").innerHTML = Object.keys(run.trainings).map((name) => `<option>${name}</option>`).join("")
   if (run.scan.bar) {
     at("scale-bar").style.width = `${100 * run.scan.bar.share}%`
     at("scale-bar").textContent = run.scan.bar.um < 1 ? `${1000 * run.scan.bar.um} nm` : `${run.scan.bar.um} µm`
@@ -186,10 +196,11 @@ function prepare() {
   for (const id of ["row", "column"]) at(id).addEventListener("input", showPixel)
   at("sweep").addEventListener("input", showChannel)
   at("training").addEventListener("input", showTraining)
+  at("training-of").addEventListener("change", showTrainingOf)
 }
 
 prepare()
 showPixel()
 showChannel()
-showTraining()
+showTrainingOf()
 document.body.dataset.ready = "yes"

@@ -32,6 +32,8 @@ MOST_VALUES = 700_000
 SWEPT_VALUES = 41
 # Cells of the drawn grid along a pixel, where a map is turned: edges of pixels look straight.
 CELLS = 3
+TRAININGS = ("the paper's β-VAE, small, on the toy", "the companion's β-VAE on the toy",
+             "the companion's β-VAE on the loops")
 NO_VALUE = -128
 BAR_LENGTHS = np.outer(10.0 ** np.arange(-3, 3), (1, 2, 5)).ravel()
 
@@ -180,7 +182,7 @@ def explorer_data(folder: Path, profile: str) -> dict[str, object]:
     maps = np.concatenate([scan.masked(code)[pixels].T for code in codes.values()]).astype(np.float32)
     values, generated = (np.concatenate(parts) for parts in zip(*map(_thinned, swept.values()), strict=True))
     loops = [scan.spectra, *(in_physical_units(made, scaler) for made in loops.values())]
-    vae, active = (load_arrays(folder / f"results/{name}.npz") for name in ("vae_beps", "sweeps"))
+    active = load_arrays(folder / "results/sweeps.npz")
     return {
         "voltage": scan.voltage_V.tolist(),
         "channels": [channel.label.replace("\n", " ") for channel in channels],
@@ -199,8 +201,21 @@ def explorer_data(folder: Path, profile: str) -> dict[str, object]:
         "grey": to_hex(UNUSABLE),
         # Uncropped, so that every pixel can be reached.
         "scan": layout((len(rows), len(columns)), replace(Look.of(scan).orientation, crop=0.0)),
-        "training": training_data(Snapshots.of(scan, vae, stride)),
+        "trainings": {name: training_data(kept) for name, kept in trainings(folder / "results", scan, stride).items()},
     }
+
+
+def trainings(results: Path, scan: Scan, stride: int) -> dict[str, Snapshots]:
+    """Both β-VAEs through their trainings, by what stands in the list; of those on the toy every second snapshot."""
+    toy, paper, beps = (load_arrays(results / f"vae_{name}.npz") for name in ("toy", "paper_toy", "beps"))
+    shape = load_arrays(results / "toy.npz")["picture"].shape[:2]
+    of_toy = (_every_second(Snapshots.of_picture(shape, stored)) for stored in (paper, toy))
+    return dict(zip(TRAININGS, (*of_toy, Snapshots.of(scan, beps, stride)), strict=True))
+
+
+def _every_second(kept: Snapshots) -> Snapshots:
+    lists = ("maps", "kl", "epochs", "beta", "mse")
+    return replace(kept, **{name: getattr(kept, name)[::-2][::-1] for name in lists})
 
 
 def _thinned(swept: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:

@@ -12,7 +12,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import inf, isfinite
+from math import isfinite
 from pathlib import Path
 
 import yaml
@@ -31,12 +31,13 @@ _WORDS = BOUNDS | _FILE["phrases"]
 
 @dataclass(frozen=True)
 class Number:
-    """Median and extremes over `n` seeds."""
+    """Median and extremes over `n` seeds; an error that lies closer to another than `margin` needs several to tell."""
 
     median: float
     low: float
     high: float
     n: int = 1
+    margin: float = BOUNDS["margin"]
 
     def __str__(self) -> str:
         if self.n == 1:
@@ -49,14 +50,14 @@ def _answer(for_every_seed: bool, for_none: bool) -> str:
 
 
 def lower(a: Number, b: Number, bound: float = 1.0) -> str:
-    """Is `a` below `bound` times `b`, for every seed of both, or by a margin where there is one seed?"""
-    off = BOUNDS["margin"] if a.n == b.n == 1 else 0
+    """Is `a` below `bound` times `b`, for every seed of both, or by a margin where either has one?"""
+    off = max(a.margin, b.margin) if 1 in (a.n, b.n) else 0
     return _answer(a.high < (1 - off) * bound * b.low, a.low * (1 - off) > bound * b.high)
 
 
 def higher(a: Number, b: Number) -> str:
-    """Is the score `a` above `b`, for every seed of both, or by a margin where there is one seed?"""
-    off = BOUNDS["score_margin"] if a.n == b.n == 1 else 0
+    """Is the score `a` above `b`, for every seed of both, and by more than is not worth a claim?"""
+    off = BOUNDS["score_margin"]
     return _answer(a.low > b.high + off, a.high < b.low - off)
 
 
@@ -95,14 +96,8 @@ def wins(*numbers: Number) -> list[Number]:
     return [Number(count, count, count) for count in (*map(answers.count, (YES, TIE, NO)), half)]
 
 
-def ratio(a: Number, b: Number, *others: Number) -> list[Number]:
-    """How many times the second number the first is; the others as they are."""
-    ratios = (x / y if y else inf for x, y in ((a.median, b.median), (a.low, b.high), (a.high, b.low)))
-    return [Number(*ratios, min(a.n, b.n)), *others]
-
-
 RULES = {"lower": lower, "higher": higher, "at least": at_least, "below": below, "near": near, "in all": in_all}
-TAKE = {"mean": mean, "wins": wins, "ratio": ratio}
+TAKE = {"mean": mean, "wins": wins}
 
 
 def names(check: Mapping) -> list[str]:
@@ -122,12 +117,14 @@ def subject(check: Mapping) -> str:
 def _number(name: str, metrics: Mapping, seeds: Mapping) -> Number | None:
     if name.startswith("paper."):
         return Number(*3 * (PAPER[name.removeprefix("paper.")],))
-    spread = seeds.get(name) or {}
+    recorded = {"median": metrics.get(name)} | {key: metrics.get(f"{name}.{key}") for key in ("min", "max", "n")}
+    spread = seeds.get(name) or recorded
+    margin = BOUNDS["margin_toy" if name.startswith("toy.") else "margin"]
     found = [spread.get(key) for key in ("median", "min", "max", "n")]
     if all(map(_is_number, found)):
-        return Number(*found)
+        return Number(*found, margin)
     value = metrics.get(name)
-    return Number(value, value, value) if _is_number(value) else None
+    return Number(value, value, value, 1, margin) if _is_number(value) else None
 
 
 def _is_number(value: object) -> bool:

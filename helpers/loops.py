@@ -174,10 +174,8 @@ def softening_and_hardening(there: np.ndarray, there_V: np.ndarray, back: np.nda
                             back_V: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Dip and rise of the resonance from 0 V to a tip of the sweep, where a branch switches.
 
-    The way back from the tip has no switching, but the same response to bias. The difference of
-    the two is 0 at the tip; at 0 V it is what the two remanent states differ by. Softening
-    and hardening are the extrema of that difference about the line between these two ends,
-    after a running median of three steps, which removes fits to a wrong peak.
+    They are the extrema of the `branch_difference` after a running median of three steps, which removes fits to a
+    wrong peak.
 
     Parameters
     ----------
@@ -192,17 +190,45 @@ def softening_and_hardening(there: np.ndarray, there_V: np.ndarray, back: np.nda
         kHz (not negative), V (a step of the sweep; NaN without softening) and kHz (not
         negative). All NaN if the branch does not lead from 0 V to its tip.
     """
-    polarity = np.sign(there_V[-1] - there_V[0])
-    beyond = polarity * there_V > 0
-    if polarity * there_V[0] > 0 or beyond.sum() < 2:
+    grid_V, excess = branch_difference(there, there_V, back, back_V)
+    if len(grid_V) < 3:
         return tuple(np.full(len(there), np.nan) for _ in range(3))
-    grid_V = np.concatenate([[0.0], there_V[beyond]])
-    excess = _at(grid_V, there, there_V) - _at(grid_V, back, back_V)
-    excess -= excess[:, :1] * (1 - grid_V / there_V[-1])
     change = np.median(np.lib.stride_tricks.sliding_window_view(excess, 3, axis=1), axis=-1)
     softening, hardening = (np.maximum(x.max(axis=1), 0) for x in (-change, change))
     at_V = np.where(softening > 0, grid_V[1:-1][change.argmin(axis=1)], np.nan)
     return softening, at_V, hardening
+
+
+def branch_difference(there: np.ndarray, there_V: np.ndarray, back: np.ndarray,
+                      back_V: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What the resonance on the branch that switches exceeds that on the way back by, from 0 V to the tip.
+
+    The way back from the tip has no switching, but the same response to bias. The difference of the two is 0 at the
+    tip; at 0 V it is what the two remanent states differ by. It is taken about the line between these two ends.
+    Parameters as of `softening_and_hardening`.
+
+    Returns
+    -------
+    voltage_V : ndarray, shape (n,)
+        0 and the steps beyond; empty if the branch does not lead from 0 V to its tip.
+    difference : ndarray, shape (pixels, n)
+        kHz.
+    """
+    polarity = np.sign(there_V[-1] - there_V[0])
+    beyond = polarity * there_V > 0
+    if polarity * there_V[0] > 0 or beyond.sum() < 2:
+        return np.empty(0), np.empty((len(there), 0))
+    grid_V = np.concatenate([[0.0], there_V[beyond]])
+    excess = _at(grid_V, there, there_V) - _at(grid_V, back, back_V)
+    return grid_V, excess - excess[:, :1] * (1 - grid_V / there_V[-1])
+
+
+def resonance_differences(resonance: np.ndarray, voltage_V: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+    """`branch_difference` under negative and under positive bias, from loops (pixels, steps) of one closed cycle."""
+    voltage_V, start = _closed_cycle(voltage_V)
+    closed, turn = _closed(resonance, start), voltage_V.argmin()
+    falling, rising = ((closed[:, part], voltage_V[part]) for part in (slice(turn + 1), slice(turn, None)))
+    return [branch_difference(*falling, *rising), branch_difference(*rising, *falling)]
 
 
 def _of_piezoresponse(falling: tuple[np.ndarray, np.ndarray],

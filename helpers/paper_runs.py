@@ -144,11 +144,20 @@ def by_part(runs: Mapping[str, Mapping]) -> dict[tuple[str, int], list[Mapping]]
 def ends(benchmark: str) -> dict[str, float]:
     """Where the stored runs of a benchmark ended: ``<benchmark>.paper_shortened_<part>.<what>`` of metrics.json.
 
-    The median over the seeds of what `scores` takes, and "pca_mse" with as many components as active channels.
+    The median over the seeds of what `scores` takes, "pca_mse" with as many components as active channels, and
+    "over_pca", the ratio of the two errors, with its extremes ("over_pca.min", "over_pca.max") over "over_pca.n" seeds.
     """
-    return {f"{benchmark}.paper_shortened_{part}.{what}": float(np.median([_end(run)[what] for run in runs]))
-            for (of, part), runs in by_part(stored_runs()).items() if of == benchmark
-            for what in ENDS if what in _end(runs[0])}
+    found = {}
+    for (of, part), runs in by_part(stored_runs()).items():
+        if of == benchmark:
+            every = [_end(run) for run in runs]
+            ratios = [end["mse"] / end["pca_mse"] for end in every]
+            prefix = f"{benchmark}.paper_shortened_{part}"
+            found |= {f"{prefix}.{what}": float(np.median([end[what] for end in every]))
+                      for what in ENDS if what in every[0]}
+            found |= {f"{prefix}.over_pca": float(np.median(ratios)), f"{prefix}.over_pca.min": min(ratios),
+                      f"{prefix}.over_pca.max": max(ratios), f"{prefix}.over_pca.n": len(ratios)}
+    return found
 
 
 def sentence(name: str) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from helpers.loops import loop_features
+from helpers.scores import ratio_interval
 
 HARDENING = ("hardening_negative_kHz", "hardening_positive_kHz")
 NOISE_LOOPS = 2000
@@ -88,3 +89,27 @@ def harden_under_both(features: Mapping[str, np.ndarray], voltage_V: np.ndarray,
     noise = np.random.default_rng(seed).normal(0, noise_kHz, (NOISE_LOOPS, len(voltage_V)))
     of_noise = loop_features(np.stack([noise, noise], axis=-1), voltage_V)
     return np.all([features[name] > np.quantile(of_noise[name], 0.95) for name in HARDENING], axis=0)
+
+
+def share_along(values: np.ndarray, event: np.ndarray, blocks: np.ndarray,
+                parts: int = 8) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Share of pixels in which something holds, in parts of equal count along a value.
+
+    Parameters
+    ----------
+    values, event, blocks : ndarray, shape (pixels,)
+        A feature, what is asked (bool), and the number of the block that each pixel lies in.
+
+    Returns
+    -------
+    centre, share : ndarray, shape (parts,)
+        Median of the values in each part, and the share of its pixels.
+    interval : ndarray, shape (parts, 2)
+        95 %, by the bootstrap over blocks.
+    """
+    known = np.isfinite(values)
+    values, event, blocks = values[known], event[known].astype(float), blocks[known]
+    number = np.searchsorted(np.quantile(values, np.linspace(0, 1, parts + 1)[1:-1]), values, side="right")
+    members = [number == part for part in range(parts)]
+    return (np.array([np.median(values[own]) for own in members]), np.array([event[own].mean() for own in members]),
+            np.array([ratio_interval(event * own, own.astype(float), blocks) for own in members]))

@@ -11,6 +11,7 @@ from sklearn.preprocessing import SplineTransformer
 
 # A channel is active where its mean KL exceeds this.
 ACTIVE_KL_NAT = 0.1
+STRONG_KL_NAT = 0.3  # how many channels exceed this shows whether their number hangs on the threshold
 
 
 def mean_squared_error_per_spectrum(spectra: np.ndarray, model: np.ndarray) -> np.ndarray:

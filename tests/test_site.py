@@ -191,7 +191,7 @@ def test_a_large_scan_is_thinned(twin_run, monkeypatch):
     pixel = 3 * stride * shape[1] + 2 * stride
     wrong = unpacked(data["loops"])[:, 3 * columns + 2] - expected_loops(twin_run)[:, pixel]
     assert (np.abs(wrong) <= 1e-4 * np.ptp(expected_loops(twin_run), axis=(0, 1, 2))).all()
-    assert data["training"]["maps"].shape[2] == rows * columns
+    assert data["trainings"]["the companion's β-VAE on the loops"]["maps"].shape[2] == rows * columns
 
 
 def made_snapshots(count: int = 9) -> Snapshots:
@@ -353,7 +353,7 @@ def test_the_tab_key_meets_named_controls_alone(page):
           .map((part) => part.ariaLabel ?? part.labels[0].firstChild.data ?? part.labels[0].innerText)""")
     assert [name.strip() for name in names] == [
         "Map", "Map of the scan. Arrow keys move the chosen pixel.", "Row", "Column", *MODELS, "Channel", "Its value",
-        "Snapshot of the training"]
+        "Training of", "Snapshot of the training"]
 
 
 def test_a_box_hides_its_line_in_every_plot(page):
@@ -426,11 +426,12 @@ def test_the_training_slider_changes_the_maps(page, twin_run):
     from selenium.webdriver.common.keys import Keys
 
     data = shown_of(twin_run)
-    training = data["training"]
-    for index, key in ((-1, Keys.END), (0, Keys.HOME)):
-        page.find_element("id", "training").send_keys(key)
-        assert page.find_element("id", "trained").text == training["titles"][index]
-        assert_painted(page, "training0", training["scan"], training["maps"][index, 0].astype(float), 100, data)
+    for name, training in data["trainings"].items():
+        page.find_element("id", "training-of").send_keys(name)
+        for index, key in ((-1, Keys.END), (0, Keys.HOME)):
+            page.find_element("id", "training").send_keys(key)
+            assert page.find_element("id", "trained").text == training["titles"][index]
+            assert_painted(page, "training0", training["scan"], training["maps"][index, 0].astype(float), 100, data)
 
 
 def test_movies_play_with_their_controls_below_the_picture(browser, site):

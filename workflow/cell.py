@@ -23,7 +23,7 @@ from helpers.paper import PAPER
 from helpers.paths import atomic, write_json
 from helpers.profiles import DICTIONARY, AdditiveNetwork, Profile, get_profile
 from helpers.scans.reading import load_scan
-from helpers.scans.scan import Scan, block_numbers, simulated_scan, standardised
+from helpers.scans.scan import Scan, block_numbers, left_half, simulated_scan, standardised
 from helpers.scores import matched_spearman, spatial_autocorrelation
 from helpers.training import Trained, train
 
@@ -46,6 +46,8 @@ def run_cell(cell: str, profile: Profile, scan: Scan, seed: int, folder: Path) -
         return {f"{cell}.{name}": value for name, value in beps_headline(profile, scan, seed, folder).items()}
     if kind == "twin":
         return twin_truth(profile, seed, folder)
+    if kind == "halves":
+        return over_pca_on_halves(profile, scan, seed, folder)
     if kind == "reading" and rest in READINGS:
         return paper_reading(profile, rest, seed, folder)
     if kind == "control":
@@ -57,7 +59,7 @@ def run_cell(cell: str, profile: Profile, scan: Scan, seed: int, folder: Path) -
         model, _, name = name.partition(".")
         vary = vary_vae if model == "vae" else vary_dictionary
         return {f"sensitivity.{rest}": vary(profile, scan, seed, folder, name, float(value))}
-    raise ValueError(f"cell {cell!r} is unknown: expected headline, twin, scan.…, control.…, reading.… or "
+    raise ValueError(f"cell {cell!r} is unknown: expected headline, twin, halves, scan.…, control.…, reading.… or "
                      "vary.…; see sweep.yml")
 
 
@@ -120,6 +122,21 @@ def beps_headline(profile: Profile, scan: Scan, seed: int, folder: Path) -> dict
         "beps.vae.moran": np.mean([moran for moran, _ in neighbours]),
         "beps.vae.moran_shuffled": np.mean([null for _, null in neighbours]),
     }
+
+
+def over_pca_on_halves(profile: Profile, scan: Scan, seed: int, folder: Path) -> dict[str, float]:
+    """Error of the companion's β-VAE over that of PCA of as many components, from one half of a scan to the other.
+
+    No pixel that is tested has a neighbour that was trained on, but along one line. The mean of both ways.
+    """
+    spectra, left, ratios = standardised(scan)[0].astype("float32"), left_half(scan.shape), []
+    for here in (left, ~left):
+        halves = spectra[here & scan.usable], spectra[~here & scan.usable]
+        benchmark = replace(beps_benchmark(profile, scan), spectra=halves[0], heldout=halves[1])
+        run = _trained(benchmark, seed, folder)
+        number = max(len(active_channels(mean_kl(run.model, benchmark.spectra))), 1)
+        ratios.append(_network_error(run, benchmark.heldout) / pca_errors(*map(stack_channels, halves))[number - 1])
+    return {"beps.vae.over_pca_halves": float(np.mean(ratios))}
 
 
 def twin_truth(profile: Profile, seed: int, folder: Path) -> dict[str, float]:

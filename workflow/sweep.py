@@ -43,7 +43,7 @@ def sweep_cells(path: Path) -> list[tuple[str, int]]:
         sweep = yaml.safe_load(path.read_text(encoding="utf-8"))
         seeds = [int(seed) for seed in sweep["seeds"]]
         jobs = [("headline", seed) for seed in seeds]
-        jobs += [("twin", int(seed)) for seed in sweep.get("twin", [])]
+        jobs += [(kind, int(seed)) for kind in ("twin", "halves") for seed in sweep.get(kind, [])]
         jobs += [(f"control.{benchmark}.{model}.{order}", 0)
                  for benchmark, orders in sweep.get("controls", {}).items()
                  for order, models in orders.items() for model in models]

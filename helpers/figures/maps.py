@@ -26,15 +26,14 @@ def map_height(shape: tuple[int, ...], orientation: Orientation) -> float:
     return float(np.clip(rows / columns, 0.5, 2.0))
 
 
-def lay_out(values: np.ndarray, orientation: Orientation, order: int = 1) -> np.ndarray:
+def lay_out(values: np.ndarray, orientation: Orientation) -> np.ndarray:
     """Turn and crop a map for display; pixels outside the scan become NaN.
 
-    Shapes: (rows, columns) in, (rows', columns') out, with pixels of the same size; interpolated linearly where turned,
-    or at `order` 0 by the nearest pixel, for classes.
+    Shapes: (rows, columns) in, (rows', columns') out, with pixels of the same size; interpolated linearly where turned.
     """
     if orientation.angle_deg == 0.0:
         return values
-    turned = rotate(values.astype(float), orientation.angle_deg, order=order, cval=np.nan, prefilter=False)
+    turned = rotate(values.astype(float), orientation.angle_deg, order=1, cval=np.nan, prefilter=False)
     rows, columns = (round(n * orientation.crop) for n in turned.shape)
     return turned[rows : turned.shape[0] - rows, columns : turned.shape[1] - columns]
 

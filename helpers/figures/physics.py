@@ -1,23 +1,22 @@
-"""What the channels do to a loop, where the β-VAE is sure and where it gains, and which loops harden twice."""
+"""What channels do to a loop, where the companion's β-VAE is sure and where it gains, and which loops harden."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from helpers.figures.inputs import Look
+from helpers.figures.inputs import Look, Orientation
 from helpers.figures.maps import lay_out, map_height, plot_map
-from helpers.figures.spectra import VOLTAGE, close_loop, plot_loops
-from helpers.figures.style import DATA, PAGE, SIGNED, letter_panels, page_figure
-from helpers.physics import Effects
+from helpers.figures.spectra import VOLTAGE, plot_loops
+from helpers.figures.style import DATA, DL, PAGE, SIGNED, letter_panels, page_figure
+from helpers.physics import NARROW, Effects
 
-# Neither, narrow, hardening under both polarities, and both of these.
-CLASSES = (("neither", "0.85"), ("narrow", "#56B4E9"), ("harden twice", "#E69F00"), ("narrow and harden twice", DATA))
+CLASSES = (("neither", "0.85"), ("narrow", "#56B4E9"), ("hardens", DL), ("both", DATA))
 
 
 def figure_effects(effects: Effects, titles: Sequence[str], *, source: str) -> Figure:
@@ -72,34 +71,36 @@ def figure_gains(voltage_V: np.ndarray, data: np.ndarray, models: dict[str, np.n
     return figure
 
 
-def figure_narrow(narrow: np.ndarray, twice: np.ndarray, loops: np.ndarray, voltage_V: np.ndarray,
-                  look: Look) -> Figure:
-    """Where loops are narrow and harden under both polarities, and the mean loop of these and of all others.
+def figure_narrow(narrow: np.ndarray, hardened: np.ndarray, along: tuple[np.ndarray, np.ndarray, np.ndarray],
+                  differences: Mapping[str, Sequence[tuple[np.ndarray, np.ndarray]]], look: Look) -> Figure:
+    """Which loops are narrow and harden under both polarities, how that depends on their area, and by how much.
 
-    `narrow` and `twice`, shape (rows, columns), are bool; `loops`, shape (rows * columns, steps, 2), are piezoresponse
-    and resonance in physical units, the resonance drawn from its mean along each loop.
+    `narrow` and `hardened`, shape (rows, columns), are bool; `along` are areas over the median area, and the share that
+    hardens with its interval, as of `helpers.physics.share_along`; `differences`, of "narrow" and "others", are
+    voltages and the mean difference of the branches under either polarity (`helpers.loops.resonance_differences`).
     """
     figure = page_figure(2.2, source=look.source)
-    axes = figure.subplots(1, 3, width_ratios=[1, 1.2, 1.2])
-    classes = look.masked((narrow + 2 * twice).astype(float))
-    colours = ListedColormap([colour for _, colour in CLASSES])
-    axes[0].imshow(lay_out(classes, look.orientation, order=0), cmap=colours, vmin=-0.5, vmax=3.5)
-    axes[0].set_axis_off()
-    axes[0].set_title("where")
+    where, share, rise = axes = figure.subplots(1, 3, width_ratios=[1.1, 1, 1.2])
+    # Each turned by itself: between a 0 and a 3 interpolation would make a 1 and a 2.
+    laid = [lay_out(look.masked(holds.astype(float)), look.orientation) for holds in (narrow, hardened)]
+    classes = np.where(np.isnan(laid[0]), np.nan, np.round(laid[0]) + 2 * np.round(laid[1]))
+    size_um = look.orientation.size_um and look.orientation.size_um * classes.shape[1] / narrow.shape[1]
+    plot_map(where, classes, Orientation(0.0, 0.0, size_um), norm=Normalize(-0.5, 3.5))
+    where.images[0].set_cmap(ListedColormap([colour for _, colour in CLASSES]))
+    where.set_title("where")
     patches = [Patch(color=colour, label=name) for name, colour in CLASSES]
     figure.legend(handles=patches, loc="outside upper center", ncols=4)
-    usable = np.isfinite(classes.ravel())
-    shifted = loops.copy()
-    shifted[..., 1] -= shifted[..., 1].mean(axis=1, keepdims=True)
-    labels = look.channels[0].label, "Δ resonance\n(kHz)"
-    for ax, values, channel, label in zip(axes[1:], np.moveaxis(shifted, -1, 0), look.channels, labels, strict=True):
-        for number, (_, colour) in enumerate(CLASSES):
-            own = usable & (classes.ravel() == number)
-            if own.any():
-                ax.plot(close_loop(voltage_V), close_loop(values[own].mean(axis=0) * channel.scale),
-                        color=colour if number else "0.55")
-        ax.set(xlabel=VOLTAGE, ylabel=label)
-    axes[1].set_title("mean loop")
-    axes[2].set_title("mean resonance")
+    centre, found, interval = along
+    share.fill_between(centre, *interval.T, color=DATA, alpha=0.2, linewidth=0)
+    share.plot(centre, found, ".-", color=DATA)
+    share.axvline(NARROW, color="0.5", linestyle=":")
+    share.set(xlabel="Loop area / median", ylabel="Share that hardens", ylim=(0, 1), title="narrower, more often")
+    for name, colour in (("narrow", DL), ("others", DATA)):
+        for number, (voltage_V, change_kHz) in enumerate(differences.get(name, ())):
+            rise.plot(voltage_V, change_kHz, color=colour, label=name if number == 0 else None)
+    rise.axhline(0, color="0.7", linewidth=0.6)
+    rise.set(xlabel=VOLTAGE, ylabel="Resonance, switching\nbranch − way back (kHz)",
+             title="rise (hardening) or dip")
+    rise.legend()
     letter_panels(axes)
     return figure

@@ -193,6 +193,11 @@ def _rows_and_columns_of_blocks(shape: tuple[int, int]) -> np.ndarray:
     return np.indices(shape).reshape(2, -1) // max(1, min(shape) // 10)
 
 
+def left_half(shape: tuple[int, int]) -> np.ndarray:
+    """Pixels of the left half of a scan, shape (rows * columns,) of bool: halves meet along one line only."""
+    return np.indices(shape)[1].ravel() < shape[1] // 2
+
+
 def training_pixels(scan: Scan, heldout: np.ndarray) -> np.ndarray:
     """Pixels that models are fitted to: usable, not held out, evenly thinned to at most MOST_TRAINED.
 

@@ -18,44 +18,18 @@ STRIPE_PERIOD_um = 0.105  # c/a lamellae inside a c/a/c/a band, close to the pix
 MECHANISMS = ("c", "a", "charged_wall", "three_state")
 
 
-def smooth_field(
-    rng: np.random.Generator, shape: tuple[int, int], length_um: float
-) -> np.ndarray:
-    """Gaussian random field of unit variance, smooth over a length in both directions.
-
-    Parameters
-    ----------
-    rng : numpy.random.Generator
-    shape : tuple of int
-        Rows and columns of the scan.
-    length_um : float
-        Standard deviation of the smoothing kernel (µm).
-
-    Returns
-    -------
-    ndarray, shape `shape`
-        Zero mean and unit variance over the scan.
-    """
+def smooth_field(rng: np.random.Generator, shape: tuple[int, int], length_um: float) -> np.ndarray:
+    """Gaussian random field of a scan of `shape`, of mean 0 and variance 1, smoothed over `length_um` (s.d., µm)."""
     pixels = [length_um * n / SCAN_SIZE_um for n in shape]
     field = gaussian_filter(rng.standard_normal(shape), pixels)
     return (field - field.mean()) / field.std()
 
 
 def line_field(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
-    """Unit-variance field that jumps from line to line: changes of the tip along the fast axis.
+    """Unit-variance field of a scan of `shape` that jumps from line to line: changes of the tip along the fast axis.
 
-    Each row is smooth over 0.15 µm and almost independent of the next; the strength varies over
-    the scan, because a tip changes in episodes.
-
-    Parameters
-    ----------
-    rng : numpy.random.Generator
-    shape : tuple of int
-        Rows and columns of the scan.
-
-    Returns
-    -------
-    ndarray, shape `shape`
+    Each row is smooth over 0.15 µm and almost independent of the next; the strength varies over the scan,
+    because a tip changes in episodes.
     """
     rows = gaussian_filter1d(rng.standard_normal(shape), 0.15 * shape[1] / SCAN_SIZE_um, axis=1)
     rows = gaussian_filter1d(rows, 0.6, axis=0) * np.exp(0.5 * smooth_field(rng, shape, 0.25))
@@ -63,22 +37,10 @@ def line_field(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
     return rows / rows.std()
 
 
-def band_coordinates(
-    rng: np.random.Generator, shape: tuple[int, int]
-) -> tuple[np.ndarray, np.ndarray]:
-    """Position of every pixel in the band period and in the stripe period.
+def band_coordinates(rng: np.random.Generator, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """Phases (in periods) of every pixel within the bands and within the stripes; 0.5 is the middle of an a1/a2 band.
 
-    Parameters
-    ----------
-    rng : numpy.random.Generator
-        Draws the angle (±1.5°), the phase and the bending of the bands.
-    shape : tuple of int
-        Rows and columns of the scan.
-
-    Returns
-    -------
-    band, stripe : ndarray, shape `shape`
-        Phases in periods. A band phase of 0.5 (modulo 1) is the middle of an a1/a2 band.
+    The angle (±1.5°), the phase and the bending of the bands are drawn.
     """
     y_um, x_um = ((np.indices(shape).T + 0.5) * SCAN_SIZE_um / np.array(shape)).T
     angle = np.radians(BAND_ANGLE_deg + rng.uniform(-1.5, 1.5))
@@ -91,26 +53,12 @@ def band_coordinates(
     return band, stripe
 
 
-def mechanism_fractions(
-    rng: np.random.Generator, band: np.ndarray, stripe: np.ndarray
-) -> dict[str, np.ndarray]:
-    """Share of each switching mechanism in every pixel.
+def mechanism_fractions(rng: np.random.Generator, band: np.ndarray, stripe: np.ndarray) -> dict[str, np.ndarray]:
+    """Share of each of `MECHANISMS` in every pixel, not negative and 1 in sum, from the phases of `band_coordinates`.
 
-    Three-state switching fills the a1/a2 band from its peak side, charged walls form at its
-    valley side, a domains line both boundaries and the stripes, and the rest is c (paper,
-    Results, and Fig. 5d-f).
-
-    Parameters
-    ----------
-    rng : numpy.random.Generator
-        Draws where bands narrow and end.
-    band, stripe : ndarray, shape (rows, columns)
-        Phases in periods, from `band_coordinates`.
-
-    Returns
-    -------
-    dict of ndarray, shape (rows, columns)
-        Keys `MECHANISMS`; non-negative, and 1 in sum.
+    Three-state switching fills the a1/a2 band from its peak side, charged walls form at its valley side, a domains
+    line both boundaries and the stripes, and the rest is c (paper, Results, and Fig. 5d-f). Where bands narrow and
+    end is drawn.
     """
     strength = expit(3.0 + 1.8 * smooth_field(rng, band.shape, 0.3))
     offset = band % 1 - 0.5
@@ -126,18 +74,9 @@ def mechanism_fractions(
 
 
 def base_resonance(rng: np.random.Generator, band: np.ndarray) -> np.ndarray:
-    """Contact resonance at zero bias: the saw-tooth of the bands, slow changes, the tip settling.
+    """Contact resonance at zero bias, about 1312 to 1331 kHz: saw-tooth of the bands, slow changes, the tip settling.
 
-    Parameters
-    ----------
-    rng : numpy.random.Generator
-    band : ndarray, shape (rows, columns)
-        Band phase in periods; the resonance is lowest at the peak side of an a1/a2 band.
-
-    Returns
-    -------
-    ndarray, shape (rows, columns)
-        kHz, about 1312 to 1331.
+    It is lowest at the peak side of an a1/a2 band.
     """
     phase = 2 * np.pi * (band - 0.56)
     saw_tooth = np.sin(phase + 0.6 * np.sin(phase - 0.6))
@@ -152,23 +91,10 @@ def base_resonance(rng: np.random.Generator, band: np.ndarray) -> np.ndarray:
 def resonance_parameters(
     rng: np.random.Generator, band: np.ndarray, stripe: np.ndarray, c: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """How the contact resonance of every pixel answers to switching.
+    """How the contact resonance of every pixel answers to switching: the keys of `draw_truth` that end in ``_kHz``.
 
-    The charged walls of a1/a2 bands set apart up and down states, with opposite signs at the
-    peak and the valley side; walls at the valley boundary move most (paper, Fig. 5e, f).
-
-    Parameters
-    ----------
-    rng : numpy.random.Generator
-    band, stripe : ndarray, shape (rows, columns)
-        Phases in periods, from `band_coordinates`.
-    c : ndarray, shape (rows, columns)
-        Fraction of c switching, which carries the stripes.
-
-    Returns
-    -------
-    dict of ndarray, shape (rows, columns)
-        The keys of `draw_truth` that end in ``_kHz``.
+    The charged walls of a1/a2 bands set apart up and down states, with opposite signs at the peak and the valley side;
+    walls at the valley boundary move most (paper, Fig. 5e, f). `c`, the fraction of c switching, carries the stripes.
     """
     smooth = partial(smooth_field, rng, band.shape)
     lamella = np.cos(2 * np.pi * stripe) * c * expit(smooth(0.2))

@@ -46,37 +46,18 @@ class Twin:
 
 
 def persistent_noise(rng: np.random.Generator, size: tuple[int, int, int]) -> np.ndarray:
-    """Gaussian noise of unit variance that persists over some steps and half a pixel.
+    """Gaussian noise of unit variance, shape `size`, that persists over some steps and half a pixel.
 
     Neighbouring pixels share it because the tip reaches into both.
-
-    Parameters
-    ----------
-    rng : numpy.random.Generator
-    size : tuple of int
-        Rows, columns and steps.
-
-    Returns
-    -------
-    ndarray, shape `size`
     """
     noise = gaussian_filter(rng.standard_normal(size), (0.6, 0.6, PERSISTENCE_STEPS), mode="wrap")
     return noise / noise.std()
 
 
 def resonance_error(rng: np.random.Generator, uncertainty: np.ndarray) -> np.ndarray:
-    """Error of the fitted resonance: white, persistent, and rarely a misfit over some steps.
+    """Error of the fitted resonance (kHz): white, persistent, and rarely a misfit over some steps.
 
-    Parameters
-    ----------
-    rng : numpy.random.Generator
-    uncertainty : ndarray, shape (rows, columns, 96)
-        Inverse of the response, 1 at 0.85e-4.
-
-    Returns
-    -------
-    ndarray, shape (rows, columns, 96)
-        kHz.
+    `uncertainty`, shape (rows, columns, 96), is the inverse of the response, 1 at 0.85e-4.
     """
     size = uncertainty.shape
     noise = rng.standard_normal(size) + PERSISTENCE * persistent_noise(rng, size)
@@ -86,34 +67,13 @@ def resonance_error(rng: np.random.Generator, uncertainty: np.ndarray) -> np.nda
 
 
 def failed_fits(rng: np.random.Generator, uncertainty: np.ndarray) -> np.ndarray:
-    """Points of each loop whose oscillator fit fails: mostly the most uncertain ones.
-
-    Parameters
-    ----------
-    rng : numpy.random.Generator
-    uncertainty : ndarray, shape (rows, columns, 96)
-
-    Returns
-    -------
-    ndarray of bool, shape (rows, columns, 96)
-        `N_FAILED_FITS` points of each loop are true.
-    """
+    """Which `N_FAILED_FITS` points of each loop, mostly the most uncertain, have an oscillator fit that fails."""
     risk = uncertainty * rng.lognormal(0, 0.7, uncertainty.shape)
     return risk >= np.sort(risk, axis=-1)[..., -N_FAILED_FITS, None]
 
 
 def bridge(channel: np.ndarray, failed: np.ndarray) -> np.ndarray:
-    """Replace points by the straight line between their nearest valid neighbours.
-
-    Parameters
-    ----------
-    channel : ndarray, shape (rows, columns, 96)
-    failed : ndarray of bool, shape (rows, columns, 96)
-
-    Returns
-    -------
-    ndarray, shape (rows, columns, 96)
-    """
+    """Failed points of loops (rows, columns, 96) replaced by the line between their nearest valid neighbours."""
     step = np.arange(N_STEPS)
     bridged = channel.copy()
     for loop, bad in zip(bridged.reshape(-1, N_STEPS), failed.reshape(-1, N_STEPS), strict=True):

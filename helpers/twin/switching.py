@@ -78,49 +78,21 @@ LOOPS = {
 
 
 def drive_voltage() -> np.ndarray:
-    """Voltage of one cycle: +16 V to -16 V and back to +15.33 V in 96 equal steps.
-
-    Returns
-    -------
-    ndarray, shape (96,)
-        V.
-    """
+    """Voltage of one cycle (V), shape (96,): +16 V to -16 V and back to +15.33 V in equal steps."""
     step = np.arange(N_STEPS)
     return MAX_VOLTAGE_V * (4 * np.abs(step - N_STEPS / 2) / N_STEPS - 1)
 
 
 def by_branch(pair: tuple[float, float]) -> np.ndarray:
-    """One value while the voltage falls, the other while it rises.
-
-    Parameters
-    ----------
-    pair : tuple of float
-        Falling, rising.
-
-    Returns
-    -------
-    ndarray, shape (96,)
-    """
+    """One value while the voltage falls, the other while it rises, shape (96,)."""
     return np.repeat(pair, N_STEPS // 2)
 
 
-def switched_fractions(
-    truth: dict[str, np.ndarray], mechanism: Mechanism, voltage_V: np.ndarray
-) -> np.ndarray:
-    """Fraction that has taken the first and the second step, on either branch.
+def switched_fractions(truth: dict[str, np.ndarray], mechanism: Mechanism, voltage_V: np.ndarray) -> np.ndarray:
+    """Fraction, 0 to 1, that has taken the first and the second step on either branch, shape (2, rows, columns, 96).
 
-    Parameters
-    ----------
-    truth : dict of ndarray, shape (rows, columns)
-        `coercive_V`, `imprint_V` and `width_V` are read.
-    mechanism : Mechanism
-    voltage_V : ndarray, shape (96,) or (rows, columns, 96)
-        In the order of `drive_voltage`.
-
-    Returns
-    -------
-    ndarray, shape (2, rows, columns, 96)
-        From 0 (the state at the start of the branch) to 1.
+    `coercive_V`, `imprint_V` and `width_V` of the truth are read; `voltage_V`, shape (96,) or (rows, columns, 96), is
+    in the order of `drive_voltage`.
     """
     progress_V = by_branch((-1, 1)) * (voltage_V - truth["imprint_V"][..., None])
     progress_V -= truth["coercive_V"][..., None]
@@ -129,20 +101,10 @@ def switched_fractions(
 
 
 def up_fraction(switched: np.ndarray) -> np.ndarray:
-    """Fraction of the mechanism polarised up over the steady cycle.
+    """Fraction polarised up over the steady cycle, from the fraction switched on either branch; shapes (..., 96).
 
-    What has not switched when the drive turns back still switches within a few volts, so a
-    loop closes and saturates a little after its tip.
-
-    Parameters
-    ----------
-    switched : ndarray, shape (..., 96)
-        Fraction switched on either branch.
-
-    Returns
-    -------
-    ndarray, shape (..., 96)
-        From 0 (down) to 1 (up).
+    What has not switched when the drive turns back still switches within a few volts, so a loop closes and saturates
+    a little after its tip.
     """
     half = N_STEPS // 2
     after_V = 4 * MAX_VOLTAGE_V / N_STEPS * np.arange(1, half + 1)
@@ -156,17 +118,9 @@ def up_fraction(switched: np.ndarray) -> np.ndarray:
 def mechanism_loop(
     truth: dict[str, np.ndarray], mechanism: Mechanism, voltage_V: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Polarisation of one mechanism, and what its switching does to the resonance.
+    """Fraction polarised up, and what its switching adds to the resonance (kHz), shape (rows, columns, 96) each.
 
-    Parameters
-    ----------
-    truth, mechanism, voltage_V
-        As for `switched_fractions`; `softening_kHz` is read too.
-
-    Returns
-    -------
-    up, change_kHz : ndarray, shape (rows, columns, 96)
-        Fraction polarised up, and the change of the contact resonance.
+    Parameters as for `switched_fractions`; `softening_kHz` is read too.
     """
     first, second = switched_fractions(truth, mechanism, voltage_V)
     share = by_branch(mechanism.early_share)
@@ -177,9 +131,7 @@ def mechanism_loop(
     return up, hardening - softening * (4 * up * (1 - up)) ** 1.5
 
 
-def noise_free(
-    truth: dict[str, np.ndarray], jerks_V: np.ndarray | float = 0.0
-) -> tuple[np.ndarray, np.ndarray]:
+def noise_free(truth: dict[str, np.ndarray], jerks_V: np.ndarray | float = 0.0) -> tuple[np.ndarray, np.ndarray]:
     """Loops that the truth alone gives: a mixture of the mechanisms' loops in every pixel.
 
     The resonance falls where polarisation switches directly, because moving walls soften the
