@@ -237,8 +237,9 @@ def layout(shape: tuple[int, int], orientation: Orientation) -> dict[str, object
 
 def training_data(kept: Snapshots) -> dict[str, object]:
     """Maps of the training, (n_snapshots, n_channels, n_pixels), and what stands beside each snapshot."""
+    half = float(kept.norm.vmax)
     return {
-        "maps": shades(kept.maps.reshape(*kept.maps.shape[:2], -1), kept.half), "half": kept.half,
+        "maps": shades(kept.maps.reshape(*kept.maps.shape[:2], -1), half), "half": half,
         "names": kept.names, "kl": kept.kl.tolist(), "titles": [kept.title(i) for i in range(len(kept.maps))],
         "quantity": QUANTITIES["β-VAE"], "scan": layout(kept.maps.shape[2:], kept.look.orientation),
     }

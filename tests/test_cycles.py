@@ -38,9 +38,8 @@ def run(scan, tmp_path_factory):
     save_arrays(folder / "results/dictionary.npz", beps_atoms=np.random.default_rng(0).normal(size=(5, 192)))
     build_beta_vae(PROFILE.beps_network, drive_waveform(scan.voltage_V), 2, seed=1).save_weights(
         folder / "results/weights/beps.weights.h5")
-    (folder / "results/3_beta_vae_training.json").write_text(json.dumps({"parameters": {"profile": "smoke"}}))
     (folder / "results/0_measured_data.json").write_text(json.dumps({"parameters": {
-        "cycle": 0, "field": "off", "outlier_sd": 0.0, "valid_range": {}}}))
+        "profile": "smoke", "cycle": 0, "field": "off", "outlier_sd": 0.0, "valid_range": {}}}))
     return folder
 
 

@@ -16,6 +16,7 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import h5py
@@ -30,7 +31,7 @@ from helpers.figures.loops import figure_every_pixel
 from helpers.figures.style import save_figure
 from helpers.paper import as_markdown, number
 from helpers.paths import atomic, write_json
-from helpers.profiles import DICTIONARY, Profile, get_profile
+from helpers.profiles import DICTIONARY, get_profile
 from helpers.record import load_arrays, require
 from helpers.scans.blocks import Source, on_whole_grid, read_as, source_of
 from helpers.scans.formats import DataError
@@ -46,27 +47,11 @@ MODELS = ("pca", "dl", "vae")
 
 def fit_linear(batches: Iterable[np.ndarray], atoms: np.ndarray, sparsity: float
                ) -> tuple[IncrementalPCA, MiniBatchDictionaryLearning, int]:
-    """PCA and dictionary of as many components as `atoms` has rows, fitted batch by batch.
+    """PCA and dictionary of as many components as `atoms` has rows, fitted batch by batch, and the spectra PCA took.
 
-    Parameters
-    ----------
-    batches : iterable of ndarray, shape (n, features)
-        Standardised and stacked; a batch with fewer spectra than components waits for the next.
-    atoms : ndarray, shape (components, features)
-        Where the dictionary starts.
-    sparsity : float
-        λ of the fit and of the codes.
-
-    Returns
-    -------
-    IncrementalPCA, MiniBatchDictionaryLearning
-    int
-        Number of spectra that PCA is fitted to.
-
-    Raises
-    ------
-    DataError
-        If there are fewer spectra than components.
+    Batches, shape (n, features), are standardised and stacked; one with fewer spectra than components waits for the
+    next. The dictionary starts at `atoms`; `sparsity` is λ of its fit and of its codes. A DataError tells that there
+    are fewer spectra than components.
     """
     pca = IncrementalPCA(len(atoms))
     dictionary = MiniBatchDictionaryLearning(
@@ -88,54 +73,47 @@ def fit_linear(batches: Iterable[np.ndarray], atoms: np.ndarray, sparsity: float
     return pca, dictionary, fitted
 
 
-def describe(folder: Path) -> list[dict[str, str]]:
-    """Fit the linear models to every training pixel and map all models over every pixel.
-
-    Parameters
-    ----------
-    folder : Path
-        Build folder of a finished run, ``build/<profile>/seed<seed>``.
-
-    Returns
-    -------
-    list of dict
-        A row a model: its mean squared error over every pixel, over those learned from and over those
-        held out, in standard deviations squared.
-
-    Raises
-    ------
-    DataError
-        If the file of the run is not as it was, or the scan was simulated.
-    FileNotFoundError
-        If the run is not finished.
-    """
+def _finished(folder: Path) -> tuple:
+    """Scan, parameters, profile, dictionary atoms and network of a finished run."""
     results = folder / "results"
     scan = load_scan(require(results / "scan.h5"))
     parameters = json.loads(require(results / "0_measured_data.json").read_text(encoding="utf-8"))["parameters"]
-    source, profile = source_of(scan, parameters), get_profile(parameters["profile"])
-    held = heldout_blocks(scan.shape, profile.heldout_every).reshape(scan.shape)
-    held = on_whole_grid(held, source.grid)
+    profile = get_profile(parameters["profile"])
+    network = load_beta_vae(results / "weights/beps.weights.h5", profile.beps_network, drive_waveform(scan.voltage_V),
+                            len(scan.channels))
+    return scan, parameters, profile, load_arrays(results / "dictionary.npz")["beps_atoms"], network
+
+
+def describe(folder: Path) -> list[dict[str, str]]:
+    """Fit the linear models to every training pixel and map all models over every pixel.
+
+    `folder` is that of a finished run, ``build/<profile>/seed<seed>``. Returns a row a model: its mean squared error
+    over every pixel, over those learned from and over those held out, in standard deviations squared. A DataError tells
+    that the file of the run is not as it was, or that the scan was simulated; a FileNotFoundError, that the run is not
+    finished.
+    """
+    scan, parameters, profile, atoms, network = _finished(folder)
+    source = source_of(scan, parameters)
+    blocks = heldout_blocks(scan.shape, profile.heldout_every)
+    held = on_whole_grid(blocks.reshape(scan.shape), source.grid)
 
     def learned_from() -> Iterator[np.ndarray]:
         for rows, spectra, usable in source.blocks(shuffled=True):
             yield stack_channels(spectra[usable & ~held[rows].ravel()])
 
-    atoms = load_arrays(results / "dictionary.npz")["beps_atoms"]
     pca, dictionary, fitted = fit_linear(tqdm(learned_from(), "linear models", unit="block"), atoms,
                                          DICTIONARY["sparsity"])
     print(f"PCA is fitted to {fitted} pixels of {source.grid[0]} × {source.grid[1]}, the network to "
-          f"{training_pixels(scan, heldout_blocks(scan.shape, profile.heldout_every)).sum()}")
-    network = load_beta_vae(results / "weights/beps.weights.h5", profile.beps_network,
-                            drive_waveform(scan.voltage_V), len(scan.channels))
+          f"{training_pixels(scan, blocks).sum()}")
     active = active_channels(mean_kl(network, standardised(scan)[0][scan.usable]))
-    with atomic(results / "every_pixel.h5") as temporary, h5py.File(temporary, "w") as maps:
+    with atomic(folder / "results/every_pixel.h5") as temporary, h5py.File(temporary, "w") as maps:
         maps["heldout"] = held
         write_maps(maps, source, _codings(pca, dictionary, network, active, len(scan.channels)))
         rows = _errors(maps)
         errors = {name: maps[f"{name}/mse"][:] for name in MODELS}
         figure = figure_every_pixel(np.moveaxis(maps["vae/codes"][:], -1, 0), [f"z{k + 1}" for k in active], errors,
                                     Look.of(scan))
-    write_json(results / "every_pixel.json", rows)
+    write_json(folder / "results/every_pixel.json", rows)
     save_figure(figure, folder / "figures/every_pixel", provenance={"source": scan.source, "sha256": scan.sha256})
     return rows
 
@@ -143,19 +121,15 @@ def describe(folder: Path) -> list[dict[str, str]]:
 def _codings(pca: IncrementalPCA, dictionary: MiniBatchDictionaryLearning, network, active: list[int], channels: int
              ) -> dict[str, Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]]:
     """By model, a function from spectra to what its maps show and to the spectra it makes of that."""
-    def linear(model) -> Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]:
-        def code(spectra):
-            codes = model.transform(stack_channels(spectra))
-            mean = getattr(model, "mean_", 0.0)
-            return codes, unstack_channels(codes @ model.components_ + mean, channels)
-
-        return code
+    def linear(model, spectra):
+        codes = model.transform(stack_channels(spectra))
+        return codes, unstack_channels(codes @ model.components_ + getattr(model, "mean_", 0.0), channels)
 
     def variational(spectra):
         means = encode(network, spectra)[0]
         return means[:, active], decode(network, means)
 
-    return dict(zip(MODELS, (linear(pca), linear(dictionary), variational), strict=True))
+    return dict(zip(MODELS, (partial(linear, pca), partial(linear, dictionary), variational), strict=True))
 
 
 def write_maps(maps: h5py.File, source: Source, codings: Mapping[str, Callable]) -> None:
@@ -184,42 +158,28 @@ def _errors(maps: h5py.File) -> list[dict[str, str]]:
 
 
 def errors_on_cycles(folder: Path, other: Scan) -> dict[str, tuple[float, float]]:
-    """Mean squared error of each model on the cycle it was trained on and on another.
+    """Mean squared error of each model on the cycle it was trained on and on another, by model.
 
-    Parameters
-    ----------
-    folder : Path
-        Build folder of a finished run, ``build/<profile>/seed<seed>``.
-    other : Scan
-        Another cycle of the scan of that run.
-
-    Returns
-    -------
-    dict of str to (float, float)
-        By model, over the pixels usable in both cycles, in the standard deviations of the trained
-        cycle. Dictionary atoms are fitted by least squares. The last entry is the
-        error of taking one cycle for the other.
-
-    Raises
-    ------
-    DataError
-        If `other` has not the pixels, steps and channels of the run's scan.
-    FileNotFoundError
-        If the run is not finished.
+    `folder` is that of a finished run, ``build/<profile>/seed<seed>``, `other` another cycle of its scan. Errors are
+    over the pixels usable in both, in the standard deviations of the trained cycle; dictionary atoms are fitted by
+    least squares. The last entry is the error of taking one cycle for the other. A DataError tells that `other` has
+    not the pixels, steps and channels of the run's scan; a FileNotFoundError, that the run is not finished.
     """
-    results = folder / "results"
-    scan = load_scan(require(results / "scan.h5"))
+    scan, _, profile, atoms, network = _finished(folder)
     _check_same_pixels(scan, other)
-    record = json.loads(require(results / "3_beta_vae_training.json").read_text(encoding="utf-8"))
-    profile = get_profile(record["parameters"]["profile"])
     spectra, scaler = standardised(scan)
+    usable, channels = scan.usable & other.usable, len(scan.channels)
+    trained, shown = (stack_channels(cycle[usable]) for cycle in (spectra, standardised(other, scaler)[0]))
     training = training_pixels(scan, heldout_blocks(scan.shape, profile.heldout_every))
-    usable = scan.usable & other.usable
-    cycles = [cycle[usable] for cycle in (spectra, standardised(other, scaler)[0])]
-    errors = {}
-    for name, describe in _models(results, profile, scan, spectra[training]).items():
-        errors[name] = tuple(float(np.square(describe(cycle) - cycle).mean()) for cycle in cycles)
-    return errors | {"the trained cycle itself": (0.0, float(np.square(cycles[1] - cycles[0]).mean()))}
+    pca = PCA(DICTIONARY["atoms"]).fit(stack_channels(spectra[training]))
+    models = {
+        f"PCA, {DICTIONARY['atoms']} components": lambda x: pca.inverse_transform(pca.transform(x)),
+        f"dictionary, {len(atoms)} atoms": lambda x: x @ np.linalg.pinv(atoms) @ atoms,
+        "β-VAE": lambda x: stack_channels(reconstruct(network, unstack_channels(x, channels))),
+        "the trained cycle itself": lambda x: trained,
+    }
+    return {name: tuple(float(np.square(made(x) - x).mean()) for x in (trained, shown))
+            for name, made in models.items()}
 
 
 def _check_same_pixels(scan: Scan, other: Scan) -> None:
@@ -229,26 +189,6 @@ def _check_same_pixels(scan: Scan, other: Scan) -> None:
                         f"{', '.join(other.channels)}: "
                         f"expected {scan.piezoresponse.shape} with {', '.join(scan.channels)} at the same voltages, "
                         "as the run; name the file that the run was made from")
-
-
-def _models(results: Path, profile: Profile, scan: Scan, training: np.ndarray
-            ) -> dict[str, Callable[[np.ndarray], np.ndarray]]:
-    """Functions from spectra (n, steps, channels) to what each model makes of them."""
-    channels = training.shape[-1]
-    pca = PCA(DICTIONARY["atoms"]).fit(stack_channels(training))
-    atoms = load_arrays(results / "dictionary.npz")["beps_atoms"]
-    network = load_beta_vae(results / "weights/beps.weights.h5", profile.beps_network,
-                            drive_waveform(scan.voltage_V), channels)
-
-    def linear(spectra: np.ndarray, project) -> np.ndarray:
-        return unstack_channels(project(stack_channels(spectra)), channels)
-
-    return {
-        f"PCA, {DICTIONARY['atoms']} components":
-            lambda x: linear(x, lambda s: pca.inverse_transform(pca.transform(s))),
-        f"dictionary, {len(atoms)} atoms": lambda x: linear(x, lambda s: s @ np.linalg.pinv(atoms) @ atoms),
-        "β-VAE": lambda x: reconstruct(network, x),
-    }
 
 
 def report(folder: Path, path: Path, cycle: int) -> str:

@@ -36,10 +36,7 @@ FRACTIONS = ("c", "a", "charged_wall", "three_state")
 def run_cell(cell: str, profile: Profile, scan: Scan, seed: int, folder: Path) -> dict[str, float]:
     """Metrics of one cell; `folder` keeps checkpoints, so that a killed job goes on.
 
-    Raises
-    ------
-    ValueError
-        If the cell is none of sweep.yml's kinds.
+    A ValueError tells that the cell is none of sweep.yml's kinds.
     """
     kind, _, rest = cell.partition(".")
     if kind == "headline":
@@ -78,14 +75,12 @@ def toy_headline(profile: Profile, seed: int, folder: Path) -> dict[str, float]:
     """The toy numbers of metrics.json that depend on the seed."""
     benchmark = toy_benchmark(profile, seed)
     run = _trained(benchmark, seed, folder)
-    x, gamut = benchmark.spectra, benchmark.heldout
+    gamut = benchmark.heldout
     means = encode(run.model, gamut)[0]
     active = active_channels(mean_kl(run.model, gamut))
-    flat, flat_gamut = stack_channels(x), stack_channels(gamut)
-    atoms = learn_dictionary(flat, 3, PAPER["toy.dl.best_lambda"], profile.dictionary_iterations, seed)
     return {
-        "toy.pca3.mse_gamut": pca_errors(flat, flat_gamut)[2],
-        "toy.dl.mse_gamut": mean_squared_error(flat_gamut, atoms.transform(flat_gamut) @ atoms.components_),
+        "toy.pca3.mse_gamut": pca_errors(stack_channels(benchmark.spectra), stack_channels(gamut))[2],
+        "toy.dl.mse_gamut": _dictionary_error(benchmark, profile, seed, atoms=3, sparsity=PAPER["toy.dl.best_lambda"]),
         "toy.vae.mse_gamut": mean_squared_error(gamut.ravel(), decode(run.model, means).ravel()),
         "toy.vae.found": run.snapshots.found, "toy.vae.active": len(active),
         "toy.vae.spearman": matched_spearman(means[:, active], benchmark.truth).mean(),
@@ -111,22 +106,18 @@ def beps_headline(profile: Profile, scan: Scan, seed: int, folder: Path) -> dict
     """The BEPS numbers of metrics.json that depend on the seed; the embedding is kept beside them."""
     benchmark = beps_benchmark(profile, scan)
     run = _trained(benchmark, seed, folder)
-    x, heldout = benchmark.spectra, benchmark.heldout
-    every = standardised(scan)[0].astype("float32")
+    heldout, every = benchmark.heldout, standardised(scan)[0].astype("float32")
     active = active_channels(mean_kl(run.model, every[scan.usable]))
     embedding = encode(run.model, every)[0][:, active]
     with atomic(folder / "embedding.npz") as temporary:
         np.savez_compressed(temporary, embedding=embedding[scan.usable])
-    flat, flat_heldout = stack_channels(x), stack_channels(heldout)
-    atoms = learn_dictionary(flat, DICTIONARY["atoms"], DICTIONARY["sparsity"], profile.dictionary_iterations, seed)
-    pca = pca_errors(flat, flat_heldout)[4]
-    error = mean_squared_error(flat_heldout, stack_channels(reconstruct(run.model, heldout)))
+    pca = pca_errors(stack_channels(benchmark.spectra), stack_channels(heldout))[4]
+    error = _network_error(run, heldout)
     neighbours = [spatial_autocorrelation(channel, seed) for channel in scan.maps(embedding)]
     return {
         "beps.pca5.mse_heldout": pca, "beps.vae.mse_heldout": error, "beps.vae.heldout_over_pca5": error / pca,
-        "beps.vae.mse": mean_squared_error(
-            stack_channels(every[scan.usable]), stack_channels(reconstruct(run.model, every[scan.usable]))),
-        "beps.dl.mse_heldout": mean_squared_error(flat_heldout, atoms.transform(flat_heldout) @ atoms.components_),
+        "beps.vae.mse": _network_error(run, every[scan.usable]),
+        "beps.dl.mse_heldout": _dictionary_error(benchmark, profile, seed, **DICTIONARY),
         "beps.vae.found": run.snapshots.found, "beps.vae.active": len(active), "beps.vae.seconds": run.seconds,
         "beps.vae.moran": np.mean([moran for moran, _ in neighbours]),
         "beps.vae.moran_shuffled": np.mean([null for _, null in neighbours]),
@@ -142,10 +133,9 @@ def over_pca_on_halves(profile: Profile, scan: Scan, seed: int, folder: Path) ->
     for here in (left, ~left):
         halves = spectra[here & scan.usable], spectra[~here & scan.usable]
         benchmark = replace(beps_benchmark(profile, scan), spectra=halves[0], heldout=halves[1])
-        model = _trained(benchmark, seed, folder).model
-        number = max(len(active_channels(mean_kl(model, benchmark.spectra))), 1)
-        error = mean_squared_error(benchmark.heldout.ravel(), reconstruct(model, benchmark.heldout).ravel())
-        ratios.append(error / pca_errors(*map(stack_channels, halves))[number - 1])
+        run = _trained(benchmark, seed, folder)
+        number = max(len(active_channels(mean_kl(run.model, benchmark.spectra))), 1)
+        ratios.append(_network_error(run, benchmark.heldout) / pca_errors(*map(stack_channels, halves))[number - 1])
     return {"beps.vae.over_pca_halves": float(np.mean(ratios))}
 
 
@@ -177,21 +167,10 @@ def loop_height(scan: Scan) -> np.ndarray:
 def truth_scores(scan: Scan, embedding: np.ndarray, seed: int) -> dict[str, float]:
     """What a random forest, cross-validated over blocks of pixels, tells of a twin from an embedding.
 
-    Every split of a tree may use every channel, so that embeddings with few and with many are treated alike.
-
-    Parameters
-    ----------
-    scan : Scan
-        A twin, with its truth.
-    embedding : ndarray, shape (pixels, channels)
-    seed : int
-        Of the forest.
-
-    Returns
-    -------
-    dict of str to float
-        ``r2.{fraction}`` of every mechanism, and ``auc.three_state``, the area under the ROC curve for
-        pixels that are mostly of the three-state kind (NaN where all or none are).
+    `embedding` has the shape (pixels, channels), and `seed` is that of the forest. Every split of a tree may use every
+    channel, so that embeddings with few and with many are treated alike. Returns ``r2.{fraction}`` of every mechanism,
+    and ``auc.three_state``, the area under the ROC curve for pixels that are mostly of the three-state kind (NaN where
+    all or none are).
     """
     truth = np.stack([scan.truth[name].ravel() for name in FRACTIONS], axis=1)
     forest = RandomForestRegressor(100, min_samples_leaf=5, n_jobs=-1, random_state=seed)
@@ -212,6 +191,18 @@ def _trained(benchmark: Benchmark, seed: int, folder: Path) -> Trained:
     return run
 
 
+def _network_error(run: Trained, spectra: np.ndarray) -> float:
+    """Mean squared error of a trained network, in the unit of the spectra squared."""
+    return mean_squared_error(stack_channels(spectra), stack_channels(reconstruct(run.model, spectra)))
+
+
+def _dictionary_error(benchmark: Benchmark, profile: Profile, seed: int, *, atoms: int, sparsity: float) -> float:
+    """Held-out error of a dictionary fitted to the training spectra of a benchmark."""
+    heldout = stack_channels(benchmark.heldout)
+    model = learn_dictionary(stack_channels(benchmark.spectra), atoms, sparsity, profile.dictionary_iterations, seed)
+    return mean_squared_error(heldout, model.transform(heldout) @ model.components_)
+
+
 def vary_vae(profile: Profile, scan: Scan, seed: int, folder: Path, name: str, value: float) -> float:
     """Held-out error on the scan with one value of network or training changed."""
     benchmark = beps_benchmark(profile, scan)
@@ -219,17 +210,13 @@ def vary_vae(profile: Profile, scan: Scan, seed: int, folder: Path, name: str, v
     settings = getattr(benchmark, part)
     value = type(getattr(settings, name))(value)
     benchmark = replace(benchmark, **{part: replace(settings, **{name: value})})
-    run = _trained(benchmark, seed, folder)
-    return mean_squared_error(benchmark.heldout.ravel(), reconstruct(run.model, benchmark.heldout).ravel())
+    return _network_error(_trained(benchmark, seed, folder), benchmark.heldout)
 
 
 def vary_dictionary(profile: Profile, scan: Scan, seed: int, folder: Path, name: str, value: float) -> float:
     """Held-out error on the scan with n or λ of the dictionary changed."""
-    benchmark = beps_benchmark(profile, scan)
-    flat, heldout = stack_channels(benchmark.spectra), stack_channels(benchmark.heldout)
     settings = DICTIONARY | {name: type(DICTIONARY[name])(value)}
-    atoms = learn_dictionary(flat, settings["atoms"], settings["sparsity"], profile.dictionary_iterations, seed)
-    return mean_squared_error(heldout, atoms.transform(heldout) @ atoms.components_)
+    return _dictionary_error(beps_benchmark(profile, scan), profile, seed, **settings)
 
 
 def main() -> None:

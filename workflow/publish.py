@@ -32,12 +32,8 @@ NEXT = """Next:
 def addressed(notebook: dict, name: str, address: str, tag: str) -> dict:
     """A notebook with its badge below the title and the address in the cell that fetches the project.
 
-    Neither has a part in the outputs, so a notebook that was rendered from its source stays current.
-
-    Raises
-    ------
-    ValueError
-        If no cell fetches the project.
+    Neither has a part in the outputs, so a notebook that was rendered from its source stays current. A ValueError tells
+    that no cell fetches the project.
     """
     sources = ["".join(cell["source"]) for cell in notebook["cells"]]
     if not any(map(FETCHED.search, sources)):
@@ -56,10 +52,7 @@ def addressed(notebook: dict, name: str, address: str, tag: str) -> dict:
 def publish(address: str) -> None:
     """Write the address everywhere, in place of an earlier one, or nowhere.
 
-    Raises
-    ------
-    ValueError
-        If it is not the address of a GitHub repository, or a notebook has no place for it.
+    A ValueError tells that it is not the address of a GitHub repository, or that a notebook has no place for it.
     """
     if not ADDRESS.fullmatch(address):
         raise ValueError(f"REPOSITORY={address} is not the address of a repository: expected "

@@ -39,22 +39,9 @@ COLAB = "https://colab.research.google.com/"
 def render(source: NotebookNode, executed: NotebookNode, name: str, private: list[str]) -> NotebookNode:
     """The source notebook with the outputs of its executed copy, and the mark of the source that ran.
 
-    Progress bars and warnings (stderr) are left out; cells are numbered from 1; links to movies lead
-    to the copies in ``data/reference/movies/``.
-
-    Parameters
-    ----------
-    source, executed : NotebookNode
-        The executed one may hold papermill's injected parameters.
-    name : str
-        For the error.
-    private : list of str
-        Folders of this machine, taken out of the outputs.
-
-    Raises
-    ------
-    ValueError
-        If the code was edited after it ran.
+    Progress bars, warnings (stderr) and papermill's injected parameters are left out, and this machine's folders
+    (`private`); cells are numbered from 1; links to movies lead to the copies in ``data/reference/movies/``. A
+    ValueError with `name` tells that the code was edited after it ran.
     """
     remove = TagRemovePreprocessor(enabled=True, remove_cell_tags={"injected-parameters"})
     ran = remove.preprocess(executed, {})[0].cells

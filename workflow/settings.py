@@ -42,22 +42,10 @@ ANSI_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def check_settings(config: dict) -> dict:
-    """Settings of a run, checked, with defaults filled in and paths made absolute.
+    """A value for each name of `SETTINGS`: those of a run, checked, with defaults filled in and paths made absolute.
 
-    Parameters
-    ----------
-    config : dict
-        Snakemake's configuration; a list of one value counts as that value, and names may be in capitals.
-
-    Returns
-    -------
-    dict
-        A value for each name of `SETTINGS`.
-
-    Raises
-    ------
-    ValueError
-        If a name or a value is not among those allowed, or a file is missing.
+    `config` is Snakemake's configuration; a list of one value counts as that value, and names may be in capitals. A
+    ValueError tells that a name or a value is not among those allowed, or that a file is missing.
     """
     settings = {name: about["default"] for name, about in SETTINGS.items()}
     for name, value in config.items():
@@ -105,19 +93,10 @@ def plain(name: str) -> str:
 
 
 def scan_folders(data: str, folder: str) -> dict[str, str]:
-    """The build folder of every scan with its data: `folder` alone, or one for each scan of a folder.
+    """The build folder of every scan with its data: `folder`, ``build/<profile>/seed<seed>``, where there is one scan.
 
-    Parameters
-    ----------
-    data : str
-        As `check_settings` returns it.
-    folder : str
-        ``build/<profile>/seed<seed>``, that of a single scan.
-
-    Returns
-    -------
-    dict of str to str
-        For a folder of scans ``build/scans/<folder>/<scan>/<profile>/seed<seed>`` and the file.
+    Where `data`, as `check_settings` returns it, is a folder of scans, each has
+    ``build/scans/<folder>/<scan>/<profile>/seed<seed>`` and its file.
     """
     path = Path(data)
     if not (path.is_absolute() and path.is_dir()) or is_text_scan(path):
@@ -147,12 +126,8 @@ def ask_for_loops(folder: Path, asked_for: dict) -> None:
     """Have notebook 0 run again where somebody ran it by hand, into the same folder, on other loops.
 
     Snakemake knows the settings of its own runs alone, and would go on with the loops that are there; a newer
-    ``logs/loops``, which notebook 0 counts among its inputs, tells it. `asked_for`: data, cycle, select, clean.
-
-    Raises
-    ------
-    ValueError
-        If the folder cannot be written.
+    ``logs/loops``, which notebook 0 counts among its inputs, tells it. `asked_for`: data, cycle, select, clean. A
+    ValueError tells that the folder cannot be written.
     """
     asked = folder / "logs/loops"
     try:
@@ -202,13 +177,7 @@ def cells_digest(every: list[dict]) -> str:
 
 
 def parameters_of(notebook: Path) -> set[str]:
-    """Names in the cell tagged ``parameters``.
-
-    Raises
-    ------
-    ValueError
-        If there is no such cell: injected values would then be overwritten.
-    """
+    """Names in the cell tagged ``parameters``; a ValueError where there is none, as injected values would be lost."""
     if not any("parameters" in cell["metadata"].get("tags", []) for cell in cells(notebook)):
         raise ValueError(f"{notebook} has no cell tagged `parameters`: expected one that assigns "
                          "profile and seed; tag it in JupyterLab.")

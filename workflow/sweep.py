@@ -24,13 +24,7 @@ from workflow.settings import plain
 
 
 def sweep_folder(sweep: str, profile: str) -> str:
-    """Where the cells of a sweep go: ``build/<profile>/<name of its file>``.
-
-    Raises
-    ------
-    ValueError
-        If the file is called like the folder of a seed.
-    """
+    """Where the cells of a sweep go, ``build/<profile>/<name of its file>``; a ValueError where that is a seed's."""
     name = plain(Path(sweep).stem)
     if re.fullmatch(r"seed\d+", name):
         raise ValueError(f"SWEEP={sweep}: {name} is the name of a folder of results: expected another; "
@@ -41,10 +35,7 @@ def sweep_folder(sweep: str, profile: str) -> str:
 def sweep_cells(path: Path) -> list[tuple[str, int]]:
     """Every (cell, seed) that a file such as sweep.yml asks for.
 
-    Raises
-    ------
-    ValueError
-        If the file is not as expected, or varies what cannot be varied.
+    A ValueError tells that the file is not as expected, or varies what cannot be varied.
     """
     names = {"vae": {field.name for part in (AdditiveNetwork, Training) for field in fields(part)},
              "dl": {"atoms", "sparsity"}}
@@ -77,12 +68,8 @@ def sweep_cells(path: Path) -> list[tuple[str, int]]:
 def sweep_scans(path: Path) -> dict[str, str]:
     """Cells ``scan.<name>`` of a file such as sweep.yml, and the file of each.
 
-    Paths are relative to the folder of `path`; a folder stands for every scan in it.
-
-    Raises
-    ------
-    ValueError
-        If a file is missing, or two have the same name.
+    Paths are relative to the folder of `path`; a folder stands for every scan in it. A ValueError tells that a file is
+    missing, or that two have the same name.
     """
     listed = (yaml.safe_load(path.read_text(encoding="utf-8")) or {}).get("scans", [])
     given = [path.parent / Path(name).expanduser() for name in listed]

@@ -13,7 +13,6 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from helpers.figures.inputs import Look
@@ -46,24 +45,12 @@ FACTORS = {"remanent_positive_arb": 1e5, "loop_area_arb_V": 1e3}
 
 @dataclass(frozen=True)
 class BaselineErrors:
-    """Errors of the same models at several sizes.
+    """Errors of the same models at several sizes."""
 
-    Attributes
-    ----------
-    title : str
-        Benchmark, and which spectra the errors are of.
-    names : sequence of str
-        Models; that called "PCA" gives the lines.
-    mse : mapping of int to ndarray, shape (n_models,)
-        Mean squared error (s.d.²) by number of components.
-    converged : mapping of int to ndarray of bool, shape (n_models,)
-        Whether the fit stopped by its own tolerance.
-    """
-
-    title: str
-    names: Sequence[str]
-    mse: Mapping[int, np.ndarray]
-    converged: Mapping[int, np.ndarray]
+    title: str  # benchmark, and which spectra the errors are of
+    names: Sequence[str]  # models; that called "PCA" gives the lines
+    mse: Mapping[int, np.ndarray]  # (n_models,): mean squared error (s.d.²) by number of components
+    converged: Mapping[int, np.ndarray]  # bool (n_models,): whether the fit stopped by its own tolerance
 
 
 def plot_baselines(ax: Axes, errors: BaselineErrors) -> Axes:
@@ -73,22 +60,20 @@ def plot_baselines(ax: Axes, errors: BaselineErrors) -> Axes:
     """
     rows, pca = np.arange(len(errors.names)), list(errors.names).index("PCA")
     colours = [BOUND if name == "PCA" else DL if "DL" in name else DATA for name in errors.names]
-    handles = []
     for (n, mse), marker in zip(errors.mse.items(), MARKERS, strict=False):
-        handles.append(Line2D([], [], label=f"n = {n}", marker=marker, color="0.4", linestyle="none"))
-        ax.axvline(mse[pca], color=BOUND, linestyle="--", linewidth=0.8, zorder=0)
         ax.scatter(mse, rows, c=colours, marker=marker, s=14, zorder=2)
+        ax.plot([], [], marker, color="0.4", label=f"n = {n}")  # for the legend, as no model's colour stands for all
+        bound = ax.axvline(mse[pca], color=BOUND, linestyle="--", linewidth=0.8, zorder=0)
         short = ~np.asarray(errors.converged[n], bool)
-        ax.scatter(np.asarray(mse)[short], rows[short], s=55, facecolors="none", edgecolors="0.5", linewidths=0.6)
-    handles.append(Line2D([], [], color=BOUND, linestyle="--", linewidth=0.8, label="PCA of that size"))
-    handles.append(Line2D([], [], marker="o", color="0.5", markerfacecolor="none", linestyle="none",
-                          markersize=6, markeredgewidth=0.6, label="ended at its limit"))
+        ring = ax.scatter(mse[short], rows[short], s=55, facecolors="none", edgecolors="0.5", linewidths=0.6)
+    bound.set_label("PCA of that size")
+    ring.set_label("ended at its limit")
     ax.set(xscale="log", xlabel="MSE (s.d.²)", yticks=rows, yticklabels=errors.names, ylim=(len(rows) - 0.4, -0.6),
            title=errors.title, axisbelow=True)
     plain_log_ticks(ax.xaxis)
     ax.tick_params(axis="y", length=0)
     ax.grid(axis="y", color="0.92", linewidth=0.6)
-    ax.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, -0.17), ncols=4, columnspacing=1.0)
+    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.17), ncols=4, columnspacing=1.0)
     return ax
 
 
@@ -104,33 +89,18 @@ def figure_baselines(toy: BaselineErrors, beps: BaselineErrors, *, source: str) 
 
 @dataclass(frozen=True)
 class Errors:
-    """Error of linear models of growing size, and of the fitted models.
+    """Error of linear models of growing size, and of the fitted models."""
 
-    Parameters
-    ----------
-    title : str
-        Benchmark.
-    pca_mse : ndarray, shape (n_components,)
-        Mean squared error (s.d.²) of PCA with 1, 2, … components.
-    models : mapping of str to tuple of (int, float)
-        Number of components (active channels for the β-VAE) and error by model name.
-    paper : mapping of str to tuple of (int, float)
-        The same as the paper states them.
-    paths : mapping of str to tuple of ndarray
-        Active channels and error at each snapshot of a training, by model.
-    noise : float, optional
-        Variance of the noise that is white along the steps, which no model of few channels can follow.
-    """
-
-    title: str
-    pca_mse: np.ndarray
-    models: Mapping[str, tuple[int, float]]
-    paper: Mapping[str, tuple[int, float]] = field(default_factory=dict)
+    title: str  # benchmark
+    pca_mse: np.ndarray  # (n_components,): mean squared error (s.d.²) of PCA with 1, 2, … components
+    models: Mapping[str, tuple[int, float]]  # number of components (active channels for the β-VAE) and error
+    paper: Mapping[str, tuple[int, float]] = field(default_factory=dict)  # the same as the paper states them
+    # Active channels and error at each snapshot of a training, by model.
     paths: Mapping[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
-    noise: float | None = None
+    noise: float | None = None  # variance of the noise white along the steps, which few channels cannot follow
 
 
-def plot_component_errors(ax: Axes, errors: Errors) -> Axes:
+def plot_component_errors(ax: Axes, errors: Errors) -> None:
     """Draw the PCA bound as a curve and each model as a point."""
     components = np.arange(1, len(errors.pca_mse) + 1)
     ax.plot(components, errors.pca_mse, ".-", color=BOUND, label="PCA: bound of linear models")
@@ -148,7 +118,6 @@ def plot_component_errors(ax: Axes, errors: Errors) -> Axes:
     ax.set(xlabel="Components", ylabel="MSE (s.d.²)", yscale="log", title=errors.title)
     plain_log_ticks(ax.yaxis)
     ax.xaxis.set_major_locator(MaxNLocator(8, integer=True))
-    return ax
 
 
 def figure_s9(toy: Errors, beps: Errors, *, source: str) -> Figure:
@@ -167,12 +136,8 @@ def figure_loop_features(measured: Mapping[str, np.ndarray], models: Mapping[str
                          look: Look) -> Figure:
     """Maps of features of the measured loops (top), and the error of each model in them (below).
 
-    Parameters
-    ----------
-    measured : mapping of str to ndarray, shape (rows, columns)
-        Features named as by `helpers.loops.loop_features`; those in SHOWN_FEATURES are drawn.
-    models : mapping of str to such a mapping
-        The same features of each model's loops. One signed scale a column serves all models.
+    `measured`, and `models` of the loops of each model, are maps (rows, columns) named as by
+    `helpers.loops.loop_features`; those in SHOWN_FEATURES are drawn. One signed scale a column serves all models.
     """
     names = [name for name in SHOWN_FEATURES if name in measured]
     height = 7.2 / len(names) * map_height(next(iter(measured.values())).shape, look.orientation)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 import numpy as np
 
@@ -16,14 +14,11 @@ QUANTITIES = {"DL": "coefficient", "β-VAE": "posterior mean"}
 
 @dataclass(frozen=True)
 class Orientation:
-    """How a map is laid on the page: a counter-clockwise turn, and the part of the turned frame cut away at each side.
+    """How a map is laid on the page."""
 
-    `size_um` is the width of the scan (µm), for the scale bar; None draws none.
-    """
-
-    angle_deg: float
-    crop: float
-    size_um: float | None
+    angle_deg: float  # counter-clockwise
+    crop: float  # part of the turned frame cut away at each side
+    size_um: float | None  # width of the scan, for the scale bar; None draws none
 
 
 # The domain bands cross the scan at 29.54°: turned by it they stand upright, and the
@@ -49,43 +44,21 @@ class Channel:
 SCALED = (Channel("Piezoresponse", "s.d."), Channel("Resonance", "s.d."))
 
 
-class Recorded(Protocol):
-    """What is drawn of a scan; `helpers.scans.scan.Scan` has it."""
-
-    piezoresponse: np.ndarray
-    resonance_kHz: np.ndarray | None
-    source: str
-    size_um: float
-    turned: bool
-    unusable: np.ndarray | None
-    usable: np.ndarray
-    channels: Mapping[str, np.ndarray]
-    voltage_V: np.ndarray
-
-
 @dataclass(frozen=True)
 class Look:
-    """How everything drawn from one scan, or from the toy, is labelled and laid on the page.
+    """How everything drawn from one scan, or from the toy, is labelled and laid on the page."""
 
-    Attributes
-    ----------
-    source : {"measured", "twin", "toy"}
-        Origin of the data; a figure of the twin says so.
-    orientation : Orientation
-    channels : tuple of Channel
-        Label and scale of each channel of the spectra.
-    unusable : ndarray of bool, shape (rows, columns), optional
-        Pixels to draw grey; None where there are none.
-    """
-
-    source: str
+    source: str  # "measured", "twin" or "toy"; a figure of the twin says so
     orientation: Orientation
-    channels: tuple[Channel, ...]
-    unusable: np.ndarray | None = None
+    channels: tuple[Channel, ...]  # label and scale of each channel of the spectra
+    unusable: np.ndarray | None = None  # bool (rows, columns): pixels to draw grey; None where there are none
 
     @classmethod
-    def of(cls, scan: Recorded) -> Look:
-        """Maps turned for the published scan, as recorded for any other; no scale bar where the size is unknown."""
+    def of(cls, scan) -> Look:
+        """Of a `helpers.scans.scan.Scan`: maps turned for the published one, as recorded for any other.
+
+        There is no scale bar where the size is unknown.
+        """
         rows, columns = scan.piezoresponse.shape[:2]
         size_um = scan.size_um if np.isfinite(scan.size_um) and scan.size_um > 0 else None
         orientation = replace(TURNED if scan.turned and rows == columns else SCAN, size_um=size_um)
@@ -102,10 +75,8 @@ TOY = Look("toy", IMAGE, (Channel("Spectrum", "s.d."),))
 def channels_of(piezoresponse: np.ndarray, resonance_kHz: np.ndarray | None = None) -> tuple[Channel, ...]:
     """Labels of the channels that a scan has, in units of which its loops take a few.
 
-    Parameters
-    ----------
-    piezoresponse, resonance_kHz : ndarray, shape (rows, columns, n_steps)
-        Arb. u. and kHz; values of a few units can only be standardised resonances.
+    Both arrays, in arb. u. and kHz, have the shape (rows, columns, n_steps); resonances of a few units can only be
+    standardised.
     """
     exponent = int(np.floor(np.log10(np.percentile(np.abs(piezoresponse), 99) or 1)))
     exponent = 0 if -1 <= exponent <= 2 else exponent
@@ -118,27 +89,16 @@ def channels_of(piezoresponse: np.ndarray, resonance_kHz: np.ndarray | None = No
 
 @dataclass(frozen=True)
 class ModelOutput:
-    """Embedding maps and reconstructions of one fitted model.
+    """Embedding maps and reconstructions of one fitted model."""
 
-    Attributes
-    ----------
-    name : str
-        "DL" or "β-VAE"; chooses the colour.
-    maps : ndarray, shape (n_maps, rows, columns)
-        DL coefficients, or posterior means in the order of their KL; NaN at unusable pixels.
-    reconstruction : ndarray, shape (n_spectra, n_steps) or (n_spectra, n_steps, n_channels)
-        In the units of the data it is drawn with; n_spectra = rows × columns.
-    mse : ndarray, shape (n_spectra,)
-        Mean squared error of each spectrum, in scaled units; NaN at unusable pixels.
-    titles : tuple of str
-        One a map; numbered from 1 where empty.
-    """
-
-    name: str
+    name: str  # "DL" or "β-VAE"; chooses the colour
+    # (n_maps, rows, columns): DL coefficients, or posterior means in the order of their KL; NaN at unusable pixels.
     maps: np.ndarray
+    # (n_spectra, n_steps) or (n_spectra, n_steps, n_channels), in the units of the data it is drawn with;
+    # n_spectra = rows × columns.
     reconstruction: np.ndarray
-    mse: np.ndarray
-    titles: tuple[str, ...] = ()
+    mse: np.ndarray  # (n_spectra,): mean squared error in scaled units; NaN at unusable pixels
+    titles: tuple[str, ...] = ()  # one a map; numbered from 1 where empty
 
     @property
     def names(self) -> list[str]:
@@ -153,32 +113,14 @@ class ModelOutput:
 
 @dataclass(frozen=True)
 class Sweep:
-    """Spectra generated while one embedding channel after the other is swept.
+    """Spectra generated while one embedding channel after the other is swept."""
 
-    Attributes
-    ----------
-    name : str
-        Model that generated them.
-    maps : ndarray, shape (n_maps, rows, columns)
-        Map of each swept channel.
-    values : ndarray, shape (n_maps, n_values)
-        Swept values, ascending.
-    generated : ndarray, shape (n_maps, n_values, n_steps, n_channels)
-        Spectrum generated at each value (mean of the nearest neighbours, decoded).
-    titles : tuple of str
-        One a map; numbered from 1 where empty.
-    measured : ndarray, of the shape of `generated`, optional
-        Mean measured spectrum of these neighbours.
-    """
-
-    name: str
-    maps: np.ndarray
-    values: np.ndarray
+    name: str  # of the model that generated them
+    maps: np.ndarray  # (n_maps, rows, columns): map of each swept channel
+    values: np.ndarray  # (n_maps, n_values): swept values, ascending
+    # (n_maps, n_values, n_steps, n_channels): generated at each value (mean of the nearest neighbours, decoded).
     generated: np.ndarray
-    titles: tuple[str, ...] = ()
-    measured: np.ndarray | None = None
+    titles: tuple[str, ...] = ()  # one a map; numbered from 1 where empty
+    measured: np.ndarray | None = None  # as `generated`: mean measured spectrum of these neighbours
 
-    @property
-    def names(self) -> list[str]:
-        """Title of every map."""
-        return list(self.titles) or [f"{self.name} {n + 1}" for n in range(len(self.maps))]
+    names = ModelOutput.names

@@ -15,19 +15,21 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure, SubFigure
 
 from helpers.figures.inputs import QUANTITIES, RANKS, SCALED, Look, ModelOutput, Sweep
-from helpers.figures.maps import map_height, plot_map, plot_maps, signed_norm
+from helpers.figures.maps import map_height, plot_grid, plot_map, plot_maps, signed_norm
 from helpers.figures.spectra import (
+    VOLTAGE,
+    branches,
     channel_loops,
     close_loop,
     plot_error_bands,
-    plot_reconstruction,
+    plot_loops,
     plot_spectra,
     share_axis,
     share_range,
 )
 from helpers.figures.style import PAGE, SIGNED, letter_panels, page_figure, plain
+from helpers.scores import ACTIVE_KL_NAT
 
-VOLTAGE = "Voltage (V)"
 LINES = 9  # loops drawn of the swept values, evenly spaced
 COMMON = 97  # per cent of the pixels that lie below the largest of these values; few pixels make the ends of a range
 EVERY_PIXEL_TITLES = {"pca": "PCA", "dl": "DL", "vae": "β-VAE"}
@@ -38,19 +40,12 @@ ACROSS = 3  # maps side by side at full resolution
 def _draw_examples(axes: np.ndarray, voltage_V: np.ndarray, data: np.ndarray,
                    models: tuple[ModelOutput, ModelOutput], look: Look) -> None:
     """Best, median and worst spectrum of the first model; both models on each."""
-    for column, spectrum in zip(axes.T, models[0].best_median_worst(), strict=True):
-        for index, (ax, channel) in enumerate(zip(column, look.channels, strict=True)):
-            drawn = {m.name: channel_loops(m.reconstruction[spectrum], index, channel) for m in models}
-            plot_reconstruction(ax, close_loop(voltage_V), channel_loops(data[spectrum], index, channel), drawn)
-            ax.set_ylabel(channel.label)
-            ax.tick_params(labelbottom=ax is column[-1])
-        column[-1].set_xlabel(VOLTAGE)
-    for ax, rank, spectrum in zip(axes[0], RANKS, models[0].best_median_worst(), strict=True):
+    spectra = models[0].best_median_worst()
+    plot_loops(axes, voltage_V, data, {model.name: model.reconstruction for model in models}, spectra, look.channels)
+    for ax, rank, spectrum in zip(axes[0], RANKS, spectra, strict=True):
         ax.set_title(f"{models[0].name} {rank}\nMSE {plain(models[0].mse[spectrum])}")
+    # The piezoresponse alone: the worst resonance is an outlier whose range would flatten the others.
     share_axis(axes[0])
-    # The worst resonance spectrum is an outlier whose range would flatten the others.
-    for ax in axes[1:, 1:].flat:
-        ax.set_ylabel("")
 
 
 def _draw_error_maps(figure: SubFigure, models: tuple[ModelOutput, ModelOutput], look: Look) -> None:
@@ -79,7 +74,8 @@ def figure_4(voltage_V: np.ndarray, data: np.ndarray, dl: ModelOutput, vae: Mode
     for half, models, letters in zip(top.subfigures(1, 2), ((dl, vae), (vae, dl)), ("abcdefhij", "klmnopqrs"),
                                      strict=True):
         upper, lower = half.subfigures(2, 1, height_ratios=heights)
-        maps, examples = upper.subplots(1, 3), lower.subplots(len(look.channels), 3, squeeze=False)
+        maps = upper.subplots(1, 3)
+        examples = lower.subplots(len(look.channels), 3, squeeze=False, sharex=True)
         plot_maps(maps, models[0], look.orientation)
         _draw_examples(examples, voltage_V, data, models, look)
         letter_panels([*maps, *examples.flat], letters)
@@ -157,16 +153,11 @@ def figure_s5(voltage_V: np.ndarray, sweep: Sweep, look: Look) -> Figure:
     return figure
 
 
-def figure_s7(blocks: Mapping[str, tuple[np.ndarray, np.ndarray, Look]], *, threshold_nat: float = 0.1) -> Figure:
+def figure_s7(blocks: Mapping[str, tuple[np.ndarray, np.ndarray, Look]]) -> Figure:
     """Figure S7: every embedding map of each β-VAE by descending KL, one colour scale a model.
 
-    Parameters
-    ----------
-    blocks : mapping of str to (ndarray, ndarray, Look)
-        By title: posterior means (n_latents, rows, columns), the mean KL of each latent (nat), and the look. The first
-        is lettered, and labelled where it is simulated.
-    threshold_nat : float
-        A latent is active above this KL; titles of the others are grey.
+    `blocks` are, by title, the posterior means (n_latents, rows, columns), the mean KL of each latent (nat), and the
+    look. The first is lettered, and labelled where it is simulated. Titles of latents that are not active are grey.
     """
     heights = [0.25 + (0.22 + 0.9 * map_height(maps.shape, look.orientation)) * -(-len(maps) // ALONG)
                for maps, _, look in blocks.values()]
@@ -174,17 +165,13 @@ def figure_s7(blocks: Mapping[str, tuple[np.ndarray, np.ndarray, Look]], *, thre
     parts = figure.subfigures(len(blocks), 1, squeeze=False, height_ratios=heights)[:, 0]
     for part, (title, (maps, kl_nat, look)) in zip(parts, blocks.items(), strict=True):
         part.suptitle(f"{title}; KL in nat", x=0.01, ha="left", fontsize=7)
-        axes = part.subplots(-(-len(maps) // ALONG), ALONG, squeeze=False)
-        norm = signed_norm(maps)
-        for ax in axes.flat[len(maps):]:
-            ax.set_axis_off()
-        for ax, index in zip(axes.flat, np.argsort(-kl_nat, kind="stable"), strict=False):
-            plot_map(ax, maps[index], look.orientation, norm=norm)
-            ax.set_title(f"z{index + 1}: {kl_nat[index]:.2g}",
-                         color="black" if kl_nat[index] > threshold_nat else "0.5")
+        order = np.argsort(-kl_nat, kind="stable")
+        titles = [f"z{latent + 1}: {kl_nat[latent]:.2g}" for latent in order]
+        panels = plot_grid(part, maps[order], titles, look.orientation, ALONG, signed_norm(maps))
+        for ax, latent, text in zip(panels, order, titles, strict=True):
+            ax.set_title(text, color="black" if kl_nat[latent] > ACTIVE_KL_NAT else "0.5")
         if part is parts[0]:
-            letter_panels(axes.flat[: len(maps)])
-        part.colorbar(axes.flat[0].images[0], ax=axes, shrink=0.6, extend="both").set_label("posterior mean")
+            letter_panels(panels)
     return figure
 
 
@@ -196,11 +183,9 @@ def figure_s8(voltage_V: np.ndarray, data: np.ndarray, dl: ModelOutput, vae: Mod
     n = data.shape[-1]
     figure = page_figure(0.5 + 1.5 * n, source=look.source)
     axes = figure.subplots(n, 2, sharex=True, squeeze=False)
-    order = np.roll(np.arange(len(voltage_V)), -int(voltage_V.argmax()))
-    turn = int(voltage_V[order].argmin())
     usable = np.isfinite(dl.mse)
     for index, (row, channel) in enumerate(zip(axes, SCALED[:n], strict=True)):
-        for ax, steps, way in zip(row, (order[: turn + 1], order[turn:]), ("falling", "rising"), strict=True):
+        for ax, steps, way in zip(row, branches(voltage_V), ("falling", "rising"), strict=True):
             errors = {m.name: (m.reconstruction - data)[usable][:, steps, index] for m in (dl, vae)}
             plot_error_bands(ax, voltage_V[steps], errors).set(
                 ylabel=f"Error ({channel.unit})", title=f"{channel.name}, {way} voltage")
@@ -208,7 +193,7 @@ def figure_s8(voltage_V: np.ndarray, data: np.ndarray, dl: ModelOutput, vae: Mod
     for ax in axes[-1]:
         ax.set_xlabel(VOLTAGE)
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=2,
-                  title="reconstruction − data: median, bands of 50 % and 90 %", title_fontsize=6)
+                  title="reconstruction − data: median, bands of 50 % and 90 %")
     letter_panels(axes.flat)
     return figure
 
@@ -216,14 +201,8 @@ def figure_s8(voltage_V: np.ndarray, data: np.ndarray, dl: ModelOutput, vae: Mod
 def figure_every_pixel(codes: np.ndarray, titles: Sequence[str], mse: Mapping[str, np.ndarray], look: Look) -> Figure:
     """Active channels of the β-VAE, then the error of every model, at full resolution.
 
-    Parameters
-    ----------
-    codes : ndarray, shape (channels, rows, columns)
-        Posterior means, on one colour scale.
-    titles : sequence of str
-        Names of the channels.
-    mse : mapping of str to ndarray, shape (rows, columns)
-        Error (s.d.²) of "pca", "dl" and "vae", on one colour scale.
+    `codes`, shape (channels, rows, columns), are posterior means, on one colour scale, and `titles` their names; `mse`,
+    shape (rows, columns), is the error (s.d.²) of "pca", "dl" and "vae", on another.
     """
     rows = -(-len(codes) // ACROSS) + 1
     tall = map_height(next(iter(mse.values())).shape, look.orientation)

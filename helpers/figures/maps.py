@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import CenteredNorm, ListedColormap, Normalize
+from matplotlib.figure import FigureBase
 from matplotlib.font_manager import FontProperties
 from matplotlib.image import AxesImage
 from matplotlib.ticker import MaxNLocator
@@ -59,16 +60,10 @@ def _scale_bar(ax: Axes, shape: tuple[int, int], orientation: Orientation) -> No
 
 def plot_map(ax: Axes, values: np.ndarray, orientation: Orientation, *, label: str = "",
              norm: Normalize | None = None) -> Axes:
-    """Draw one map with its scale bar and colour bar.
+    """Draw one map, shape (rows, columns), with its scale bar; NaN, at unusable pixels, are grey.
 
-    Parameters
-    ----------
-    values : ndarray, shape (rows, columns)
-        Signed or positive values; NaN, drawn grey, at unusable pixels.
-    label : str
-        Quantity and unit, written at the colour bar; without it there is no bar.
-    norm : Normalize, optional
-        Colour scale, to share between panels; symmetric about zero where left out.
+    `label`, quantity and unit, is written at a colour bar; without it there is none. `norm` is a colour scale to share
+    between panels, symmetric about zero where left out.
     """
     norm = signed_norm(values) if norm is None else norm
     colours = SIGNED if isinstance(norm, CenteredNorm) else POSITIVE
@@ -85,6 +80,19 @@ def plot_map(ax: Axes, values: np.ndarray, orientation: Orientation, *, label: s
     if label:
         _colour_bar(ax, image, label)
     return ax
+
+
+def plot_grid(block: FigureBase, maps: np.ndarray, titles: Iterable[str], orientation: Orientation, columns: int,
+              norm: Normalize) -> list[Axes]:
+    """Posterior means (n_maps, rows, columns) in rows of `columns`, with one colour bar for all; returns the panels."""
+    axes = block.subplots(-(-len(maps) // columns), columns, squeeze=False)
+    for ax in axes.flat[len(maps):]:
+        ax.set_axis_off()
+    panels = list(axes.flat[: len(maps)])
+    for ax, values, title in zip(panels, maps, titles, strict=True):
+        plot_map(ax, values, orientation, norm=norm).set_title(title, pad=1.5)
+    block.colorbar(panels[0].images[0], ax=axes, shrink=0.6, extend="both").set_label(QUANTITIES["β-VAE"])
+    return panels
 
 
 def plot_maps(axes: Iterable[Axes], model: ModelOutput, orientation: Orientation) -> None:

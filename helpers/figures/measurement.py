@@ -11,30 +11,20 @@ from matplotlib.figure import Figure
 
 from helpers.figures.inputs import Look, channels_of
 from helpers.figures.maps import map_height, plot_map
-from helpers.figures.spectra import close_loop
+from helpers.figures.spectra import VOLTAGE, close_loop
 from helpers.figures.style import BOUND, DATA, DL, POSITIVE, VAE, letter_panels, page_figure
 
 
 @dataclass(frozen=True)
 class RawLoop:
-    """Simulated band-excitation spectra of one pixel, and the oscillators fitted to them.
+    """Simulated band-excitation spectra of one pixel, and the oscillators fitted to them."""
 
-    Attributes
-    ----------
-    frequency_kHz : ndarray, shape (n_frequencies,)
-    spectra, fitted : ndarray of complex, shape (n_steps, n_frequencies)
-        As measured and as fitted, in the unit of the piezoresponse times Q.
-    voltage_V : ndarray, shape (n_steps,)
-    truth, piezoresponse : ndarray, shape (n_steps,)
-        The loop that the spectra were made of, and A cos(φ + θ) of the fits.
-    """
-
-    frequency_kHz: np.ndarray
-    spectra: np.ndarray
-    fitted: np.ndarray
-    voltage_V: np.ndarray
-    truth: np.ndarray
-    piezoresponse: np.ndarray
+    frequency_kHz: np.ndarray  # (n_frequencies,)
+    spectra: np.ndarray  # complex (n_steps, n_frequencies): as measured, in the unit of the piezoresponse times Q
+    fitted: np.ndarray  # the same as fitted
+    voltage_V: np.ndarray  # (n_steps,)
+    truth: np.ndarray  # (n_steps,): the loop that the spectra were made of
+    piezoresponse: np.ndarray  # (n_steps,): A cos(φ + θ) of the fits
 
 
 def plot_on_off(ax: Axes, voltage_V: np.ndarray) -> Axes:
@@ -57,12 +47,7 @@ def plot_on_off(ax: Axes, voltage_V: np.ndarray) -> Axes:
 def figure_s1(voltage_V: np.ndarray, raw: RawLoop) -> Figure:
     """Figure S1: the drive of the scan, on- and off-field measurement, and what is recorded.
 
-    Parameters
-    ----------
-    voltage_V : ndarray, shape (n_steps,)
-        Bias (V) of one cycle, in the order applied.
-    raw : RawLoop
-        Simulated spectra of one pixel.
+    `voltage_V`, shape (n_steps,), is the bias (V) of one cycle in the order applied; `raw` are simulated spectra.
     """
     figure = page_figure(2.1, source="twin")
     axes = drive, detail, spectrogram = figure.subplots(1, 3, width_ratios=[1, 1.1, 1.2])
@@ -98,7 +83,7 @@ def figure_s2(raw: RawLoop) -> Figure:
     channel, x = channels_of(raw.truth)[0], close_loop(raw.voltage_V)
     loop.plot(x, close_loop(raw.truth) * channel.scale, color=DATA, linewidth=0.8, label="simulated")
     loop.plot(x, close_loop(raw.piezoresponse) * channel.scale, ".", color=BOUND, label="from fits")
-    loop.set(xlabel="Voltage (V)", ylabel=channel.label, title="P = A cos(φ + θ)")
+    loop.set(xlabel=VOLTAGE, ylabel=channel.label, title="P = A cos(φ + θ)")
     loop.legend()
     letter_panels(axes)
     return figure
@@ -108,16 +93,8 @@ def figure_s6(piezoresponse: np.ndarray, voltage_V: np.ndarray, look: Look, *,
               topography: np.ndarray | None = None) -> Figure:
     """Figure S6: topography, or the nearest observables where the file has none.
 
-    Parameters
-    ----------
-    piezoresponse : ndarray, shape (rows, columns, n_steps)
-        Loops (arb. u.).
-    voltage_V : ndarray, shape (n_steps,)
-        Applied bias (V), one closed cycle.
-    look : Look
-        Of the scan.
-    topography : ndarray, shape (any, any), optional
-        Height, in the unit of the file, on a grid of its own.
+    `piezoresponse` (arb. u.) has the shape (rows, columns, n_steps); `voltage_V`, shape (n_steps,), is the applied bias
+    (V), one closed cycle; `topography`, the height in the unit of the file, has a grid of its own.
     """
     channel = look.channels[0]
     area = np.abs(np.trapezoid(close_loop(piezoresponse), close_loop(voltage_V), axis=-1))
@@ -142,7 +119,7 @@ def figure_s6(piezoresponse: np.ndarray, voltage_V: np.ndarray, look: Look, *,
 def cleaning_map(flagged: np.ndarray, look: Look) -> Figure:
     """How many points of each pixel, `flagged` of shape (rows, columns), were interpolated; grey: beyond repair."""
     values = look.masked(flagged.astype(float))
-    figure = page_figure(0.75 + 2 * map_height(flagged.shape, look.orientation), 2.6)
+    figure = page_figure(0.75 + 2 * map_height(flagged.shape, look.orientation), 2.6, look.source)
     norm = Normalize(0, max(1, np.nanmax(values)))
     plot_map(figure.subplots(), values, look.orientation, label="points interpolated", norm=norm)
     return figure

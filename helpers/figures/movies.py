@@ -20,16 +20,15 @@ import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure, SubFigure
-from matplotlib.image import AxesImage
 from matplotlib.lines import Line2D
 from PIL import Image
 from tqdm import tqdm
 
 from helpers.figures.inputs import QUANTITIES, Channel, Look, Orientation, Sweep
-from helpers.figures.maps import lay_out, map_height, plot_map, signed_norm
+from helpers.figures.maps import lay_out, map_height, plot_grid, plot_map, signed_norm
 from helpers.figures.snapshots import Snapshots
 from helpers.figures.spectra import close_loop
-from helpers.figures.style import DATA, SIGNED, VAE, PageFigure, page_figure, plain_log_ticks
+from helpers.figures.style import DATA, SIGNED, VAE, page_figure, plain_log_ticks
 from helpers.generate import nearest_pixels
 from helpers.paths import atomic
 from helpers.scores import ACTIVE_KL_NAT
@@ -41,21 +40,10 @@ SECONDS = 12  # of a movie of trainings
 
 
 def sweep_movie(path: Path | str, sweep: Sweep, x: np.ndarray, look: Look, *, x_label: str, loop: bool) -> float:
-    """Movies S1, S3, S4 and S6: spectra generated while each channel is swept, a frame for every value.
+    """Movies S1, S3, S4 and S6 at `path`: spectra generated while each channel is swept, a frame for every value.
 
-    Parameters
-    ----------
-    path : path
-        Target, ``.mp4``.
-    sweep : Sweep
-    x : ndarray, shape (n_steps,)
-        Time or voltage.
-    look : Look
-        Of the scan or the toy.
-    x_label : str
-        Name and unit of `x`.
-    loop : bool
-        Whether the last step is joined to the first.
+    `x`, shape (n_steps,), is time or voltage, `x_label` its name and unit; `loop` joins the last step to the first;
+    `look` is that of the scan or the toy.
     """
     joined = close_loop if loop else np.asarray
     spectra, measured = ([joined(every[..., i] * channel.scale) for i, channel in enumerate(look.channels)]
@@ -66,14 +54,9 @@ def sweep_movie(path: Path | str, sweep: Sweep, x: np.ndarray, look: Look, *, x_
 
 
 def training_movie(path: Path | str, trainings: Mapping[str, Snapshots]) -> float:
-    """Movies S2 and S5: maps and KL of every channel through trainings, one after the other, with β and the error.
+    """Movies S2 and S5 at `path`: maps and KL of every channel through trainings, one after the other.
 
-    Parameters
-    ----------
-    path : path
-        Target, ``.mp4``.
-    trainings : mapping of str to Snapshots
-        By the name of the model.
+    `trainings` are by the name of the model.
     """
     count = sum(len(kept.maps) for kept in trainings.values())
     hold = ceil(SECONDS * FPS / count)
@@ -117,10 +100,7 @@ def side_by_side(path: Path, frames: int, width: int) -> bytes:
     pictures = [Image.frombytes("RGB", size, frame).resize(smaller, Image.Resampling.LANCZOS) for frame in reader]
     half, drawn = len(pictures) // 2, []
     for k in np.linspace(0, half - 1, frames).round().astype(int):
-        both = Image.new("RGB", (2 * width, pictures[0].height))
-        both.paste(pictures[k], (0, 0))
-        both.paste(pictures[half + k], (width, 0))
-        drawn.append(both)
+        drawn.append(Image.fromarray(np.hstack([pictures[k], pictures[half + k]])))
     made = BytesIO()
     durations = [1000 * SECONDS // frames] * (frames - 1) + [2500]
     drawn[0].save(made, "webp", save_all=True, append_images=drawn[1:], duration=durations, loop=0, quality=55)
@@ -141,14 +121,9 @@ def _encode(path: Path, frames: Iterator[bytes]) -> None:
         writer.close()
 
 
-def _frame_figure(source: str) -> PageFigure:
-    figure = page_figure(HEIGHT, WIDTH, source)
-    figure.set_dpi(DPI)
-    return figure
-
-
 def _animated(figure: Figure, artists: Sequence[Artist]) -> Callable[[], bytes]:
     """Draw a figure once; what is returned draws the listed artists alone, as they are, and gives the RGBA bytes."""
+    figure.set_dpi(DPI)
     canvas = FigureCanvasAgg(figure)
     for artist in artists:
         artist.set_animated(True)
@@ -187,7 +162,7 @@ def sweep_frames(sweep: Sweep, index: int, x: np.ndarray, spectra: Sequence[np.n
     norm, title = signed_norm(values), sweep.names[index]
     if not title.startswith(sweep.name):
         title = f"{sweep.name}, {title}"
-    figure = _frame_figure(look.source)
+    figure = page_figure(HEIGHT, WIDTH, look.source)
     upper, lower = figure.subfigures(2, 1, height_ratios=[1.15, 1])
     of_map, histogram = upper.subplots(1, 2, width_ratios=[1, 1.7])
     plot_map(of_map, values, look.orientation, label=quantity, norm=norm).set_title(f"{title}; white: nearest pixels")
@@ -196,43 +171,45 @@ def sweep_frames(sweep: Sweep, index: int, x: np.ndarray, spectra: Sequence[np.n
     histogram.set(xlabel=quantity, ylabel="Pixels")
     marker = histogram.axvline(swept[0], color=DATA, linewidth=1.5)
     text = histogram.text(1, 1.02, "", transform=histogram.transAxes, ha="right", fontsize=9)
-    lines = _draw_spectra(lower, x, spectra, index, x_label, look.channels)
-    points = []
-    for line in lines if measured else ():
-        points += line.axes.plot(x, line.get_ydata(), ".", color=DATA, markersize=3, zorder=1)
-    if points:
-        lower.suptitle("line: generated; points: mean of the nearest pixels as recorded", fontsize=8)
+    lines, points = _draw_spectra(lower, x, spectra, measured, index, x_label, look.channels)
     # The scale bar of the map has to be drawn again over the moving image.
     draw = _animated(figure, [overlay, *of_map.artists, marker, text, *points, *lines])
     for step, value in enumerate(swept):
         overlay.set_data(mark_nearest(values, value, look.orientation))
         marker.set_xdata([value, value])
         text.set_text(f"{quantity} {value:+.2f}".replace("-", "−"))
-        for one, every in zip(points, measured or (), strict=True):
-            one.set_ydata(every[index, step])
-        for line, every in zip(lines, spectra, strict=True):
-            line.set(ydata=every[index, step], color=mpl.colormaps[SIGNED](norm(value)))
+        for line, every in zip([*lines, *points], [*spectra, *(measured or ())], strict=True):
+            line.set_ydata(every[index, step])
+        for line in lines:
+            line.set_color(mpl.colormaps[SIGNED](norm(value)))
         yield draw()
 
 
-def _draw_spectra(block: SubFigure, x: np.ndarray, spectra: Sequence[np.ndarray], index: int, x_label: str,
-                  channels: Sequence[Channel]) -> list[Line2D]:
-    """Pale lines over the whole range; returns the line of each spectral channel that moves among them."""
-    lines = []
+def _draw_spectra(block: SubFigure, x: np.ndarray, spectra: Sequence[np.ndarray],
+                  measured: Sequence[np.ndarray] | None, index: int, x_label: str, channels: Sequence[Channel]
+                  ) -> tuple[list[Line2D], list[Line2D]]:
+    """Pale lines over the whole range; returns the line of each channel that moves among them, and any points."""
+    lines, points = [], []
     for ax, every, channel in zip(block.subplots(1, len(spectra), squeeze=False)[0], spectra, channels, strict=True):
         own, margin = every[index], 0.05 * np.ptp(every)
         ax.plot(x, own[:: max(1, len(own) // 10)].T, color="0.85", linewidth=0.6)
         lines += ax.plot(x, own[0], linewidth=1.8)
+        if measured:
+            points += ax.plot(x, own[0], ".", color=DATA, markersize=3, zorder=1)
         ax.set(xlabel=x_label, ylabel=channel.label, ylim=(every.min() - margin, every.max() + margin))
-    return lines
+    if measured:
+        block.suptitle("line: generated; points: mean of the nearest pixels as recorded", fontsize=8)
+    return lines, points
 
 
 def training_frames(name: str, kept: Snapshots) -> Iterator[bytes]:
     """Maps and KL of every channel at one snapshot, beside β and the error of all: RGBA bytes of each snapshot."""
-    figure = _frame_figure(kept.look.source)
+    figure = page_figure(HEIGHT, WIDTH, kept.look.source)
     figure.suptitle(name, fontsize=10)
     left, right = figure.subfigures(1, 2, width_ratios=[1.35, 1])
-    images = _draw_maps(left, kept.maps, kept.look.orientation, kept.names)
+    columns = int(np.ceil(np.sqrt(len(kept.names) * map_height(kept.maps.shape, kept.look.orientation))))
+    panels = plot_grid(left, kept.maps[0], kept.names, kept.look.orientation, columns, kept.norm)
+    images, scale_bars = [ax.images[0] for ax in panels], [bar for ax in panels for bar in ax.artists]
     text = right.suptitle("epoch", fontsize=8)
     beta = np.where(kept.beta > 0, kept.beta, np.nan)  # a logarithmic axis cannot show 0
     curves, markers = ((kept.mse, "MSE (s.d.²)", DATA), (beta, "β", VAE)), []
@@ -243,33 +220,17 @@ def training_frames(name: str, kept: Snapshots) -> Iterator[bytes]:
         plain_log_ticks(ax.yaxis)
         markers += ax.plot(kept.epochs[:1], values[:1], "o", color=colour, markersize=6)
     axes[1].set(xlabel="Epoch", xlim=axes[0].get_xlim())
-    columns = axes[2].bar(range(len(kept.names)), kept.kl[0])
+    bars = axes[2].bar(range(len(kept.names)), kept.kl[0])
     axes[2].axhline(ACTIVE_KL_NAT, color="0.5", linestyle=":", linewidth=0.8)
     axes[2].set(xticks=range(len(kept.names)), xlabel="Channel", ylim=(0, 1.05 * kept.kl.max()), ylabel="KL (nat)")
     axes[2].set_xticklabels([channel.removeprefix("z") for channel in kept.names], fontsize=6)
-    bars = [bar for image in images for bar in image.axes.artists]
-    draw = _animated(figure, [*images, *bars, *markers, *columns, text])
+    draw = _animated(figure, [*images, *scale_bars, *markers, *bars, text])
     for snapshot, maps in enumerate(kept.maps):
         for image, values in zip(images, maps, strict=True):
             image.set_data(lay_out(values, kept.look.orientation))
         for marker, (values, _, _) in zip(markers, curves, strict=True):
             marker.set_data(kept.epochs[[snapshot]], values[[snapshot]])
-        for column, nat in zip(columns, kept.kl[snapshot], strict=True):
-            column.set(height=nat, color=VAE if nat > ACTIVE_KL_NAT else "0.6")
+        for bar, nat in zip(bars, kept.kl[snapshot], strict=True):
+            bar.set(height=nat, color=VAE if nat > ACTIVE_KL_NAT else "0.6")
         text.set_text(kept.title(snapshot))
         yield draw()
-
-
-def _draw_maps(block: SubFigure, embeddings: np.ndarray, orientation: Orientation,
-               names: Sequence[str]) -> list[AxesImage]:
-    """Grid on one scale, fixed by the second half of the training."""
-    columns = int(np.ceil(np.sqrt(len(names) * map_height(embeddings.shape, orientation))))
-    axes = block.subplots(-(-len(names) // columns), columns, squeeze=False)
-    norm = signed_norm(embeddings[len(embeddings) // 2 :])
-    for ax in axes.flat:
-        ax.set_axis_off()
-    for ax, values, name in zip(axes.flat, embeddings[0], names, strict=False):
-        plot_map(ax, values, orientation, norm=norm).set_title(name, pad=1.5)
-    images = [ax.images[0] for ax in axes.flat[: len(names)]]
-    block.colorbar(images[0], ax=axes, shrink=0.6, extend="both").set_label("posterior mean")
-    return images

@@ -9,7 +9,7 @@ from itertools import pairwise
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
+from matplotlib.patches import FancyBboxPatch
 
 from helpers.figures.style import page_figure
 
@@ -22,24 +22,12 @@ DRAWN_APART = ("mean", "log_variance", "linear_mean", "linear", "joint1", "joint
 
 @dataclass(frozen=True)
 class Stage:
-    """One box of the schematic.
+    """One box of the schematic."""
 
-    Parameters
-    ----------
-    kind : {"data", "recurrent", "dense", "shape", "latent"}
-        Chooses the fill.
-    lines : tuple of str
-        Text in the box.
-    shape : tuple of int
-        Shape of what leaves the stage, without the batch.
-    skip : bool
-        Whether a shortcut bridges the stage.
-    """
-
-    kind: str
-    lines: tuple[str, ...]
-    shape: tuple[int, ...]
-    skip: bool = False
+    kind: str  # a key of `FILLS`
+    lines: tuple[str, ...]  # text in the box
+    shape: tuple[int, ...]  # of what leaves the stage, without the batch
+    skip: bool = False  # whether a shortcut bridges the stage
 
 
 def _layer_stage(layer) -> Stage | None:
@@ -72,15 +60,10 @@ def _block_stage(layers: list) -> Stage:
 
 
 def network_stages(layers: Iterable) -> list[Stage]:
-    """Boxes of an encoder or a decoder in the order of its layers.
+    """Boxes of an encoder or a decoder in the order of its layers, which are ``model.layers`` of a built model.
 
     Layers named ``block<number>_…`` become one box; the input of the decoder, linear
     paths, the joint term and the two latent layers get none, as `figure_3` draws those itself.
-
-    Parameters
-    ----------
-    layers : iterable of keras.layers.Layer
-        ``model.layers`` of a built model.
     """
     boxes: dict[str, list] = {}
     for layer in layers:
@@ -103,8 +86,8 @@ def _draw_stage(ax: Axes, stage: Stage, x: float, y: float) -> None:
 
 
 def _draw_arrow(ax: Axes, start: tuple[float, float], end: tuple[float, float]) -> None:
-    ax.add_patch(FancyArrowPatch(start, end, arrowstyle="-|>", mutation_scale=6, linewidth=0.8, color="0.3",
-                                 shrinkA=0, shrinkB=0))
+    ax.annotate("", end, start, arrowprops={"arrowstyle": "-|>", "mutation_scale": 6, "linewidth": 0.8,
+                                            "color": "0.3", "shrinkA": 0, "shrinkB": 0})
 
 
 def _draw_row(ax: Axes, stages: Sequence[Stage], columns: Sequence[int], y: float) -> None:
@@ -125,18 +108,9 @@ def figure_3(encoder: Sequence[Stage], decoder: Sequence[Stage], *, n_latents: i
              linear_path: bool = False, joint: bool = False) -> Figure:
     """Figure 3: schematic of the network, sizes printed in and under the boxes.
 
-    Parameters
-    ----------
-    encoder, decoder : sequence of Stage
-        From `network_stages`, each in the order the data pass.
-    n_latents : int
-        Size of the embedding.
-    n_parameters : int
-        Trainable numbers of the whole network.
-    linear_path : bool
-        Whether a linear map bridges the encoder, and another the decoder.
-    joint : bool
-        Whether a joint term of all channels is added to the decoder's sum.
+    `encoder` and `decoder` are from `network_stages`, each in the order the data pass; `n_latents` is the size of the
+    embedding, `n_parameters` counts the trainable numbers of the whole network. `linear_path` tells whether a linear
+    map bridges the encoder, and another the decoder; `joint`, whether a term of all channels is added to the sum.
     """
     latent = (n_latents,)
     up = [*encoder, Stage("latent", ("mean µ", "log variance", "log σ²"), latent)]

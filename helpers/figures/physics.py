@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -11,7 +12,7 @@ from matplotlib.patches import Patch
 
 from helpers.figures.inputs import Look, Orientation
 from helpers.figures.maps import lay_out, map_height, plot_map
-from helpers.figures.spectra import channel_loops, close_loop, plot_reconstruction
+from helpers.figures.spectra import VOLTAGE, plot_loops
 from helpers.figures.style import DATA, DL, PAGE, SIGNED, letter_panels, page_figure
 from helpers.physics import NARROW, Effects
 
@@ -28,8 +29,7 @@ def figure_effects(effects: Effects, titles: Sequence[str], *, source: str) -> F
         text = f"{slope:+.2f}" if effects.certain[row, column] else f"({slope:+.2f})"
         dark = abs(slope) < 0.45 * half
         ax.text(column, row, text, ha="center", va="center", fontsize=5.5, color="white" if dark else "black")
-    names = [name.removesuffix("_kHz").removesuffix("_arb_V").removesuffix("_arb").removesuffix("_V").replace("_", " ")
-             for name in effects.features]
+    names = [re.sub("_(kHz|arb_V|arb|V)$", "", name).replace("_", " ") for name in effects.features]
     ax.set_xticks(range(len(names)), names, rotation=35, ha="right")
     ax.set_yticks(range(len(titles)), titles)
     ax.tick_params(length=0)
@@ -42,12 +42,8 @@ def figure_effects(effects: Effects, titles: Sequence[str], *, source: str) -> F
 def figure_sureness(deviation: np.ndarray, titles: Sequence[str], ratio: np.ndarray, look: Look) -> Figure:
     """Posterior σ of every active channel, on one scale, and the error of the β-VAE over that of PCA in each pixel.
 
-    Parameters
-    ----------
-    deviation : ndarray, shape (channels, rows, columns)
-        1 where a pixel tells nothing of the channel.
-    ratio : ndarray, shape (rows, columns)
-        Below 1 where the β-VAE is closer.
+    `deviation`, shape (channels, rows, columns), is 1 where a pixel tells nothing of the channel; `ratio`, shape
+    (rows, columns), is below 1 where the β-VAE is closer.
     """
     count = len(deviation) + 1
     figure = page_figure(PAGE / count * map_height(ratio.shape, look.orientation) + 0.45, source=look.source)
@@ -65,23 +61,11 @@ def figure_gains(voltage_V: np.ndarray, data: np.ndarray, models: dict[str, np.n
                  look: Look) -> Figure:
     """Loops of some pixels with what two models make of them.
 
-    Parameters
-    ----------
-    data : ndarray, shape (pixels, steps, channels)
-    models : dict of str to ndarray
-        Reconstructions of the same shape, named as in `helpers.figures.style.MODEL_COLOURS`.
-    pixels : sequence of int
+    `data` and `models`, named as in `helpers.figures.style.MODEL_COLOURS`, have the shape (n_pixels, steps, channels).
     """
     figure = page_figure(1.35 * len(look.channels) + 0.35, source=look.source)
     axes = figure.subplots(len(look.channels), len(pixels), squeeze=False, sharex=True)
-    for column, pixel in zip(axes.T, pixels, strict=True):
-        for index, (ax, channel) in enumerate(zip(column, look.channels, strict=True)):
-            drawn = {name: channel_loops(made[pixel], index, channel) for name, made in models.items()}
-            plot_reconstruction(ax, close_loop(voltage_V), channel_loops(data[pixel], index, channel), drawn)
-    for ax, channel in zip(axes[:, 0], look.channels, strict=True):
-        ax.set_ylabel(channel.label)
-    for ax in axes[-1]:
-        ax.set_xlabel("Voltage (V)")
+    plot_loops(axes, voltage_V, data, models, pixels, look.channels)
     axes[0, -1].legend(loc="best")
     letter_panels(axes.flat)
     return figure
@@ -91,14 +75,9 @@ def figure_narrow(narrow: np.ndarray, hardened: np.ndarray, along: tuple[np.ndar
                   differences: Mapping[str, Sequence[tuple[np.ndarray, np.ndarray]]], look: Look) -> Figure:
     """Which loops are narrow and harden under both polarities, how that depends on their area, and by how much.
 
-    Parameters
-    ----------
-    narrow, hardened : ndarray of bool, shape (rows, columns)
-    along : tuple of ndarray
-        Area over the median area, and the share that hardens with its interval, as of `helpers.physics.share_along`.
-    differences : mapping of str to two pairs of ndarray
-        Of "narrow" and "others": voltages and the mean difference of the branches under either polarity
-        (`helpers.loops.resonance_differences`).
+    `narrow` and `hardened`, shape (rows, columns), are bool; `along` are areas over the median area, and the share that
+    hardens with its interval, as of `helpers.physics.share_along`; `differences`, of "narrow" and "others", are
+    voltages and the mean difference of the branches under either polarity (`helpers.loops.resonance_differences`).
     """
     figure = page_figure(2.2, source=look.source)
     where, share, rise = axes = figure.subplots(1, 3, width_ratios=[1.1, 1, 1.2])
@@ -120,7 +99,7 @@ def figure_narrow(narrow: np.ndarray, hardened: np.ndarray, along: tuple[np.ndar
         for number, (voltage_V, change_kHz) in enumerate(differences.get(name, ())):
             rise.plot(voltage_V, change_kHz, color=colour, label=name if number == 0 else None)
     rise.axhline(0, color="0.7", linewidth=0.6)
-    rise.set(xlabel="Voltage (V)", ylabel="Resonance, switching\nbranch − way back (kHz)",
+    rise.set(xlabel=VOLTAGE, ylabel="Resonance, switching\nbranch − way back (kHz)",
              title="rise (hardening) or dip")
     rise.legend()
     letter_panels(axes)

@@ -58,12 +58,8 @@ def _plot_controls(ax: Axes, runs: Sequence[Mapping[str, float]], benchmark: str
 def figure_controls(runs: Sequence[Mapping[str, float]], *, source: str) -> Figure:
     """Held-out error of every control, time steps in order against shuffled, and the PCA bound.
 
-    In brackets the active channels; two numbers where the shuffle changes them.
-
-    Parameters
-    ----------
-    runs : sequence of mapping of str to float
-        Scores of all controls, one mapping for each seed, as `helpers.controls.run_control` names them.
+    In brackets the active channels; two numbers where the shuffle changes them. `runs` are the scores of all controls,
+    one mapping for each seed, as `helpers.controls.run_control` names them.
     """
     figure = page_figure(2.4, source=source)
     axes = figure.subplots(1, 2)
@@ -98,18 +94,9 @@ def _plot_sensitivity(ax: Axes, errors: Mapping[float, Mapping[int, float]], own
 def figure_sensitivity(found: Mapping[str, Mapping[int, float]], own: Mapping[str, float], *, source: str) -> Figure:
     """Held-out error of the β-VAE and of dictionary learning along every setting varied.
 
-    Parameters
-    ----------
-    found : mapping of str to mapping of int to float
-        Finished cells by name and seed: ``sensitivity.<model>.<setting>=<value>``, and the
-        profile's own errors ``beps.<model>.mse_heldout``, where they are there.
-    own : mapping of str to float
-        The profile's own value of each setting.
-
-    Raises
-    ------
-    ValueError
-        If no setting was varied.
+    `found` are the finished cells by name and seed: ``sensitivity.<model>.<setting>=<value>``, and the profile's own
+    errors ``beps.<model>.mse_heldout``, where they are there; `own` is the profile's own value of each setting. A
+    ValueError tells that no setting was varied.
     """
     panels = _panels(found, own)
     if not panels:

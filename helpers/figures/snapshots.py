@@ -9,8 +9,9 @@ import ipywidgets
 import numpy as np
 from IPython import get_ipython
 from IPython.display import display
+from matplotlib.colors import CenteredNorm
 
-from helpers.figures.inputs import QUANTITIES, TOY, Look, Recorded
+from helpers.figures.inputs import QUANTITIES, TOY, Look
 from helpers.figures.maps import map_height, plot_map, signed_norm
 from helpers.figures.style import PAGE, VAE, PageFigure, page_figure
 from helpers.scores import ACTIVE_KL_NAT
@@ -20,28 +21,14 @@ STRIP = 4  # snapshots of the static picture
 
 @dataclass(frozen=True)
 class Snapshots:
-    """Maps of a training.
+    """Maps of a training, the same channels in the same order at every snapshot."""
 
-    Attributes
-    ----------
-    maps : ndarray, shape (n_snapshots, n_channels, rows, columns)
-        Posterior means, the same channels in the same order at every snapshot; NaN at unusable pixels.
-    kl : ndarray, shape (n_snapshots, n_channels)
-        Mean KL of each channel (nat).
-    epochs, beta, mse : ndarray, shape (n_snapshots,)
-        Epoch, β and mean squared error (s.d.²).
-    names : tuple of str
-        Of the channels.
-    look : Look
-        Of the scan.
-    """
-
-    maps: np.ndarray
-    kl: np.ndarray
-    epochs: np.ndarray
+    maps: np.ndarray  # (n_snapshots, n_channels, rows, columns): posterior means; NaN at unusable pixels
+    kl: np.ndarray  # (n_snapshots, n_channels): mean KL of each channel (nat)
+    epochs: np.ndarray  # (n_snapshots,), as β and the mean squared error (s.d.²)
     beta: np.ndarray
     mse: np.ndarray
-    names: tuple[str, ...]
+    names: tuple[str, ...]  # of the channels
     look: Look
 
     @classmethod
@@ -49,31 +36,29 @@ class Snapshots:
         """What notebook 3 keeps of a training on the toy: every channel over a painting of `shape`."""
         order = stored["order"]
         maps = np.moveaxis(stored["snapshot_embeddings"][..., order], -1, 1).reshape(-1, len(order), *shape)
-        return cls(maps, stored["snapshot_kl"][:, order], stored["snapshot_epochs"], stored["snapshot_beta"],
-                   stored["snapshot_mse"], tuple(f"z{k + 1}" for k in order), TOY)
+        return cls._of(stored, order, maps, TOY)
 
     @classmethod
-    def of(cls, scan: Recorded, stored: Mapping[str, np.ndarray], stride: int = 1) -> Snapshots:
+    def of(cls, scan, stored: Mapping[str, np.ndarray], stride: int = 1) -> Snapshots:
         """What notebook 3 keeps of the training on a scan: every channel that was stored, the largest KL first.
 
-        Parameters
-        ----------
-        scan : helpers.scans.scan.Scan
-        stored : mapping of str to ndarray
-            Content of ``vae_beps.npz``.
-        stride : int
-            Take every so manieth row and column.
+        `scan` is a `helpers.scans.scan.Scan`, `stored` the content of ``vae_beps.npz``; of its rows and columns every
+        `stride`-th is taken.
         """
         embeddings = stored["snapshot_embeddings"]
         order = [k for k in stored["order"] if embeddings[..., k].any()]
         maps = np.stack([scan.maps(codes)[:, ::stride, ::stride] for codes in embeddings[..., order]])
-        return cls(maps, stored["snapshot_kl"][:, order], stored["snapshot_epochs"], stored["snapshot_beta"],
-                   stored["snapshot_mse"], tuple(f"z{k + 1}" for k in order), Look.of(scan))
+        return cls._of(stored, order, maps, Look.of(scan))
+
+    @classmethod
+    def _of(cls, stored: Mapping[str, np.ndarray], order: Sequence[int], maps: np.ndarray, look: Look) -> Snapshots:
+        epochs, beta, mse = (stored[f"snapshot_{name}"] for name in ("epochs", "beta", "mse"))
+        return cls(maps, stored["snapshot_kl"][:, order], epochs, beta, mse, tuple(f"z{k + 1}" for k in order), look)
 
     @property
-    def half(self) -> float:
-        """Where the colour scale ends: fixed by the second half of the training, as in Movie S5."""
-        return float(signed_norm(self.maps[len(self.maps) // 2:]).vmax)
+    def norm(self) -> CenteredNorm:
+        """One colour scale for all maps, fixed by the second half of the training."""
+        return signed_norm(self.maps[len(self.maps) // 2:])
 
     def title(self, index: int) -> str:
         """Epoch, β, error and active channels of a snapshot."""
@@ -88,7 +73,7 @@ def training_strip(kept: Snapshots, chosen: Sequence[int]) -> PageFigure:
     heights = np.full(len(chosen), width / count * tall + 0.65)
     bare = replace(kept.look.orientation, size_um=None)  # one scale bar is enough
     figure = page_figure(heights.sum(), width, kept.look.source)
-    norm, most = signed_norm(kept.maps[len(kept.maps) // 2:]), float(np.ceil(kept.kl[list(chosen)].max()))
+    norm, most = kept.norm, float(np.ceil(kept.kl[list(chosen)].max()))
     rows, aside = figure.subfigures(1, 2, width_ratios=[width - 0.5, 0.5])
     lines = rows.subfigures(len(chosen), 1, squeeze=False, height_ratios=heights)[:, 0]
     for line, index in zip(lines, chosen, strict=True):

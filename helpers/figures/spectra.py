@@ -10,10 +10,19 @@ from matplotlib.axes import Axes
 from helpers.figures.inputs import Channel
 from helpers.figures.style import DATA, MODEL_COLOURS
 
+VOLTAGE = "Voltage (V)"
+
 
 def close_loop(values: np.ndarray) -> np.ndarray:
     """Repeat the first step of the last axis at the end, so that a loop closes."""
     return np.concatenate([values, values[..., :1]], axis=-1)
+
+
+def branches(voltage_V: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Steps of the falling and of the rising branch of a closed cycle, wherever it begins; both hold their ends."""
+    order = close_loop(np.roll(np.arange(len(voltage_V)), -int(voltage_V.argmax())))
+    turn = int(voltage_V[order].argmin())
+    return order[: turn + 1], order[turn:]
 
 
 def plot_spectra(ax: Axes, x: np.ndarray, spectra: np.ndarray, colours: Sequence) -> Axes:
@@ -23,22 +32,17 @@ def plot_spectra(ax: Axes, x: np.ndarray, spectra: np.ndarray, colours: Sequence
     return ax
 
 
-def plot_reconstruction(ax: Axes, x: np.ndarray, data: np.ndarray, models: Mapping[str, np.ndarray]) -> Axes:
+def plot_reconstruction(ax: Axes, x: np.ndarray, data: np.ndarray, models: Mapping[str, np.ndarray]) -> None:
     """Draw one spectrum (points) and, by model name, its reconstructions (lines), all of shape (n_steps,)."""
     ax.plot(x, data, ".-", color=DATA, markersize=2, linewidth=0.3, label="data")
     for name, reconstruction in models.items():
         ax.plot(x, reconstruction, color=MODEL_COLOURS[name], label=name)
-    return ax
 
 
 def plot_error_bands(ax: Axes, x: np.ndarray, errors: Mapping[str, np.ndarray]) -> Axes:
-    """Signed error along time or voltage: the median, and the bands of half and of nine tenths of the spectra.
+    """Signed error over `x`, shape (n_steps,): the median, and the bands of half and of nine tenths of the spectra.
 
-    Parameters
-    ----------
-    x : ndarray, shape (n_steps,)
-    errors : mapping of str to ndarray, shape (n_spectra, n_steps)
-        Reconstruction minus data by model name.
+    `errors` are reconstruction minus data by model name, shape (n_spectra, n_steps).
     """
     for name, error in errors.items():
         colour = MODEL_COLOURS[name]
@@ -68,3 +72,18 @@ def share_axis(axes: Sequence[Axes]) -> None:
 def channel_loops(spectra: np.ndarray, index: int, channel: Channel) -> np.ndarray:
     """Closed loops of one channel of (…, n_steps, n_channels), in the units of its axis."""
     return close_loop(spectra[..., index] * channel.scale)
+
+
+def plot_loops(axes: np.ndarray, voltage_V: np.ndarray, data: np.ndarray, models: Mapping[str, np.ndarray],
+               pixels: Sequence[int], channels: Sequence[Channel]) -> None:
+    """Loops of some pixels and what models make of them: a row for each channel, a column for each pixel.
+
+    `data` and `models`, by name, have the shape (n_spectra, n_steps, n_channels).
+    """
+    for row, (of_channel, channel) in enumerate(zip(axes, channels, strict=True)):
+        for ax, pixel in zip(of_channel, pixels, strict=True):
+            made = {name: channel_loops(loops[pixel], row, channel) for name, loops in models.items()}
+            plot_reconstruction(ax, close_loop(voltage_V), channel_loops(data[pixel], row, channel), made)
+        of_channel[0].set_ylabel(channel.label)
+    for ax in axes[-1]:
+        ax.set_xlabel(VOLTAGE)

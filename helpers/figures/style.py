@@ -43,7 +43,8 @@ mpl.rcParams.update({
     "xtick.major.pad": 2, "ytick.labelsize": 6, "ytick.major.width": 0.6, "ytick.major.size": 2.5,
     "ytick.minor.size": 1.5, "ytick.major.pad": 2,
     "lines.linewidth": 1.0, "lines.markersize": 3,
-    "legend.fontsize": 6, "legend.frameon": False, "legend.handlelength": 1.4,
+    "legend.fontsize": 6, "legend.title_fontsize": 6, "legend.frameon": False, "legend.handlelength": 1.4,
+    "figure.constrained_layout.w_pad": 0.03, "figure.constrained_layout.h_pad": 0.03,
     "figure.dpi": 150, "image.interpolation": "nearest", "pdf.fonttype": 42,
 })
 
@@ -75,7 +76,6 @@ def page_figure(height: float, width: float = PAGE, source: str = "toy") -> Page
         raise ValueError(f"the source of the data is {source!r}: expected one of {SOURCES}; "
                          "pass on the `source` of the scan")
     figure = PageFigure(figsize=(width, height), layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.03, h_pad=0.03, wspace=0.02, hspace=0.02)
     if source == "twin":
         figure.supxlabel(TWIN_LABEL, x=0.995, ha="right", fontsize=6, style="italic", color="0.35")
     return figure
@@ -128,24 +128,10 @@ def plain_log_ticks(axis: Axis) -> None:
 
 
 def save_figure(figure: Figure, path: Path | str, *, provenance: Mapping[str, str]) -> tuple[Path, Path]:
-    """Write the figure as PNG and PDF, each whole or not at all.
+    """Write the figure as PNG and PDF, each whole or not at all, and return their paths.
 
-    Parameters
-    ----------
-    path : path
-        Target without suffix, such as ``figures/fig4``.
-    provenance : mapping of str
-        Data, seed, commit and so on; stored as JSON in the metadata of both files.
-
-    Returns
-    -------
-    tuple of Path
-        The PNG and the PDF.
-
-    Raises
-    ------
-    OSError
-        If a file cannot be written: one sentence naming it and the remedy.
+    `path` has no suffix, as in ``figures/fig4``; `provenance` (data, seed, commit and so on) is stored as JSON in the
+    metadata of both files. An OSError, one sentence naming the file and the remedy, tells that one cannot be written.
     """
     path = Path(path)
     note = json.dumps(dict(provenance), ensure_ascii=False)

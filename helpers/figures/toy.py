@@ -21,39 +21,28 @@ TIME = "Time t"
 
 def _colour_ramp(primary: int, values: np.ndarray) -> np.ndarray:
     """RGB colours, shape (n, 3), along one primary with the two others at 0.5."""
-    colours = np.full((len(values), 3), 0.5)
-    colours[:, primary] = values
-    return colours
+    return np.where(np.arange(3) == primary, values[:, None], 0.5)
 
 
-def plot_colour_axis(ax: Axes, time: np.ndarray, spectra: np.ndarray, values: np.ndarray, primary: int) -> Axes:
+def plot_colour_axis(ax: Axes, time: np.ndarray, spectra: np.ndarray, values: np.ndarray, primary: int) -> None:
     """Draw the spectra along one primary colour, each in the colour it belongs to."""
-    colours = _colour_ramp(primary, values)
-    plot_spectra(ax, time, spectra, colours).set(xlabel=TIME, ylabel="Intensity (arb. u.)")
-    scale = Normalize(values[0], values[-1])
+    plot_spectra(ax, time, spectra, _colour_ramp(primary, values)).set(xlabel=TIME, ylabel="Intensity (arb. u.)")
     ramp = ListedColormap(_colour_ramp(primary, np.linspace(values[0], values[-1], 256)))
-    bar = ax.figure.colorbar(ScalarMappable(scale, ramp), ax=ax, location="bottom", aspect=25, pad=0.02)
-    others = [name for name in "RGB" if name != "RGB"[primary]]
-    bar.set_label(f"{'RGB'[primary]}  ({others[0]} = {others[1]} = 0.5)")
-    return ax
+    bar = ax.figure.colorbar(ScalarMappable(Normalize(values[0], values[-1]), ramp), ax=ax, location="bottom",
+                             aspect=25, pad=0.02)
+    one, other = "RGB".replace("RGB"[primary], "")
+    bar.set_label(f"{'RGB'[primary]}  ({one} = {other} = 0.5)")
 
 
 def figure_1(time: np.ndarray, spectra: np.ndarray, values: np.ndarray, painting: np.ndarray) -> Figure:
     """Figure 1: spectra along each primary colour, and the painting.
 
-    Parameters
-    ----------
-    time : ndarray, shape (n_steps,)
-        Time steps on [-1, 1].
-    spectra : ndarray, shape (3, n_values, n_steps)
-        Spectra along R, G and B (arb. u.), the two other colours at 0.5.
-    values : ndarray, shape (n_values,)
-        Value of the varied colour, ascending in [0, 1].
-    painting : ndarray, shape (height, width, 3)
-        RGB in [0, 1].
+    `time`, shape (n_steps,), lies on [-1, 1]; `spectra` (arb. u.), shape (3, n_values, n_steps), run along R, G and B,
+    whose `values`, shape (n_values,), ascend in [0, 1], the two other colours at 0.5; `painting`, shape
+    (height, width, 3), is RGB in [0, 1].
     """
     figure = page_figure(2.3)
-    axes = figure.subplots(1, 4, gridspec_kw={"width_ratios": [1, 1, 1, 1.15]})
+    axes = figure.subplots(1, 4, width_ratios=[1, 1, 1, 1.15])
     for primary, ax in enumerate(axes[:3]):
         plot_colour_axis(ax, time, spectra[primary], values, primary)
     share_axis(axes[:3])
@@ -75,18 +64,10 @@ def _draw_model(axes: Sequence[Axes], time: np.ndarray, data: np.ndarray, model:
 
 
 def figure_2(time: np.ndarray, data: np.ndarray, dl: ModelOutput, vae: ModelOutput, picture: np.ndarray) -> Figure:
-    """Figure 2: both models on the spectra of the painting, below its true colours.
+    """Figure 2: dictionary learning and the β-VAE on the spectra of the painting, below its true colours.
 
-    Parameters
-    ----------
-    time : ndarray, shape (n_steps,)
-        Time steps.
-    data : ndarray, shape (n_spectra, n_steps)
-        Spectra of the painting, standardised.
-    dl, vae : ModelOutput
-        Dictionary learning and β-VAE; the first three maps of each are drawn.
-    picture : ndarray, shape (rows, columns, 3)
-        The painting; its R, G and B in [0, 1] are the truth.
+    `time` has the shape (n_steps,), `data`, standardised, (n_spectra, n_steps), and `picture`, whose R, G and B in
+    [0, 1] are the truth, (rows, columns, 3). The first three maps of each model are drawn.
     """
     figure = page_figure(6.3)
     top, bottom = figure.subfigures(2, 1, height_ratios=[3.1, 1.1])
@@ -107,14 +88,10 @@ def figure_2(time: np.ndarray, data: np.ndarray, dl: ModelOutput, vae: ModelOutp
 
 
 def figure_truth(rgb: np.ndarray, models: Mapping[str, np.ndarray]) -> Figure:
-    """Channels against the true colours over the gamut, three by three for each model.
+    """Channels against the true colours `rgb`, shape (n_spectra, 3), over the gamut, three by three for each model.
 
-    Parameters
-    ----------
-    rgb : ndarray, shape (n_spectra, 3)
-    models : mapping of str to ndarray, shape (n_spectra, 3)
-        The channels matched to R, G and B. A channel per colour is a narrow curve on the diagonal and a flat cloud
-        elsewhere.
+    `models` are the channels matched to R, G and B, shape (n_spectra, 3), by name. A channel per colour is a narrow
+    curve on the diagonal and a flat cloud elsewhere.
     """
     figure = page_figure(2.15)
     for block, (name, channels) in zip(figure.subfigures(1, len(models)), models.items(), strict=True):
@@ -134,18 +111,10 @@ def figure_truth(rgb: np.ndarray, models: Mapping[str, np.ndarray]) -> Figure:
 
 
 def figure_s3(alphas: np.ndarray, mse: Mapping[str, np.ndarray], chosen: float, pca_mse: float) -> Figure:
-    """Figure S3: error of dictionary learning along the grid of λ, under each way to code.
+    """Figure S3: error of dictionary learning along the grid of λ, under each way to code; a ring marks the lowest.
 
-    Parameters
-    ----------
-    alphas : ndarray, shape (n_alphas,)
-        Grid of λ.
-    mse : mapping of str to ndarray, shape (n_alphas,)
-        Mean squared error (scaled units) at each λ, by what the spectra are coded at. A ring marks the lowest.
-    chosen : float
-        λ used by the figures.
-    pca_mse : float
-        Error of PCA with as many components: no linear model is below it.
+    `mse` (scaled units) has the shape of `alphas`, the grid, by what the spectra are coded at; `chosen` is the λ of the
+    figures. No linear model is below `pca_mse`, the error of PCA with as many components.
     """
     figure = page_figure(2.6, COLUMN)
     ax = figure.subplots()
@@ -160,7 +129,7 @@ def figure_s3(alphas: np.ndarray, mse: Mapping[str, np.ndarray], chosen: float, 
     return figure
 
 
-def plot_error_along(ax: Axes, values: np.ndarray, mse: Mapping[str, np.ndarray], *, label: str) -> Axes:
+def plot_error_along(ax: Axes, values: np.ndarray, mse: Mapping[str, np.ndarray], *, label: str) -> None:
     """Median and 10–90 % range of the errors of `figure_s4` in 20 bins of one colour, whose values lie in [0, 1]."""
     edges = np.linspace(0, 1, 21)
     bins = np.clip(np.digitize(values, edges) - 1, 0, 19)
@@ -172,10 +141,9 @@ def plot_error_along(ax: Axes, values: np.ndarray, mse: Mapping[str, np.ndarray]
         ax.plot(centres, middle, color=MODEL_COLOURS[name], label=name)
     ax.set(xlabel=label, ylabel="MSE (s.d.²)", xlim=(0, 1), yscale="log")
     plain_log_ticks(ax.yaxis)
-    return ax
 
 
-def plot_error_histogram(ax: Axes, mse: Mapping[str, np.ndarray], pca_mse: float) -> Axes:
+def plot_error_histogram(ax: Axes, mse: Mapping[str, np.ndarray], pca_mse: float) -> None:
     """Histogram of the error of each spectrum, with the means and the PCA bound."""
     positive = np.concatenate([errors[errors > 0] for errors in mse.values()])
     bins = np.geomspace(positive.min(), positive.max(), 60)
@@ -189,28 +157,21 @@ def plot_error_histogram(ax: Axes, mse: Mapping[str, np.ndarray], pca_mse: float
     ax.xaxis.set_major_locator(LogLocator(numticks=5))
     ax.set_ylim(0, 1.5 * ax.get_ylim()[1])
     ax.legend(loc="upper left")
-    return ax
 
 
 def figure_s4(rgb: np.ndarray, mse: Mapping[str, np.ndarray], pca_mse: float) -> Figure:
     """Figure S4: validation over the whole colour gamut.
 
-    Parameters
-    ----------
-    rgb : ndarray, shape (n_spectra, 3)
-        Colours, uniform in [0, 1].
-    mse : mapping of str to ndarray, shape (n_spectra,)
-        Mean squared error of each spectrum by model name, in scaled units.
-    pca_mse : float
-        Mean error of PCA with three components.
+    `rgb`, shape (n_spectra, 3), are uniform in [0, 1]; `mse`, by model name, is the mean squared error of each spectrum
+    in scaled units, shape (n_spectra,); `pca_mse` is the mean error of PCA with three components.
     """
     figure = page_figure(2.4)
-    axes = figure.subplots(1, 4, gridspec_kw={"width_ratios": [1, 1, 1, 1.3]})
+    axes = figure.subplots(1, 4, width_ratios=[1, 1, 1, 1.3])
     for primary, ax in enumerate(axes[:3]):
         plot_error_along(ax, rgb[:, primary], mse, label="RGB"[primary])
     share_axis(axes[:3])
     plot_error_histogram(axes[3], mse, pca_mse)
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=2,
-                  title="line: median; band: 10–90 %", title_fontsize=6)
+                  title="line: median; band: 10–90 %")
     letter_panels(axes)
     return figure

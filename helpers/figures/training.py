@@ -22,12 +22,8 @@ def training_curves(history: Mapping[str, np.ndarray], *, source: str, snapshot_
                     active: np.ndarray) -> Figure:
     """Error, β·KL, β and active channels over the epochs.
 
-    Parameters
-    ----------
-    history : mapping of str to ndarray, shape (n_epochs,)
-        "mse" (s.d.²), "kl" (nat, summed over latents) and "beta" of every epoch.
-    snapshot_epochs, active : ndarray, shape (n_snapshots,)
-        Number of active channels and the epochs at which they were counted.
+    `history` holds "mse" (s.d.²), "kl" (nat, summed over latents) and "beta" of every epoch, shape (n_epochs,);
+    `active` are numbers of channels, counted at the `snapshot_epochs`, shape (n_snapshots,).
     """
     figure = page_figure(2.95, COLUMN, source)
     axes = figure.subplots(3, 1, sharex=True, height_ratios=[2, 1, 1])
@@ -51,16 +47,10 @@ def path_of_beta(snapshots: Mapping[str, np.ndarray], *, shown: int, pca_mse: np
                  waking: np.ndarray | None = None) -> Figure:
     """What happens along the path of β: the error, what each channel carries, and how many are active.
 
-    Parameters
-    ----------
-    snapshots : mapping of str to ndarray, shape (n_snapshots, …)
-        "snapshot_beta", "snapshot_mse" (s.d.²) and "snapshot_kl" (…, latents) in nat; those with β = 0 are left out.
-    shown : int
-        Index of the snapshot that the other figures show.
-    pca_mse : ndarray, shape (components,)
-        Error of PCA with 1, 2, … components on the same spectra.
-    waking : ndarray, shape (channels,), optional
-        β at which a linear Gaussian model would wake its channels, largest first (see `helpers.schedule`).
+    `snapshots` hold "snapshot_beta", "snapshot_mse" (s.d.²) and "snapshot_kl" (nat), shape (n_snapshots, n_latents);
+    those with β = 0 are left out, and `shown` is that of the other figures. `pca_mse` is the error of PCA with 1, 2, …
+    components on the same spectra; `waking`, shape (n_channels,), the β at which a linear Gaussian model would wake its
+    channels, largest first (see `helpers.schedule`).
     """
     at_work = snapshots["snapshot_beta"] > 0
     beta, mse, kl = (snapshots[f"snapshot_{name}"][at_work] for name in ("beta", "mse", "kl"))
@@ -96,10 +86,7 @@ def path_of_beta(snapshots: Mapping[str, np.ndarray], *, shown: int, pca_mse: np
 def figure_paper_runs(parts: Mapping[tuple[str, int], Sequence[Mapping]]) -> Figure:
     """Error above, active channels below, along the epochs of every run.
 
-    Parameters
-    ----------
-    parts : mapping of (benchmark, part) to sequence of mapping
-        Runs of one part of the epochs, one for each seed, as `helpers.paper_runs.by_part` gives them.
+    `parts` are by (benchmark, part of the epochs) the runs of every seed, as `helpers.paper_runs.by_part` gives them.
     """
     figure = page_figure(2.9)
     axes = figure.subplots(2, len(parts), sharex="col", sharey="row", squeeze=False, height_ratios=(3, 2))

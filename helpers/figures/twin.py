@@ -9,27 +9,21 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from helpers.figures.inputs import Channel, Look, Recorded
+from helpers.figures.inputs import Look
 from helpers.figures.maps import map_height, plot_map
-from helpers.figures.spectra import close_loop, share_axis
+from helpers.figures.spectra import VOLTAGE, branches, close_loop, share_axis
 from helpers.figures.style import BOUND, DL, PAGE, VAE, letter_panels, page_figure
 
 SOURCE_NAMES = {"measured": "measured", "twin": "simulated (twin)"}
 
 
-def plot_loop_spread(ax: Axes, voltage_V: np.ndarray, loops: np.ndarray, channel: Channel) -> Axes:
+def plot_loop_spread(ax: Axes, voltage_V: np.ndarray, loops: np.ndarray) -> None:
     """Mean loop and the 10–90 % range of loops of shape (n_spectra, n_steps)."""
-    # From the largest voltage on, so that a loop has two branches wherever its drive begins.
-    first = int(np.argmax(voltage_V))
-    closed = close_loop(np.roll(loops, -first, axis=-1)) * channel.scale
-    x = close_loop(np.roll(voltage_V, -first))
-    low, high = np.percentile(closed, [10, 90], axis=0)
-    turn = int(np.argmin(x))
+    low, high = np.percentile(loops, [10, 90], axis=0)
     # Branch by branch: a fill of the whole loop cancels where the branches overlap.
-    for branch in (slice(None, turn + 1), slice(turn, None)):
-        ax.fill_between(x[branch], low[branch], high[branch], color="0.15", alpha=0.15, linewidth=0)
-    ax.plot(x, closed.mean(0), color="0.15")
-    return ax
+    for steps in branches(voltage_V):
+        ax.fill_between(voltage_V[steps], low[steps], high[steps], color="0.15", alpha=0.15, linewidth=0)
+    ax.plot(close_loop(voltage_V), close_loop(loops.mean(axis=0)), color="0.15")
 
 
 def opening_pixels(piezoresponse: np.ndarray) -> list[int]:
@@ -45,47 +39,45 @@ def comparable(a: np.ndarray, b: np.ndarray) -> bool:
     return bool(overlap > 0.2 * np.ptp(ranges, axis=1).max())
 
 
-def _draw_channel(axes: np.ndarray, scans: Sequence[Recorded], name: str, channels: Sequence[Channel]) -> None:
-    """One channel of both scans: panels (3, 2) of examples, mean and map."""
-    cubes = [scan.channels[name] for scan in scans]
-    steps = [int(np.argmax(scan.voltage_V)) for scan in scans]
-    maps = [Look.of(scan).masked(cube[..., step] * channel.scale)
-            for scan, cube, step, channel in zip(scans, cubes, steps, channels, strict=True)]
+def _draw_channel(axes: np.ndarray, scans: Sequence, looks: Sequence[Look], index: int) -> None:
+    """One channel of both scans: panels (3, 2) of examples, mean and map at the largest voltage."""
+    channels = [look.channels[index] for look in looks]
+    cubes = [list(scan.channels.values())[index] * channel.scale for scan, channel in zip(scans, channels, strict=True)]
+    steps = [int(scan.voltage_V.argmax()) for scan in scans]
+    maps = [look.masked(cube[..., step]) for look, cube, step in zip(looks, cubes, steps, strict=True)]
     together = channels[0] == channels[1] and comparable(*cubes)
-    limits = [np.nanpercentile(m, [1, 99]) for m in maps]
-    if together:
-        limits = [np.nanpercentile(np.concatenate([m.ravel() for m in maps]), [1, 99])] * 2
-    for (examples, spread, of_map), scan, cube, channel, step, values, norm in zip(
-            axes.T, scans, cubes, channels, steps, maps, limits, strict=True):
-        loops, usable = (x.reshape(-1, x.shape[-1])[scan.usable] for x in (cube, scan.piezoresponse))
-        for loop, colour in zip(loops[opening_pixels(usable)], (VAE, DL, BOUND), strict=True):
-            examples.plot(close_loop(scan.voltage_V), close_loop(loop) * channel.scale, color=colour, linewidth=0.8)
-        plot_loop_spread(spread, scan.voltage_V, loops, channel)
-        plot_map(of_map, values, Look.of(scan).orientation, label=channel.label.replace("\n", " "),
-                 norm=Normalize(*norm))
-        for ax in (examples, spread):
-            ax.set(xlabel="Voltage (V)", ylabel=channel.label)
-        titles = "one pixel each", "mean, 10–90 %", f"at {scan.voltage_V[step]:.1f} V"
-        for ax, title in zip((examples, spread, of_map), titles, strict=True):
-            ax.set_title(f"{SOURCE_NAMES[scan.source]}\n{title}")
+    limits = [np.nanpercentile(np.concatenate([m.ravel() for m in (maps if together else [own])]), [1, 99])
+              for own in maps]
+    for (examples, spread, of_map), scan, look, cube, step, values, ends in zip(
+            axes.T, scans, looks, cubes, steps, maps, limits, strict=True):
+        loops, piezoresponse = (x.reshape(-1, x.shape[-1])[scan.usable] for x in (cube, scan.piezoresponse))
+        for loop, colour in zip(loops[opening_pixels(piezoresponse)], (VAE, DL, BOUND), strict=True):
+            examples.plot(close_loop(scan.voltage_V), close_loop(loop), color=colour, linewidth=0.8)
+        plot_loop_spread(spread, scan.voltage_V, loops)
+        label, source = look.channels[index].label, SOURCE_NAMES[scan.source]
+        plot_map(of_map, values, look.orientation, label=label.replace("\n", " "), norm=Normalize(*ends))
+        examples.set(xlabel=VOLTAGE, ylabel=label, title=f"{source}\none pixel each")
+        spread.set(xlabel=VOLTAGE, ylabel=label, title=f"{source}\nmean, 10–90 %")
+        of_map.set_title(f"{source}\nat {scan.voltage_V[step]:.1f} V")
     for row in axes[:2] if together else []:
         share_axis(row)
 
 
-def compare_scans(one: Recorded, other: Recorded) -> Figure:
-    """Example loops, mean loops and the map at the largest voltage of two scans, side by side.
+def compare_scans(one, other) -> Figure:
+    """Example loops, mean loops and the map at the largest voltage of two `helpers.scans.scan.Scan`, side by side.
 
     The channels that both have are drawn. A pair of panels shares one scale where values and units allow it.
     """
-    looks = [Look.of(scan) for scan in (one, other)]
+    scans = one, other
+    looks = [Look.of(scan) for scan in scans]
     tall = max(map_height(scan.piezoresponse.shape[:2], look.orientation)
-               for scan, look in zip((one, other), looks, strict=True))
-    channels = dict(zip(one.channels, zip(*(look.channels for look in looks), strict=False), strict=False))
-    figure = page_figure(4.6 + 1.6 * tall, PAGE if len(channels) > 1 else 0.6 * PAGE)
-    blocks = np.atleast_1d(figure.subfigures(1, len(channels)))
-    for block, (name, labels), letters in zip(blocks, channels.items(), ("abcdef", "ghijkl"), strict=False):
+               for scan, look in zip(scans, looks, strict=True))
+    count = min(len(scan.channels) for scan in scans)
+    figure = page_figure(4.6 + 1.6 * tall, PAGE if count > 1 else 0.6 * PAGE)
+    blocks = np.atleast_1d(figure.subfigures(1, count))
+    for index, (block, letters) in enumerate(zip(blocks, ("abcdef", "ghijkl"), strict=False)):
         axes = block.subplots(3, 2, height_ratios=[1, 1, 0.35 + 0.9 * tall])
-        _draw_channel(axes, (one, other), name, labels)
+        _draw_channel(axes, scans, looks, index)
         letter_panels(axes.flat, letters)
         # On the block, since the figure itself makes no room for a legend beside its blocks.
         block.legend(axes[0, 0].lines, ["5th", "50th", "95th percentile of mean |P|"], loc="outside upper center",
