@@ -99,7 +99,7 @@ def choose(select: str = "", cycle: object = 0, field: object = "off") -> Choice
 
 
 def pairs(variable: str, said: object, example: str) -> list[tuple[str, str]]:
-    """Names and values of a text such as `example`."""
+    """Names and values of a text such as `example`, the value of a parameter called `variable`."""
     found = []
     for part in filter(None, re.split(r"[,;]\s*", str(said or ""))):
         name, equals, value = (text.strip() for text in part.partition("="))

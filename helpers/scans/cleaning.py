@@ -94,27 +94,25 @@ def clean(channels: Mapping[str, np.ndarray], voltage_V: np.ndarray, rules: Clea
     r2 : ndarray, shape (rows, columns, steps), optional
         R² of the fit behind each point; one that is the same everywhere says nothing.
 
-    Returns
-    -------
-    dict of str to ndarray, shape (rows, columns, steps)
-    Report
-
     Raises
     ------
     ValueError
-        If `rules` name a channel that is not there or a range that is empty.
-    NothingLeftError
-        If every pixel is beyond repair.
+        If `rules` name a channel that is not there or a range that is empty; NothingLeftError if nothing is left.
     """
-    rules = rules or Cleaning()
-    _check_rules(rules, channels)
-    closed = closes(voltage_V)
+    rules, closed = rules or Cleaning(), closes(voltage_V)
+    for name, limits in rules.valid_range.items():
+        if name not in channels:
+            raise ValueError(f"valid_range names the channel {name}: expected one of {', '.join(channels)}; "
+                             "correct the name")
+        if not limits[0] < limits[1]:
+            raise ValueError(f"valid_range of {name} is {limits}: expected a smaller value before a larger; "
+                             "exchange or correct them")
     poor = None if r2 is None or np.nanmin(r2) == np.nanmax(r2) else (r2 < rules.least_r2) | (r2 <= 0)
     flags = {name: _flags(name, cube, rules, closed, poor) for name, cube in channels.items()}
     unusable = np.any([_beyond_repair(flag != KEPT, closed) for flag in flags.values()], axis=0)
     if unusable.all():
         raise NothingLeftError("every pixel is beyond repair by the rules of cleaning: expected most points to be "
-                         "finite and in range; correct the file or widen the rules")
+                               "finite and in range; correct the file or widen the rules")
     cleaned = {name: interpolated(cube, flags[name] != KEPT, closed) for name, cube in channels.items()}
     if unusable.any():
         for cube in cleaned.values():
@@ -158,16 +156,6 @@ def rules_of(clean: str = "", outlier_sd: object = 0, valid_range: object = None
     return Cleaning(valid_range=ranges, outlier_sd=sd, least_r2=r2)
 
 
-def _check_rules(rules: Cleaning, channels: Mapping[str, np.ndarray]) -> None:
-    for name, limits in rules.valid_range.items():
-        if name not in channels:
-            raise ValueError(f"valid_range names the channel {name}: expected one of {', '.join(channels)}; "
-                             "correct the name")
-        if not limits[0] < limits[1]:
-            raise ValueError(f"valid_range of {name} is {limits}: expected a smaller value before a larger; "
-                             "exchange or correct them")
-
-
 def _flags(name: str, cube: np.ndarray, rules: Cleaning, closed: bool, poor: np.ndarray | None) -> np.ndarray:
     flags = np.where(np.isfinite(cube), KEPT, MISSING).astype("uint8")
     if poor is not None:
@@ -194,23 +182,12 @@ def _beyond_repair(bad: np.ndarray, closed: bool) -> np.ndarray:
 
 
 def interpolated(cube: np.ndarray, bad: np.ndarray, closed: bool) -> np.ndarray:
-    """Points replaced by the straight line between their nearest valid neighbours.
+    """A copy of (..., steps) whose bad points lie on the straight line between their nearest valid neighbours.
 
-    Parameters
-    ----------
-    cube : ndarray, shape (..., steps)
-    bad : ndarray of bool, shape (..., steps)
-        Loops without a valid point become 0.
-    closed : bool
-        Whether the first step follows the last; otherwise ends repeat the nearest valid value.
-
-    Returns
-    -------
-    ndarray, shape (..., steps)
-        A copy.
+    A loop without a valid point becomes 0. Where the first step does not follow the last (not `closed`), ends repeat
+    the nearest valid value.
     """
-    filled = np.array(cube, dtype=float)
-    steps = np.arange(cube.shape[-1])
+    filled, steps = np.array(cube, dtype=float), np.arange(cube.shape[-1])
     for pixel in zip(*np.nonzero(bad.any(axis=-1)), strict=True):
         wrong, loop = bad[pixel], filled[pixel]
         good = steps[~wrong]

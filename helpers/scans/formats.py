@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from dataclasses import field as made_by
 from functools import cache
 from itertools import count
@@ -25,10 +25,8 @@ import numpy as np
 from helpers.scans.units import factor, in_kHz
 from helpers.sho import optimum_rotation, piezoresponse
 
-EXPECTED = (
-    "an HDF5 file with `piezoresponse` and `resonance` (rows, columns, steps) "
-    "and `voltage` (steps,), or another format that data/README.md lists"
-)
+EXPECTED = ("an HDF5 file with `piezoresponse` and `resonance` (rows, columns, steps) and `voltage` (steps,), or "
+            "another format that data/README.md lists")
 MOST_BYTES = 8 * 2**30  # of one array in memory
 MOST_DECLARED = 10**8  # pixels that a file may claim to hold
 PATIENCE_S = 60  # for a file read in a process of its own
@@ -121,41 +119,15 @@ def picked(shape: tuple[int, ...], rows: tuple[int, int] | None = None) -> tuple
     return () if every == 1 else (slice(None, None, every),) * 2
 
 
-def thinning(every: int, shape: tuple[int, ...]) -> list[str]:
-    """The note on a scan of `shape` of which not all rows and columns are used."""
-    if every == 1:
-        return []
-    return [f"of {shape[0]} × {shape[1]} pixels, more than {MOST_PIXELS}, one row and column in {every} is used"]
-
-
-def thinned(loops: Loops) -> Loops:
-    """Loops that a reader had to take whole, at most MOST_PIXELS of them."""
-    whole = loops.piezoresponse.shape
-    every = every_nth(whole)
-    if every == 1:
-        return loops
-    cubes = {name: getattr(loops, name) for name in ("piezoresponse", "resonance_kHz", "r2", "unusable")}
-    parts = {name: cube[::every, ::every].copy() for name, cube in cubes.items() if cube is not None}
-    truth = {name: values[::every, ::every] for name, values in loops.truth.items()}
-    return replace(loops, **parts, truth=truth, notes=(*loops.notes, *thinning(every, whole)), grid=whole[:2])
-
-
 def from_oscillators(amplitude: np.ndarray, phase: np.ndarray, unit: str, voltage_V: np.ndarray,
                      theta_rad: float | np.ndarray | None = None) -> tuple[np.ndarray, float, str]:
-    """P = A cos(φ + θ), θ (rad) and a note on it.
+    """P = A cos(φ + θ) of A and φ, shape (..., steps), θ (rad) and a note on it.
 
-    Parameters
-    ----------
-    amplitude, phase : ndarray, shape (..., steps)
-    unit : str
-        Of the phase; without one, a phase that spans more than two turns as radians is in degrees.
-    voltage_V : ndarray, shape (steps,)
-    theta_rad : float, optional
-        That which turns the largest change into P where left out.
+    Without a unit, a phase that spans more than two turns as radians is in degrees. Without θ, that which turns the
+    largest change into P is taken.
     """
     finite = phase[np.isfinite(phase)]
-    scale = factor(unit, "rad") or (np.pi / 180 if finite.size and np.ptp(finite) > 4 * np.pi else 1.0)
-    phase = np.radians(phase) if scale == np.pi / 180 else phase * scale
+    phase = phase * (factor(unit, "rad") or (np.pi / 180 if finite.size and np.ptp(finite) > 4 * np.pi else 1.0))
     theta = optimum_rotation(amplitude, phase, voltage_V) if theta_rad is None else theta_rad
     how = f"optimum θ = {theta:.3f} rad" if np.ndim(theta) == 0 else "θ that was given"
     return piezoresponse(amplitude, phase, theta), theta, f"P = A cos(φ + θ) with the {how}"
@@ -163,7 +135,7 @@ def from_oscillators(amplitude: np.ndarray, phase: np.ndarray, unit: str, voltag
 
 def assembled(cubes: Mapping[str, np.ndarray], units: Mapping[str, str], voltage_V: np.ndarray, notes: Iterable[str],
               theta_rad: float | None = None, **stated) -> Loops:
-    """Loops of what a file holds.
+    """Loops of what a file holds, the last step of every reader.
 
     Parameters
     ----------
@@ -172,23 +144,23 @@ def assembled(cubes: Mapping[str, np.ndarray], units: Mapping[str, str], voltage
     units : mapping of str to str
         Of phase and resonance, where they are stated.
     theta_rad : float, optional
-        Rotation to be used; found where left out.
+        Rotation from oscillators to loops; found where left out.
     **stated
-        Further fields of `Loops`.
+        Further fields of `Loops`; `missing` is found where left out.
     """
-    said, theta, loops = list(notes), None, cubes.get("piezoresponse")
+    said, loops, resonance = list(notes), cubes.get("piezoresponse"), cubes.get("resonance")
     if loops is None:
-        loops, theta, how = from_oscillators(cubes["amplitude"], cubes["phase"], units.get("phase", ""), voltage_V,
-                                             theta_rad)
+        loops, theta_rad, how = from_oscillators(cubes["amplitude"], cubes["phase"], units.get("phase", ""), voltage_V,
+                                                 theta_rad)
         said.append(how)
-    resonance = cubes.get("resonance")
     if resonance is not None:
         resonance, how = in_kHz(resonance, units.get("resonance", ""))
-        said += [how] if how else []
+        said.append(how)
     has = {"resonance": resonance is not None, "topography": stated.get("topography") is not None,
            "size of the scan": np.isfinite(stated.get("size_um", np.nan))}
-    return Loops(loops, voltage_V, resonance, tuple(dict.fromkeys(said)), tuple(name for name in has if not has[name]),
-                 r2=cubes.get("r2"), theta_rad=theta_rad if theta is None else theta, **stated)
+    stated = {"missing": tuple(name for name in has if not has[name])} | stated
+    return Loops(loops, voltage_V, resonance, tuple(dict.fromkeys(filter(None, said))), r2=cubes.get("r2"),
+                 theta_rad=theta_rad, **stated)
 
 
 def sha256_of(path: Path) -> str:
@@ -202,12 +174,7 @@ def sha256_of(path: Path) -> str:
 def apart(path: Path, read: Callable, *arguments: object) -> object:
     """``read(path, *arguments)`` in a process of its own, since compiled readers crash on some damaged files.
 
-    Raises
-    ------
-    DataError
-        If that ends the process or takes too long.
-    Exception
-        Whatever `read` raises.
+    A DataError tells where that ends the process or takes too long; else it raises what `read` raises.
     """
     try:
         return _reader().submit(read, path, *arguments).result(PATIENCE_S)

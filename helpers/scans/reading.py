@@ -18,10 +18,9 @@ from helpers.scans.arrays import group_of_loops, numpy_arrays, read_numpy, read_
 from helpers.scans.choice import Choice
 from helpers.scans.cleaning import Cleaning, clean
 from helpers.scans.drive import check_drive, check_varies, one_cycle, without_repeated_end, without_unmeasured
-from helpers.scans.foreign import is_foreign, read_foreign
-from helpers.scans.formats import EXPECTED, DataError, Loops, apart, sha256_of, thinned
+from helpers.scans.formats import EXPECTED, MOST_PIXELS, DataError, Loops, apart, every_nth, sha256_of
 from helpers.scans.matlab import read_matlab
-from helpers.scans.nsid import nsid_datasets, read_nsid
+from helpers.scans.nsid import is_foreign, nsid_datasets, read_foreign, read_nsid
 from helpers.scans.outliers import heavy_tails, remaining_outliers
 from helpers.scans.scan import Scan
 from helpers.scans.text import read_text, text_files
@@ -48,13 +47,7 @@ KNOWN = {
 
 
 def recognise(path: Path) -> str:
-    """Format, a key of READERS, of a file by its bytes, or of a folder of text files.
-
-    Raises
-    ------
-    DataError
-        If it is none of these, or HDF5 without anything that is known here.
-    """
+    """Format, a key of READERS, of a file by its bytes, or of a folder of text files; DataError where it is none."""
     if path.is_dir():
         return "text"
     with path.open("rb") as file:
@@ -93,8 +86,6 @@ def _recognise_hdf5(path: Path, head: bytes) -> str:
 
 def listing(path: Path) -> list[str]:
     """Every array of a file with shape and type, one a line; nothing is loaded."""
-    if path.is_dir():
-        return [f"{len(text_files(path))} text files"]
     if h5py.is_hdf5(path):
         lines = []
         with h5py.File(path, "r") as file:
@@ -103,8 +94,10 @@ def listing(path: Path) -> list[str]:
                 if isinstance(item, h5py.Dataset) else None)
         return lines
     kind = recognise(path)
+    if kind == "text":
+        return [f"{len(text_files(path))} text files"]
     if kind == "matlab5":
-        return [f"{name} {shape} {type_}" for name, shape, type_ in scipy.io.whosmat(path)]
+        return [" ".join(map(str, variable)) for variable in scipy.io.whosmat(path)]
     if kind in ("npy", "npz"):
         return [f"{name or path.name} {array.shape} {array.dtype}" for name, array in numpy_arrays(path).items()]
     return [path.name]
@@ -142,8 +135,19 @@ def read(path: Path, choice: Choice | None = None) -> Loops:
 
 
 def _read_cycle(path: Path, reader: Callable[[Path, Choice], Loops], choice: Choice) -> Loops:
+    """One cycle, of a large scan at most MOST_PIXELS, which the reader has left or which are left here."""
     loops = one_cycle(path, reader(path, choice), choice.cycle)
-    return loops if choice.rows else thinned(loops)
+    whole = loops.grid or loops.piezoresponse.shape[:2]
+    every = 1 if choice.rows or loops.piezoresponse.ndim < 3 else every_nth((*whole, 1))
+    if every == 1:
+        return loops
+    parts = {}
+    if whole == loops.piezoresponse.shape[:2]:
+        cubes = {name: getattr(loops, name) for name in ("piezoresponse", "resonance_kHz", "r2", "unusable")}
+        parts = {name: cube[::every, ::every].copy() for name, cube in cubes.items() if cube is not None}
+        parts["truth"] = {name: values[::every, ::every] for name, values in loops.truth.items()}
+    note = f"of {whole[0]} × {whole[1]} pixels, more than {MOST_PIXELS}, one row and column in {every} is used"
+    return replace(loops, **parts, grid=whole, notes=(*loops.notes, note))
 
 
 def _mean_of_cycles(path: Path, reader: Callable[[Path, Choice], Loops], choice: Choice) -> Loops:
@@ -247,28 +251,24 @@ def refuse_if_it_crashes(path: Path) -> None:
 def _touch(path: Path) -> str | None:
     """What refuses the file. What cannot be read is left to the reader, which says so."""
 
-    def touch(_: str, item: h5py.Group | h5py.Dataset) -> None:
+    def touch(name: str, link: h5py.SoftLink | h5py.HardLink | h5py.ExternalLink) -> str | None:
+        item = file.get(name) if isinstance(link, h5py.HardLink) else None
+        dataset = item if isinstance(item, h5py.Dataset) else None
+        # What lies in other files may be anything on this machine, and a huge chunk takes as much memory.
+        if isinstance(link, h5py.ExternalLink) or dataset is not None and (dataset.is_virtual or dataset.external):
+            return (f"`{name}` lies in another file, which is not read: expected one file that holds everything; "
+                    "copy it into one")
+        if dataset is not None and math.prod(dataset.chunks or ()) * dataset.dtype.itemsize > MOST_CHUNK_BYTES:
+            return (f"`{name}` is stored in chunks of {dataset.chunks}, more than {MOST_CHUNK_BYTES >> 20} MiB: "
+                    "expected smaller ones; store it again")
         with suppress(Exception):
             dict(item.attrs)
         with suppress(Exception):
             item[tuple(slice(64) for _ in item.shape)] if item.nbytes > 2**28 else item[()]
+        return None
 
     with suppress(Exception), h5py.File(path, "r") as file:
-        if found := file.visititems_links(lambda name, link: _outside(file, name, link)):
-            return found
-        touch("", file)
-        file.visititems(touch)
-    return None
-
-
-def _outside(file: h5py.File, name: str, link: h5py.SoftLink | h5py.HardLink | h5py.ExternalLink) -> str | None:
-    """What lies in other files may be anything on this machine, and a huge chunk takes as much memory."""
-    item = file.get(name) if isinstance(link, h5py.HardLink) else None
-    dataset = item if isinstance(item, h5py.Dataset) else None
-    if isinstance(link, h5py.ExternalLink) or dataset is not None and (dataset.is_virtual or dataset.external):
-        return (f"`{name}` lies in another file, which is not read: expected one file that holds everything; "
-                "copy it into one")
-    if dataset is not None and math.prod(dataset.chunks or ()) * dataset.dtype.itemsize > MOST_CHUNK_BYTES:
-        return (f"`{name}` is stored in chunks of {dataset.chunks}, more than {MOST_CHUNK_BYTES >> 20} MiB: expected "
-                "smaller ones; store it again")
+        with suppress(Exception):
+            dict(file.attrs)
+        return file.visititems_links(touch)
     return None
