@@ -23,18 +23,9 @@ UNITS = {"piezoresponse": "arb. u.", "resonance_kHz": "kHz"}
 
 
 def inspect(path: Path, select: str = "", clean: str = "") -> dict[str, object]:
-    """What `load_scan` makes of a file.
+    """What `load_scan` makes of a file, as ``--json`` prints it; ``refused``, a sentence, where it refuses the file.
 
-    Parameters
-    ----------
-    path : Path
-    select, clean : str
-        As SELECT= and CLEAN= of make.
-
-    Returns
-    -------
-    dict
-        As ``--json`` prints it; ``refused``, a sentence, where `load_scan` refuses.
+    `select` and `clean` are as SELECT= and CLEAN= of make.
     """
     try:
         choice = choose(select)
@@ -48,13 +39,11 @@ def inspect(path: Path, select: str = "", clean: str = "") -> dict[str, object]:
     return {
         "format": kind, "field": choice.field,
         "cycle": choice.cycle if choice.cycle == "mean" else int(numbers[-1]) if numbers else choice.cycle or 1,
-        "shape": [*scan.piezoresponse.shape],
-        "size_um": float(scan.size_um) if np.isfinite(scan.size_um) else None,
+        "shape": [*scan.piezoresponse.shape], "size_um": float(scan.size_um) if np.isfinite(scan.size_um) else None,
         "voltage_V": [float(scan.voltage_V.min()), float(scan.voltage_V.max())],
         "channels": {name: {"unit": UNITS[name], "min": float(values.min()), "max": float(values.max())}
                      for name, values in measured.items()},
-        "unusable": int((~usable).sum()),
-        "variance_in_extremes": max(map(variance_in_extremes, measured.values())),
+        "unusable": int((~usable).sum()), "variance_in_extremes": max(map(variance_in_extremes, measured.values())),
         "notes": list(scan.notes),
     }
 

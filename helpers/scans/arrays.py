@@ -12,7 +12,7 @@ import h5py
 import numpy as np
 
 from helpers.scans.choice import Choice
-from helpers.scans.formats import EXPECTED, MOST_BYTES, DataError, Loops, assembled, numbers, picked, text
+from helpers.scans.formats import EXPECTED, MOST_BYTES, DataError, Loops, assembled, every_nth, numbers, text
 from helpers.scans.units import in_V, role_of, unit_in
 from helpers.twin.switching import N_STEPS, drive_voltage
 
@@ -100,7 +100,8 @@ def read_arrays(path: Path, named: Mapping[str, Array], units: Mapping[str, str]
     steps = N_STEPS if voltage_V is None else len(voltage_V)
     first = len(shape) > 1 and shape[0] == steps and steps not in shape[1:]
     whole = len(shape) > 2 and (shape[-1] > MOST_CHANNELS or len(shape) > 3) and not first
-    part = picked(shape if whole else (), choice.rows)
+    every = every_nth(shape) if whole else 1
+    part = (slice(*choice.rows),) if choice.rows else (slice(None, None, every),) * 2 if every > 1 else ()
     found = {}
     for role in (main, *(["phase"] if main == "amplitude" else []), "resonance", "r2"):
         if role in names:

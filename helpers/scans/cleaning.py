@@ -25,13 +25,11 @@ class Cleaning:
     Attributes
     ----------
     valid_range : mapping of str to (float, float)
-        Smallest and largest credible value of a channel, ``{"resonance_kHz": (1300, 1340)}``;
-        a channel that is not named is not filtered.
+        Smallest and largest credible value of the channels named, as ``{"resonance_kHz": (1300, 1340)}``.
     outlier_sd : float
-        A point this many standard deviations of the noise of its pixel away from what its two
-        neighbours on either side span is an outlier, and so is one as many robust standard deviations
-        of all pixels away from their median at that step, which finds runs of bad points;
-        0 looks for none. Between 8 and 20 leaves sharp switching alone.
+        A point this many standard deviations of the noise of its pixel away from what its two neighbours on either side
+        span is an outlier, and so is one as many robust standard deviations of all pixels away from their median at
+        that step, which finds runs of bad points; 0 looks for none. Between 8 and 20 leaves sharp switching alone.
     least_r2 : float
         Points of fits with a smaller R² are poor; a fit no better than a constant always is.
     """
@@ -47,18 +45,10 @@ class NothingLeftError(ValueError):
 
 @dataclass(frozen=True)
 class Report:
-    """What was done to a scan.
+    """What was done to a scan."""
 
-    Attributes
-    ----------
-    flags : dict of str to ndarray of uint8, shape (rows, columns, steps)
-        By channel: 0 for a value kept as it was, else MISSING, OUT_OF_RANGE, OUTLIER or POOR_FIT.
-    unusable : ndarray of bool, shape (rows, columns)
-        Pixels beyond repair. Their loops are placeholders, the median loop of the others.
-    """
-
-    flags: dict[str, np.ndarray]
-    unusable: np.ndarray
+    flags: dict[str, np.ndarray]  # by channel, (rows, columns, steps) of uint8: KEPT, MISSING … POOR_FIT
+    unusable: np.ndarray  # pixels (rows, columns) of bool beyond repair; they hold the median loop of the others
 
     @property
     def map(self) -> np.ndarray:

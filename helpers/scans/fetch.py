@@ -55,16 +55,14 @@ def find_scan(data: str = "auto", seed: int = 0, twin_shape: tuple[int, int] = (
     Parameters
     ----------
     data : str
-        ``twin``, ``zenodo``, ``drive:<id>``, the path of a file, or ``auto``: a file in
-        `folder`, else the Zenodo record (at most AUTO_BYTES of it), else the twin.
+        ``twin``, ``zenodo``, ``drive:<id>``, the path of a file, or ``auto``: a file in `folder`, else the Zenodo
+        record (at most AUTO_BYTES of it), else the twin.
     seed, twin_shape : int, (int, int)
         Seed, rows and columns of the twin.
     folder : Path
         Where the reader's own files and the downloads lie.
-    choice : Choice, optional
-        Cycle and so on of a file that holds several scans of loops.
-    cleaning : Cleaning, optional
-        What is repaired in a file; by default missing points alone. The twin needs no repair.
+    choice, cleaning : Choice, Cleaning, optional
+        What is read of a file and repaired in it.
 
     Raises
     ------
@@ -258,8 +256,7 @@ def _ask(url: str, **settings) -> requests.Response:
 def _patiently(work: Callable[[], object], patience_s: float, progress: Callable[[], int] = lambda: 0) -> object:
     """Result of `work`, given up with requests.Timeout when `progress` stands still for `patience_s`.
 
-    The work has a thread of its own, so that nothing it waits for can hold the caller:
-    name resolution, a long Retry-After, a server that sends byte after byte.
+    In a thread, so that name resolution, a long Retry-After or a server that sends byte after byte hold nobody.
     """
     future: Future = Future()
 

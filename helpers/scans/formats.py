@@ -39,41 +39,23 @@ class DataError(ValueError):
 
 @dataclass(frozen=True)
 class Loops:
-    """Loops as a file has them, neither checked nor cleaned; the other fields are those of `helpers.scans.scan.Scan`.
-
-    Attributes
-    ----------
-    notes, missing : tuple of str
-        What was read, chosen and taken for granted; what the file could have had and has not.
-    origin : dict of str to str
-        ``kind``, ``path`` and ``sha256`` where results of this project state them.
-    unusable : ndarray of bool, shape (rows, columns), optional
-        Pixels that an earlier cleaning gave up.
-    r2 : ndarray, shape (rows, columns, steps), optional
-        R² of the fit behind each point.
-    cycles : tuple of int
-        Those that the file holds.
-    grid : (int, int), optional
-        Rows and columns of the whole scan, where only some were read.
-    theta_rad : float, optional
-        Rotation that led from oscillators to the loops.
-    """
+    """Loops as a file has them, neither checked nor cleaned; shapes and units as in `helpers.scans.scan.Scan`."""
 
     piezoresponse: np.ndarray
     voltage_V: np.ndarray
     resonance_kHz: np.ndarray | None = None
-    notes: tuple[str, ...] = ()
-    missing: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()  # what was read, chosen and taken for granted
+    missing: tuple[str, ...] = ()  # what the file could have had and has not
     size_um: float = float("nan")
     topography: np.ndarray | None = None
-    origin: dict[str, str] = made_by(default_factory=dict)
+    origin: dict[str, str] = made_by(default_factory=dict)  # kind, path and sha256 that results of this project state
     truth: dict[str, np.ndarray] = made_by(default_factory=dict)
-    unusable: np.ndarray | None = None
-    r2: np.ndarray | None = None
+    unusable: np.ndarray | None = None  # pixels (rows, columns) of bool that an earlier cleaning gave up
+    r2: np.ndarray | None = None  # of the fit behind each point, (rows, columns, steps)
     turned: bool = False
-    cycles: tuple[int, ...] = (1,)
-    grid: tuple[int, int] | None = None
-    theta_rad: float | None = None
+    cycles: tuple[int, ...] = (1,)  # that the file holds
+    grid: tuple[int, int] | None = None  # rows and columns of the whole scan, where only some were read
+    theta_rad: float | None = None  # rotation that led from oscillators to the loops
 
 
 def numbers(path: Path, name: str, array: h5py.Dataset | np.ndarray, part: tuple[slice, ...] = (),
@@ -109,14 +91,6 @@ def every_nth(shape: tuple[int, ...]) -> int:
         return 1
     fewest = max(1, math.ceil(math.sqrt(shape[0] * shape[1] / MOST_PIXELS)))
     return next(every for every in count(fewest) if -(-shape[0] // every) * -(-shape[1] // every) <= MOST_PIXELS)
-
-
-def picked(shape: tuple[int, ...], rows: tuple[int, int] | None = None) -> tuple[slice, ...]:
-    """Index of the rows asked for, else of those that thinning leaves; empty for all of them."""
-    if rows:
-        return (slice(*rows),)
-    every = every_nth(shape)
-    return () if every == 1 else (slice(None, None, every),) * 2
 
 
 def from_oscillators(amplitude: np.ndarray, phase: np.ndarray, unit: str, voltage_V: np.ndarray,
@@ -164,7 +138,7 @@ def assembled(cubes: Mapping[str, np.ndarray], units: Mapping[str, str], voltage
 
 
 def sha256_of(path: Path) -> str:
-    """SHA-256 of a file, read in pieces, or of all files of a folder."""
+    """SHA-256 of a file, or of all files of a folder."""
     if path.is_dir():
         return hashlib.sha256("".join(sha256_of(p) for p in sorted(path.iterdir()) if p.is_file()).encode()).hexdigest()
     with path.open("rb") as file:

@@ -44,8 +44,7 @@ class Scan:
     truth : dict of str to ndarray (rows, columns)
         What the twin was made of; empty for measured loops.
     unusable : ndarray of bool, shape (rows, columns), optional
-        Pixels beyond repair; their loops are placeholders, kept out of every fit, and marked in
-        maps. None where there are none.
+        Pixels beyond repair; their loops are placeholders, kept out of every fit, and marked in maps.
     topography : ndarray, shape (any, any), optional
         In the unit of the file, on a grid of its own.
     notes : tuple of str
@@ -53,8 +52,7 @@ class Scan:
     cleaning : Report, optional
         Which points were flagged and interpolated (helpers.scans.cleaning).
     turned : bool
-        Whether maps are turned on the page so that the domain bands of the published film, which the
-        twin imitates, stand upright.
+        Whether maps are turned so that the domain bands of the published film, which the twin imitates, stand upright.
     """
 
     piezoresponse: np.ndarray
@@ -126,20 +124,13 @@ def save_scan(scan: Scan, path: Path) -> None:
 
 
 def standardised(scan: Scan, scaler: StandardScaler | None = None) -> tuple[np.ndarray, StandardScaler]:
-    """Spectra with one mean and one standard deviation per channel (original code).
+    """Spectra (rows * columns, steps, channels) with one mean and one standard deviation per channel (original code).
 
     Parameters
     ----------
     scan : Scan
     scaler : StandardScaler, optional
-        That of another scan; fitted to this one where left out.
-
-    Returns
-    -------
-    ndarray, shape (rows * columns, steps, channels)
-        In standard deviations.
-    StandardScaler
-        Fitted on (values, channels) of usable pixels; its inverse leads back to arb. u. and kHz.
+        That of another scan; else fitted on (values, channels) of usable pixels. Its inverse gives arb. u. and kHz.
     """
     spectra = scan.spectra
     channels = spectra.shape[-1]
@@ -170,17 +161,14 @@ def heldout_blocks(shape: tuple[int, int], every: int) -> np.ndarray:
     shape : (int, int)
         Rows and columns of the scan; a block is a tenth of the fewer wide and high.
     every : int
-        One block in so many is held out, on a lattice that visits all rows and columns of
-        blocks; 0 holds nothing out.
+        One block in so many is held out, on a lattice that visits all rows and columns of blocks; 0 holds nothing out.
 
     Returns
     -------
     ndarray of bool, shape (rows * columns,)
     """
-    if every == 0:
-        return np.zeros(shape[0] * shape[1], bool)
     row, column = _rows_and_columns_of_blocks(shape)
-    return (column + 3 * row) % every == 0
+    return (column + 3 * row) % every == 0 if every else np.zeros(row.size, bool)
 
 
 def block_numbers(shape: tuple[int, int]) -> np.ndarray:
@@ -205,13 +193,7 @@ def training_pixels(scan: Scan, heldout: np.ndarray) -> np.ndarray:
 
 
 def check_enough(scan: Scan) -> None:
-    """Refuse a scan that is too small for the models, before the time is spent on the toy.
-
-    Raises
-    ------
-    DataError
-        If there are fewer usable pixels than 300, or no more values a pixel than components.
-    """
+    """Refuse a scan with fewer usable pixels than FEWEST_PIXELS, or no more values a pixel than MOST_COMPONENTS."""
     pixels, values = int(scan.usable.sum()), scan.spectra[0].size
     if pixels < FEWEST_PIXELS:
         raise DataError(f"{scan.path} has {pixels} usable pixels: expected {FEWEST_PIXELS} or more; take a larger scan")

@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 
 from helpers.scans.choice import Choice
-from helpers.scans.formats import DataError, Loops, assembled
+from helpers.scans.formats import DataError, Loops, assembled, from_oscillators
 from helpers.scans.units import unit_in
 from helpers.scans.usid_axes import Grid, Selection, ancillary, grid_of, refusal, select
 from helpers.sho import fit_sho
@@ -104,13 +104,17 @@ def _loops(main: h5py.Dataset, fits: list[str], choice: Choice) -> Loops:
         fields = fields_of(dataset.dtype)
         cubes |= {role: np.asarray(values[field], float) for role, field in fields.items()} or {"piezoresponse": values}
         units |= {role: unit_in(field) for role, field in fields.items()}
+    theta = choice.theta_rad
     if "piezoresponse" not in cubes:
         cubes["amplitude"][cubes["amplitude"] == 0] = np.nan  # never fitted
         cubes["resonance"][np.isnan(cubes["amplitude"])] = np.nan
+        cubes["piezoresponse"], theta, said = from_oscillators(cubes.pop("amplitude"), cubes.pop("phase"),
+                                                               units["phase"], selection.voltage_V, theta)
+        notes.append(said)
     if not np.isfinite(grid.width_um):
         notes.append("positions are counts or have no unit of length: no size of the scan")
     return assembled({role: grid.lay(values) for role, values in cubes.items()}, units, selection.voltage_V,
-                     [f"USID file, {how}", *notes], choice.theta_rad, size_um=grid.width_um, cycles=selection.cycles,
+                     [f"USID file, {how}", *notes], theta, size_um=grid.width_um, cycles=selection.cycles,
                      grid=grid.whole)
 
 
