@@ -1,7 +1,5 @@
 """``python -m helpers.scans inspect FILE [--json]``: what a file holds, what of it would be used, and why."""
 
-from __future__ import annotations
-
 import argparse
 import json
 import os

@@ -1,7 +1,5 @@
 """Members of zip and tar files, unpacked beside them and never elsewhere."""
 
-from __future__ import annotations
-
 import lzma
 import shutil
 import tarfile

@@ -1,7 +1,5 @@
 """Loops as named arrays: HDF5 of this project, NumPy ``.npy`` and ``.npz`` (never unpickled), and MATLAB variables."""
 
-from __future__ import annotations
-
 import math
 import zipfile
 from collections.abc import Mapping

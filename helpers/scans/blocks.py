@@ -1,7 +1,5 @@
 """A scan read a few rows at a time, as a run read the whole or a thinned part of it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path

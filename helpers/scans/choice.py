@@ -1,7 +1,5 @@
 """Which part of a file is read, where it holds more than one scan of loops."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass

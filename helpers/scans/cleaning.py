@@ -1,7 +1,5 @@
 """Points of loops that cannot be right: found by stated rules, interpolated, and reported."""
 
-from __future__ import annotations
-
 import ast
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -22,21 +20,14 @@ RULES = {MISSING: "missing", OUT_OF_RANGE: "out of range", OUTLIER: "outliers", 
 class Cleaning:
     """What is taken for wrong besides NaN and infinite values.
 
-    Attributes
-    ----------
-    valid_range : mapping of str to (float, float)
-        Smallest and largest credible value of the channels named, as ``{"resonance_kHz": (1300, 1340)}``.
-    outlier_sd : float
-        A point this many standard deviations of the noise of its pixel away from what its two neighbours on either side
-        span is an outlier, and so is one as many robust standard deviations of all pixels away from their median at
-        that step, which finds runs of bad points; 0 looks for none. Between 8 and 20 leaves sharp switching alone.
-    least_r2 : float
-        Points of fits with a smaller R² are poor; a fit no better than a constant always is.
+    A point is an outlier that lies `outlier_sd` standard deviations of the noise of its pixel away from what its two
+    neighbours on either side span, or as many robust standard deviations of all pixels away from their median at that
+    step, which finds runs of bad points. Between 8 and 20 leaves sharp switching alone.
     """
 
-    valid_range: Mapping[str, tuple[float, float]] = field(default_factory=dict)
-    outlier_sd: float = 0.0
-    least_r2: float = 0.0
+    valid_range: Mapping[str, tuple[float, float]] = field(default_factory=dict)  # as {"resonance_kHz": (1300, 1340)}
+    outlier_sd: float = 0.0  # 0 looks for none
+    least_r2: float = 0.0  # points of fits with a smaller R² are poor; a fit no better than a constant always is
 
 
 class NothingLeftError(ValueError):
@@ -83,11 +74,6 @@ def clean(channels: Mapping[str, np.ndarray], voltage_V: np.ndarray, rules: Clea
     rules : Cleaning, optional
     r2 : ndarray, shape (rows, columns, steps), optional
         R² of the fit behind each point; one that is the same everywhere says nothing.
-
-    Raises
-    ------
-    ValueError
-        If `rules` name a channel that is not there or a range that is empty; NothingLeftError if nothing is left.
     """
     rules, closed = rules or Cleaning(), closes(voltage_V)
     for name, limits in rules.valid_range.items():

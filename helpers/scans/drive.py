@@ -1,7 +1,5 @@
 """One cycle of the drive, closed, and what of it was measured."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path

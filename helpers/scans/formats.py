@@ -1,7 +1,5 @@
 """What every reader of a format shares: the loops found, checks of size, and a process of its own."""
 
-from __future__ import annotations
-
 import hashlib
 import math
 import multiprocessing
@@ -12,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from dataclasses import field as made_by
 from functools import cache
 from itertools import count
@@ -91,6 +89,22 @@ def every_nth(shape: tuple[int, ...]) -> int:
         return 1
     fewest = max(1, math.ceil(math.sqrt(shape[0] * shape[1] / MOST_PIXELS)))
     return next(every for every in count(fewest) if -(-shape[0] // every) * -(-shape[1] // every) <= MOST_PIXELS)
+
+
+def thinned(loops: Loops) -> Loops:
+    """Loops of at most MOST_PIXELS, which a reader has left or which are left here, and a note on it."""
+    shape = loops.piezoresponse.shape
+    whole = loops.grid or shape[:2]
+    every = every_nth((*whole, *shape[2:]))
+    if every == 1:
+        return loops
+    parts = {}
+    if whole == shape[:2]:
+        cubes = {name: getattr(loops, name) for name in ("piezoresponse", "resonance_kHz", "r2", "unusable")}
+        parts = {name: cube[::every, ::every].copy() for name, cube in cubes.items() if cube is not None}
+        parts["truth"] = {name: values[::every, ::every] for name, values in loops.truth.items()}
+    note = f"of {whole[0]} × {whole[1]} pixels, more than {MOST_PIXELS}, one row and column in {every} is used"
+    return replace(loops, **parts, grid=whole, notes=(*loops.notes, note))
 
 
 def from_oscillators(amplitude: np.ndarray, phase: np.ndarray, unit: str, voltage_V: np.ndarray,

@@ -1,7 +1,5 @@
 """MATLAB files of the group, version 5 and 7.3: ``Loopdata_mixed`` and oscillator fits ``Out…_mixed``."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 from functools import partial

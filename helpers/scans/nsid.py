@@ -1,7 +1,5 @@
 """Datasets with labelled axes: NSID files of sidpy and pyNSID, and files of microscopes through SciFiReaders."""
 
-from __future__ import annotations
-
 import importlib
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Points far off their neighbours or their pixel's fellows, and how much of the variance they hold."""
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Mapping
 

@@ -1,7 +1,5 @@
 """Scans from files of any known format, recognised by content, never by name, cleaned and checked."""
 
-from __future__ import annotations
-
 import math
 import re
 import zipfile
@@ -18,7 +16,7 @@ from helpers.scans.arrays import group_of_loops, numpy_arrays, read_numpy, read_
 from helpers.scans.choice import Choice
 from helpers.scans.cleaning import Cleaning, clean
 from helpers.scans.drive import check_drive, check_varies, one_cycle, without_repeated_end, without_unmeasured
-from helpers.scans.formats import EXPECTED, MOST_PIXELS, DataError, Loops, apart, every_nth, sha256_of
+from helpers.scans.formats import EXPECTED, DataError, Loops, apart, sha256_of, thinned
 from helpers.scans.matlab import read_matlab
 from helpers.scans.nsid import is_foreign, nsid_datasets, read_foreign, read_nsid
 from helpers.scans.outliers import heavy_tails, remaining_outliers
@@ -104,13 +102,7 @@ def listing(path: Path) -> list[str]:
 
 
 def read(path: Path, choice: Choice | None = None) -> Loops:
-    """Read the loops of a file in any known format, read-only, one cycle of them.
-
-    Raises
-    ------
-    DataError
-        If the format is unknown, the file is broken, or holds not what `choice` asks for.
-    """
+    """Read the loops of a file in any known format, read-only, one cycle of them; a DataError where there are none."""
     choice = choice or Choice()
     try:
         kind = recognise(path)
@@ -135,19 +127,8 @@ def read(path: Path, choice: Choice | None = None) -> Loops:
 
 
 def _read_cycle(path: Path, reader: Callable[[Path, Choice], Loops], choice: Choice) -> Loops:
-    """One cycle, of a large scan at most MOST_PIXELS, which the reader has left or which are left here."""
     loops = one_cycle(path, reader(path, choice), choice.cycle)
-    whole = loops.grid or loops.piezoresponse.shape[:2]
-    every = 1 if choice.rows or loops.piezoresponse.ndim < 3 else every_nth((*whole, 1))
-    if every == 1:
-        return loops
-    parts = {}
-    if whole == loops.piezoresponse.shape[:2]:
-        cubes = {name: getattr(loops, name) for name in ("piezoresponse", "resonance_kHz", "r2", "unusable")}
-        parts = {name: cube[::every, ::every].copy() for name, cube in cubes.items() if cube is not None}
-        parts["truth"] = {name: values[::every, ::every] for name, values in loops.truth.items()}
-    note = f"of {whole[0]} × {whole[1]} pixels, more than {MOST_PIXELS}, one row and column in {every} is used"
-    return replace(loops, **parts, grid=whole, notes=(*loops.notes, note))
+    return loops if choice.rows else thinned(loops)
 
 
 def _mean_of_cycles(path: Path, reader: Callable[[Path, Choice], Loops], choice: Choice) -> Loops:
@@ -237,13 +218,7 @@ def _check_shapes(loops: Loops, path: Path) -> None:
 
 
 def refuse_if_it_crashes(path: Path) -> None:
-    """Touch everything in an HDF5 file, in a process of its own.
-
-    Raises
-    ------
-    DataError
-        If that ends the process, or parts of the file lie elsewhere or would take too much memory.
-    """
+    """Refuse an HDF5 file that ends a process which touches all of it, lies in parts elsewhere or is too large."""
     if h5py.is_hdf5(path) and (found := apart(path, _touch)):
         raise DataError(f"{path}: {found}")
 

@@ -1,7 +1,5 @@
 """A folder of text or csv files, one a pixel, as switching spectroscopy is exported: columns by their headings."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

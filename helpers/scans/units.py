@@ -1,7 +1,5 @@
 """What names and units say of an array: its role, its unit with any SI prefix, and values that no microscope has."""
 
-from __future__ import annotations
-
 import re
 
 import numpy as np

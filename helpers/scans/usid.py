@@ -1,7 +1,5 @@
 """USID HDF5 as pyUSID and BGlib write it (Somnath et al., Adv. Struct. Chem. Imaging 5, 3 (2019))."""
 
-from __future__ import annotations
-
 import itertools
 import re
 from dataclasses import replace

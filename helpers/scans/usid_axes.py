@@ -1,7 +1,5 @@
 """Rows, columns and steps of a USID dataset, from the tables of indices and values beside it."""
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
