@@ -1,7 +1,5 @@
 """``python -m helpers.scans inspect FILE [--json]``: what a file holds, what of it would be used, and why."""
 
-from __future__ import annotations
-
 import argparse
 import json
 import os
@@ -23,18 +21,9 @@ UNITS = {"piezoresponse": "arb. u.", "resonance_kHz": "kHz"}
 
 
 def inspect(path: Path, select: str = "", clean: str = "") -> dict[str, object]:
-    """What `load_scan` makes of a file.
+    """What `load_scan` makes of a file, as ``--json`` prints it; ``refused``, a sentence, where it refuses the file.
 
-    Parameters
-    ----------
-    path : Path
-    select, clean : str
-        As SELECT= and CLEAN= of make.
-
-    Returns
-    -------
-    dict
-        As ``--json`` prints it; ``refused``, a sentence, where `load_scan` refuses.
+    `select` and `clean` are as SELECT= and CLEAN= of make.
     """
     try:
         choice = choose(select)
@@ -48,13 +37,11 @@ def inspect(path: Path, select: str = "", clean: str = "") -> dict[str, object]:
     return {
         "format": kind, "field": choice.field,
         "cycle": choice.cycle if choice.cycle == "mean" else int(numbers[-1]) if numbers else choice.cycle or 1,
-        "shape": [*scan.piezoresponse.shape],
-        "size_um": float(scan.size_um) if np.isfinite(scan.size_um) else None,
+        "shape": [*scan.piezoresponse.shape], "size_um": float(scan.size_um) if np.isfinite(scan.size_um) else None,
         "voltage_V": [float(scan.voltage_V.min()), float(scan.voltage_V.max())],
         "channels": {name: {"unit": UNITS[name], "min": float(values.min()), "max": float(values.max())}
                      for name, values in measured.items()},
-        "unusable": int((~usable).sum()),
-        "variance_in_extremes": max(map(variance_in_extremes, measured.values())),
+        "unusable": int((~usable).sum()), "variance_in_extremes": max(map(variance_in_extremes, measured.values())),
         "notes": list(scan.notes),
     }
 

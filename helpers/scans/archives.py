@@ -1,7 +1,5 @@
 """Members of zip and tar files, unpacked beside them and never elsewhere."""
 
-from __future__ import annotations
-
 import lzma
 import shutil
 import tarfile
@@ -18,10 +16,7 @@ MOST_MEMBERS = 10_000
 def unpacked(path: Path, limit: int, rank: Callable[[str, int], tuple]) -> list[Path]:
     """`path` itself, or the files of an archive in the order of `rank(name, bytes)`, in the folder ``<path>.members``.
 
-    Raises
-    ------
-    DataError
-        If the archive is broken, encrypted, reaches outside its folder, or would unpack to more than `limit` bytes.
+    An archive that is broken, encrypted, reaches outside its folder, or unpacks to more than `limit` bytes is refused.
     """
     zipped = zipfile.is_zipfile(path)
     folder = path.with_name(f"{path.name}.members")

@@ -1,7 +1,5 @@
 """A scan read a few rows at a time, as a run read the whole or a thinned part of it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -20,26 +18,14 @@ BLOCK_VALUES = 2**22  # of one channel read at once: 32 MiB
 
 @dataclass(frozen=True)
 class Source:
-    """A file that is read a few rows at a time, as the run read it.
-
-    Attributes
-    ----------
-    path : Path
-    grid : (int, int)
-        Rows and columns of the whole scan.
-    steps : int
-    scaler : StandardScaler
-        Of the run, so that errors are in its standard deviations.
-    choice, cleaning : Choice, Cleaning
-        Of the run. A rule that compares pixels compares those of the same block of rows.
-    """
+    """A file that is read a few rows at a time, as the run read it."""
 
     path: Path
-    grid: tuple[int, int]
+    grid: tuple[int, int]  # rows and columns of the whole scan
     steps: int
-    scaler: StandardScaler
+    scaler: StandardScaler  # of the run, so that errors are in its standard deviations
     choice: Choice = field(default_factory=Choice)
-    cleaning: Cleaning = field(default_factory=Cleaning)
+    cleaning: Cleaning = field(default_factory=Cleaning)  # what compares pixels compares those of a block of rows
 
     def blocks(self, shuffled: bool = False) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
         """Rows, standardised spectra (pixels, steps, channels) and which of them are usable.
@@ -68,13 +54,7 @@ def read_as(parameters: dict) -> tuple[Choice, Cleaning]:
 
 
 def source_of(scan: Scan, parameters: dict) -> Source:
-    """The file that a run's scan was read from, by the parameters of notebook 0.
-
-    Raises
-    ------
-    DataError
-        If the scan was simulated, or its file is not there or has changed since.
-    """
+    """The file that a run's scan was read from, by the parameters of notebook 0, if it has not changed since."""
     path = Path(scan.path)
     if scan.source == "twin" and not path.is_file():
         raise DataError(f"the scan of this run is simulated ({scan.path}): expected a file with more pixels than were "

@@ -1,7 +1,5 @@
 """Which part of a file is read, where it holds more than one scan of loops."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,44 +12,17 @@ from helpers.scans.formats import DataError
 
 @dataclass(frozen=True)
 class Choice:
-    """What is chosen; what is left out is chosen by rules that the notes of a scan state.
+    """What is chosen, else a DataError; what is left out is chosen by rules that the notes of a scan state."""
 
-    Attributes
-    ----------
-    cycle : int or "mean", optional
-        Counted from 1, or the mean of all; the last where left out.
-    field : str
-        "off" (read after the pulse, as in the paper) or "on".
-    measurement : int, optional
-        Number of a measurement in the file, as in Measurement_000; the last where left out.
-    dataset : str, optional
-        Name, or the end of it, of the dataset that is read.
-    others : mapping of str to float
-        Value of any further axis, such as ``{"FORC": 0}``.
-    grid : (int, int), optional
-        Rows and columns of a list of pixels, which otherwise has to be square.
-    voltage_V : ndarray, shape (steps,), optional
-        Voltage of a file without one.
-    rows : (int, int), optional
-        The rows that are read, of files that can be read in parts.
-    theta_rad : float, optional
-        Rotation from oscillators to loops; found where left out.
-
-    Raises
-    ------
-    DataError
-        If cycle or field is none.
-    """
-
-    cycle: int | str | None = None
-    field: str = "off"
-    measurement: int | None = None
-    dataset: str | None = None
-    others: Mapping[str, float] = made_by(default_factory=dict)
-    grid: tuple[int, int] | None = None
-    voltage_V: np.ndarray | None = None
-    rows: tuple[int, int] | None = None
-    theta_rad: float | None = None
+    cycle: int | str | None = None  # counted from 1, or "mean" for the mean of all; the last where left out
+    field: str = "off"  # "off" (read after the pulse, as in the paper) or "on"
+    measurement: int | None = None  # number in the file, as in Measurement_000; the last where left out
+    dataset: str | None = None  # name, or the end of it, of the dataset that is read
+    others: Mapping[str, float] = made_by(default_factory=dict)  # value of any further axis, such as {"FORC": 0}
+    grid: tuple[int, int] | None = None  # rows and columns of a list of pixels, which otherwise has to be square
+    voltage_V: np.ndarray | None = None  # of a file without one, shape (steps,)
+    rows: tuple[int, int] | None = None  # first and one behind the last row read, of files that can be read in parts
+    theta_rad: float | None = None  # rotation from oscillators to loops; found where left out
 
     def __post_init__(self) -> None:
         """Cycle and field may come as YAML or a command line types them."""
@@ -73,15 +44,8 @@ def choose(select: str = "", cycle: object = 0, field: object = "off") -> Choice
     ----------
     select : str
         Such as ``"field=on,cycle=2,forc=1,measurement=0,dataset=name,grid=50x50"``; any other name is an axis.
-    cycle : int or str
-        0 or nothing for the last, "mean" for the mean of all.
-    field : str or bool
-        "off" or "on".
-
-    Raises
-    ------
-    DataError
-        If a name or a value is none.
+    cycle, field : object
+        Of the `Choice`, where `select` does not name them; cycle 0 is the last.
     """
     known, others = {"cycle": cycle, "field": field}, {}
     for name, value in pairs("SELECT", select, "field=on,cycle=2"):
@@ -99,7 +63,7 @@ def choose(select: str = "", cycle: object = 0, field: object = "off") -> Choice
 
 
 def pairs(variable: str, said: object, example: str) -> list[tuple[str, str]]:
-    """Names and values of a text such as `example`."""
+    """Names and values of a text such as `example`, the value of a parameter called `variable`."""
     found = []
     for part in filter(None, re.split(r"[,;]\s*", str(said or ""))):
         name, equals, value = (text.strip() for text in part.partition("="))

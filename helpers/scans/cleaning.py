@@ -1,7 +1,5 @@
 """Points of loops that cannot be right: found by stated rules, interpolated, and reported."""
 
-from __future__ import annotations
-
 import ast
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -22,23 +20,14 @@ RULES = {MISSING: "missing", OUT_OF_RANGE: "out of range", OUTLIER: "outliers", 
 class Cleaning:
     """What is taken for wrong besides NaN and infinite values.
 
-    Attributes
-    ----------
-    valid_range : mapping of str to (float, float)
-        Smallest and largest credible value of a channel, ``{"resonance_kHz": (1300, 1340)}``;
-        a channel that is not named is not filtered.
-    outlier_sd : float
-        A point this many standard deviations of the noise of its pixel away from what its two
-        neighbours on either side span is an outlier, and so is one as many robust standard deviations
-        of all pixels away from their median at that step, which finds runs of bad points;
-        0 looks for none. Between 8 and 20 leaves sharp switching alone.
-    least_r2 : float
-        Points of fits with a smaller R² are poor; a fit no better than a constant always is.
+    A point is an outlier that lies `outlier_sd` standard deviations of the noise of its pixel away from what its two
+    neighbours on either side span, or as many robust standard deviations of all pixels away from their median at that
+    step, which finds runs of bad points. Between 8 and 20 leaves sharp switching alone.
     """
 
-    valid_range: Mapping[str, tuple[float, float]] = field(default_factory=dict)
-    outlier_sd: float = 0.0
-    least_r2: float = 0.0
+    valid_range: Mapping[str, tuple[float, float]] = field(default_factory=dict)  # as {"resonance_kHz": (1300, 1340)}
+    outlier_sd: float = 0.0  # 0 looks for none
+    least_r2: float = 0.0  # points of fits with a smaller R² are poor; a fit no better than a constant always is
 
 
 class NothingLeftError(ValueError):
@@ -47,18 +36,10 @@ class NothingLeftError(ValueError):
 
 @dataclass(frozen=True)
 class Report:
-    """What was done to a scan.
+    """What was done to a scan."""
 
-    Attributes
-    ----------
-    flags : dict of str to ndarray of uint8, shape (rows, columns, steps)
-        By channel: 0 for a value kept as it was, else MISSING, OUT_OF_RANGE, OUTLIER or POOR_FIT.
-    unusable : ndarray of bool, shape (rows, columns)
-        Pixels beyond repair. Their loops are placeholders, the median loop of the others.
-    """
-
-    flags: dict[str, np.ndarray]
-    unusable: np.ndarray
+    flags: dict[str, np.ndarray]  # by channel, (rows, columns, steps) of uint8: KEPT, MISSING … POOR_FIT
+    unusable: np.ndarray  # pixels (rows, columns) of bool beyond repair; they hold the median loop of the others
 
     @property
     def map(self) -> np.ndarray:
@@ -93,28 +74,21 @@ def clean(channels: Mapping[str, np.ndarray], voltage_V: np.ndarray, rules: Clea
     rules : Cleaning, optional
     r2 : ndarray, shape (rows, columns, steps), optional
         R² of the fit behind each point; one that is the same everywhere says nothing.
-
-    Returns
-    -------
-    dict of str to ndarray, shape (rows, columns, steps)
-    Report
-
-    Raises
-    ------
-    ValueError
-        If `rules` name a channel that is not there or a range that is empty.
-    NothingLeftError
-        If every pixel is beyond repair.
     """
-    rules = rules or Cleaning()
-    _check_rules(rules, channels)
-    closed = closes(voltage_V)
+    rules, closed = rules or Cleaning(), closes(voltage_V)
+    for name, limits in rules.valid_range.items():
+        if name not in channels:
+            raise ValueError(f"valid_range names the channel {name}: expected one of {', '.join(channels)}; "
+                             "correct the name")
+        if not limits[0] < limits[1]:
+            raise ValueError(f"valid_range of {name} is {limits}: expected a smaller value before a larger; "
+                             "exchange or correct them")
     poor = None if r2 is None or np.nanmin(r2) == np.nanmax(r2) else (r2 < rules.least_r2) | (r2 <= 0)
     flags = {name: _flags(name, cube, rules, closed, poor) for name, cube in channels.items()}
     unusable = np.any([_beyond_repair(flag != KEPT, closed) for flag in flags.values()], axis=0)
     if unusable.all():
         raise NothingLeftError("every pixel is beyond repair by the rules of cleaning: expected most points to be "
-                         "finite and in range; correct the file or widen the rules")
+                               "finite and in range; correct the file or widen the rules")
     cleaned = {name: interpolated(cube, flags[name] != KEPT, closed) for name, cube in channels.items()}
     if unusable.any():
         for cube in cleaned.values():
@@ -158,16 +132,6 @@ def rules_of(clean: str = "", outlier_sd: object = 0, valid_range: object = None
     return Cleaning(valid_range=ranges, outlier_sd=sd, least_r2=r2)
 
 
-def _check_rules(rules: Cleaning, channels: Mapping[str, np.ndarray]) -> None:
-    for name, limits in rules.valid_range.items():
-        if name not in channels:
-            raise ValueError(f"valid_range names the channel {name}: expected one of {', '.join(channels)}; "
-                             "correct the name")
-        if not limits[0] < limits[1]:
-            raise ValueError(f"valid_range of {name} is {limits}: expected a smaller value before a larger; "
-                             "exchange or correct them")
-
-
 def _flags(name: str, cube: np.ndarray, rules: Cleaning, closed: bool, poor: np.ndarray | None) -> np.ndarray:
     flags = np.where(np.isfinite(cube), KEPT, MISSING).astype("uint8")
     if poor is not None:
@@ -194,23 +158,12 @@ def _beyond_repair(bad: np.ndarray, closed: bool) -> np.ndarray:
 
 
 def interpolated(cube: np.ndarray, bad: np.ndarray, closed: bool) -> np.ndarray:
-    """Points replaced by the straight line between their nearest valid neighbours.
+    """A copy of (..., steps) whose bad points lie on the straight line between their nearest valid neighbours.
 
-    Parameters
-    ----------
-    cube : ndarray, shape (..., steps)
-    bad : ndarray of bool, shape (..., steps)
-        Loops without a valid point become 0.
-    closed : bool
-        Whether the first step follows the last; otherwise ends repeat the nearest valid value.
-
-    Returns
-    -------
-    ndarray, shape (..., steps)
-        A copy.
+    A loop without a valid point becomes 0. Where the first step does not follow the last (not `closed`), ends repeat
+    the nearest valid value.
     """
-    filled = np.array(cube, dtype=float)
-    steps = np.arange(cube.shape[-1])
+    filled, steps = np.array(cube, dtype=float), np.arange(cube.shape[-1])
     for pixel in zip(*np.nonzero(bad.any(axis=-1)), strict=True):
         wrong, loop = bad[pixel], filled[pixel]
         good = steps[~wrong]

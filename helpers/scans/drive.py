@@ -1,7 +1,5 @@
 """One cycle of the drive, closed, and what of it was measured."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -17,14 +15,8 @@ SEAM_RATIO = 6  # of the jump at a seam to that at any other step
 SHORTEST_TAIL = 7  # steps; one more than cleaning would bridge
 
 
-def one_cycle(path: Path, loops: Loops, cycle: int | str | None) -> Loops:
-    """The chosen cycle of loops whose drive repeats, one reading a step; the last whole one where none is chosen.
-
-    Raises
-    ------
-    DataError
-        If there is no such cycle.
-    """
+def one_cycle(path: Path, loops: Loops, cycle: int | None) -> Loops:
+    """The chosen cycle of loops whose drive repeats, one reading a step; the last whole one where none is chosen."""
     loops = replace(loops, voltage_V=np.asarray(loops.voltage_V, float))
     if loops.piezoresponse.shape[-1:] != loops.voltage_V.shape or not np.isfinite(loops.voltage_V).all():
         return loops
@@ -32,10 +24,10 @@ def one_cycle(path: Path, loops: Loops, cycle: int | str | None) -> Loops:
     period = _period(loops.voltage_V)
     number, left = divmod(len(loops.voltage_V), period)
     if number < 2:
-        if len(loops.cycles) == 1 and cycle not in (None, 1, loops.cycles[0], "mean"):
+        if len(loops.cycles) == 1 and cycle not in (None, 1, loops.cycles[0]):
             raise DataError(f"{path} holds one cycle, and no cycle {cycle}: expected no choice of cycle; leave it out")
         return loops
-    chosen = number if cycle in (None, "mean") else cycle
+    chosen = number if cycle is None else cycle
     if not 1 <= chosen <= number:
         raise DataError(f"{path} has no cycle {cycle}: expected one of 1 to {number}; correct the choice")
     said = (f"cycle {chosen} of {number}", f"the last {left} steps are no whole cycle and are left out")
@@ -107,15 +99,10 @@ def check_drive(voltage_V: np.ndarray, path: Path) -> None:
 
 
 def without_unmeasured(channels: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray], list[str]]:
-    """Channels with NaN where nothing was measured: fill values, loops that are constant, and constant tails.
+    """Channels (rows, columns, steps) with NaN where nothing was measured, and a note on it.
 
-    A tail is one only where its value stands nowhere else in the loop, or is zero: a loop may saturate.
-
-    Returns
-    -------
-    dict of str to ndarray, shape (rows, columns, steps)
-    list of str
-        What was found.
+    Fill values, constant loops and constant tails were not measured. A tail is one only where its value stands nowhere
+    else in the loop, or is zero: a loop may saturate.
     """
     never, left = np.zeros(next(iter(channels.values())).shape, bool), {}
     for name, cube in channels.items():

@@ -1,7 +1,5 @@
 """Where the loops come from: the reader's file, Zenodo, Google Drive or the twin."""
 
-from __future__ import annotations
-
 import json
 import math
 import os
@@ -10,7 +8,7 @@ import shutil
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, wait
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path, PurePosixPath
 
@@ -55,16 +53,14 @@ def find_scan(data: str = "auto", seed: int = 0, twin_shape: tuple[int, int] = (
     Parameters
     ----------
     data : str
-        ``twin``, ``zenodo``, ``drive:<id>``, the path of a file, or ``auto``: a file in
-        `folder`, else the Zenodo record (at most AUTO_BYTES of it), else the twin.
+        ``twin``, ``zenodo``, ``drive:<id>``, the path of a file, or ``auto``: a file in `folder`, else the Zenodo
+        record (at most AUTO_BYTES of it), else the twin.
     seed, twin_shape : int, (int, int)
         Seed, rows and columns of the twin.
     folder : Path
         Where the reader's own files and the downloads lie.
-    choice : Choice, optional
-        Cycle and so on of a file that holds several scans of loops.
-    cleaning : Cleaning, optional
-        What is repaired in a file; by default missing points alone. The twin needs no repair.
+    choice, cleaning : Choice, Cleaning, optional
+        What is read of a file and repaired in it.
 
     Raises
     ------
@@ -97,14 +93,12 @@ def find_scan(data: str = "auto", seed: int = 0, twin_shape: tuple[int, int] = (
 def _first_scan(paths: Iterator[Path], note: Path, source: str, refused: list[str],
                 load: Callable[[Path], Scan]) -> Scan:
     """The loops in the file chosen before (`note` keeps its sha256), else in the first usable one."""
-    try:
+    with suppress(OSError, ValueError, KeyError, TypeError):
         known = json.loads(note.read_text())
         path = note.parent / known["file"]
         if pooch.file_hash(path) == known["sha256"]:
             return load(path)
         print(f"{path} has changed since it was fetched from {source} and is fetched again.")
-    except (OSError, ValueError, KeyError, TypeError):
-        pass
     for path in paths:
         try:
             scan = load(path)
@@ -148,14 +142,12 @@ def _record_files(patience_s: float) -> list[tuple[str, int, str, str]]:
     source = f"doi:{ZENODO_DOI}"
     with _plainly(source):
         answer = _patiently(lambda: _ask(f"{ZENODO}/api/records/{ZENODO_DOI.rpartition('.')[2]}"), patience_s)
-    try:
+    with suppress(ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RecursionError):
         files = [(plain_name(file["key"]), int(file["size"]), file["links"]["self"], file["checksum"])
                  for file in answer.json()["files"]]
         if all(re.match("https?://", url) and re.fullmatch("md5:[0-9a-f]{32}", checksum)
                for _, _, url, checksum in files):
             return [file for file in files if file[1] > 0]
-    except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RecursionError):
-        pass
     raise DataError(f"{source} answered with something other than a list of files with checksums: "
                     f"expected a record of Zenodo; {REMEDY}")
 
@@ -258,8 +250,7 @@ def _ask(url: str, **settings) -> requests.Response:
 def _patiently(work: Callable[[], object], patience_s: float, progress: Callable[[], int] = lambda: 0) -> object:
     """Result of `work`, given up with requests.Timeout when `progress` stands still for `patience_s`.
 
-    The work has a thread of its own, so that nothing it waits for can hold the caller:
-    name resolution, a long Retry-After, a server that sends byte after byte.
+    In a thread, so that name resolution, a long Retry-After or a server that sends byte after byte hold nobody.
     """
     future: Future = Future()
 

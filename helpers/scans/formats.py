@@ -1,7 +1,5 @@
 """What every reader of a format shares: the loops found, checks of size, and a process of its own."""
 
-from __future__ import annotations
-
 import hashlib
 import math
 import multiprocessing
@@ -25,10 +23,8 @@ import numpy as np
 from helpers.scans.units import factor, in_kHz
 from helpers.sho import optimum_rotation, piezoresponse
 
-EXPECTED = (
-    "an HDF5 file with `piezoresponse` and `resonance` (rows, columns, steps) "
-    "and `voltage` (steps,), or another format that data/README.md lists"
-)
+EXPECTED = ("an HDF5 file with `piezoresponse` and `resonance` (rows, columns, steps) and `voltage` (steps,), or "
+            "another format that data/README.md lists")
 MOST_BYTES = 8 * 2**30  # of one array in memory
 MOST_DECLARED = 10**8  # pixels that a file may claim to hold
 PATIENCE_S = 60  # for a file read in a process of its own
@@ -41,41 +37,23 @@ class DataError(ValueError):
 
 @dataclass(frozen=True)
 class Loops:
-    """Loops as a file has them, neither checked nor cleaned; the other fields are those of `helpers.scans.scan.Scan`.
-
-    Attributes
-    ----------
-    notes, missing : tuple of str
-        What was read, chosen and taken for granted; what the file could have had and has not.
-    origin : dict of str to str
-        ``kind``, ``path`` and ``sha256`` where results of this project state them.
-    unusable : ndarray of bool, shape (rows, columns), optional
-        Pixels that an earlier cleaning gave up.
-    r2 : ndarray, shape (rows, columns, steps), optional
-        R² of the fit behind each point.
-    cycles : tuple of int
-        Those that the file holds.
-    grid : (int, int), optional
-        Rows and columns of the whole scan, where only some were read.
-    theta_rad : float, optional
-        Rotation that led from oscillators to the loops.
-    """
+    """Loops as a file has them, neither checked nor cleaned; shapes and units as in `helpers.scans.scan.Scan`."""
 
     piezoresponse: np.ndarray
     voltage_V: np.ndarray
     resonance_kHz: np.ndarray | None = None
-    notes: tuple[str, ...] = ()
-    missing: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()  # what was read, chosen and taken for granted
+    missing: tuple[str, ...] = ()  # what the file could have had and has not
     size_um: float = float("nan")
     topography: np.ndarray | None = None
-    origin: dict[str, str] = made_by(default_factory=dict)
+    origin: dict[str, str] = made_by(default_factory=dict)  # kind, path and sha256 that results of this project state
     truth: dict[str, np.ndarray] = made_by(default_factory=dict)
-    unusable: np.ndarray | None = None
-    r2: np.ndarray | None = None
+    unusable: np.ndarray | None = None  # pixels (rows, columns) of bool that an earlier cleaning gave up
+    r2: np.ndarray | None = None  # of the fit behind each point, (rows, columns, steps)
     turned: bool = False
-    cycles: tuple[int, ...] = (1,)
-    grid: tuple[int, int] | None = None
-    theta_rad: float | None = None
+    cycles: tuple[int, ...] = (1,)  # that the file holds
+    grid: tuple[int, int] | None = None  # rows and columns of the whole scan, where only some were read
+    theta_rad: float | None = None  # rotation that led from oscillators to the loops
 
 
 def numbers(path: Path, name: str, array: h5py.Dataset | np.ndarray, part: tuple[slice, ...] = (),
@@ -113,49 +91,31 @@ def every_nth(shape: tuple[int, ...]) -> int:
     return next(every for every in count(fewest) if -(-shape[0] // every) * -(-shape[1] // every) <= MOST_PIXELS)
 
 
-def picked(shape: tuple[int, ...], rows: tuple[int, int] | None = None) -> tuple[slice, ...]:
-    """Index of the rows asked for, else of those that thinning leaves; empty for all of them."""
-    if rows:
-        return (slice(*rows),)
-    every = every_nth(shape)
-    return () if every == 1 else (slice(None, None, every),) * 2
-
-
-def thinning(every: int, shape: tuple[int, ...]) -> list[str]:
-    """The note on a scan of `shape` of which not all rows and columns are used."""
-    if every == 1:
-        return []
-    return [f"of {shape[0]} × {shape[1]} pixels, more than {MOST_PIXELS}, one row and column in {every} is used"]
-
-
 def thinned(loops: Loops) -> Loops:
-    """Loops that a reader had to take whole, at most MOST_PIXELS of them."""
-    whole = loops.piezoresponse.shape
-    every = every_nth(whole)
+    """Loops of at most MOST_PIXELS, which a reader has left or which are left here, and a note on it."""
+    shape = loops.piezoresponse.shape
+    whole = loops.grid or shape[:2]
+    every = every_nth((*whole, *shape[2:]))
     if every == 1:
         return loops
-    cubes = {name: getattr(loops, name) for name in ("piezoresponse", "resonance_kHz", "r2", "unusable")}
-    parts = {name: cube[::every, ::every].copy() for name, cube in cubes.items() if cube is not None}
-    truth = {name: values[::every, ::every] for name, values in loops.truth.items()}
-    return replace(loops, **parts, truth=truth, notes=(*loops.notes, *thinning(every, whole)), grid=whole[:2])
+    parts = {}
+    if whole == shape[:2]:
+        cubes = {name: getattr(loops, name) for name in ("piezoresponse", "resonance_kHz", "r2", "unusable")}
+        parts = {name: cube[::every, ::every].copy() for name, cube in cubes.items() if cube is not None}
+        parts["truth"] = {name: values[::every, ::every] for name, values in loops.truth.items()}
+    note = f"of {whole[0]} × {whole[1]} pixels, more than {MOST_PIXELS}, one row and column in {every} is used"
+    return replace(loops, **parts, grid=whole, notes=(*loops.notes, note))
 
 
 def from_oscillators(amplitude: np.ndarray, phase: np.ndarray, unit: str, voltage_V: np.ndarray,
                      theta_rad: float | np.ndarray | None = None) -> tuple[np.ndarray, float, str]:
-    """P = A cos(φ + θ), θ (rad) and a note on it.
+    """P = A cos(φ + θ) of A and φ, shape (..., steps), θ (rad) and a note on it.
 
-    Parameters
-    ----------
-    amplitude, phase : ndarray, shape (..., steps)
-    unit : str
-        Of the phase; without one, a phase that spans more than two turns as radians is in degrees.
-    voltage_V : ndarray, shape (steps,)
-    theta_rad : float, optional
-        That which turns the largest change into P where left out.
+    Without a unit, a phase that spans more than two turns as radians is in degrees. Without θ, that which turns the
+    largest change into P is taken.
     """
     finite = phase[np.isfinite(phase)]
-    scale = factor(unit, "rad") or (np.pi / 180 if finite.size and np.ptp(finite) > 4 * np.pi else 1.0)
-    phase = np.radians(phase) if scale == np.pi / 180 else phase * scale
+    phase = phase * (factor(unit, "rad") or (np.pi / 180 if finite.size and np.ptp(finite) > 4 * np.pi else 1.0))
     theta = optimum_rotation(amplitude, phase, voltage_V) if theta_rad is None else theta_rad
     how = f"optimum θ = {theta:.3f} rad" if np.ndim(theta) == 0 else "θ that was given"
     return piezoresponse(amplitude, phase, theta), theta, f"P = A cos(φ + θ) with the {how}"
@@ -163,7 +123,7 @@ def from_oscillators(amplitude: np.ndarray, phase: np.ndarray, unit: str, voltag
 
 def assembled(cubes: Mapping[str, np.ndarray], units: Mapping[str, str], voltage_V: np.ndarray, notes: Iterable[str],
               theta_rad: float | None = None, **stated) -> Loops:
-    """Loops of what a file holds.
+    """Loops of what a file holds, the last step of every reader.
 
     Parameters
     ----------
@@ -172,27 +132,27 @@ def assembled(cubes: Mapping[str, np.ndarray], units: Mapping[str, str], voltage
     units : mapping of str to str
         Of phase and resonance, where they are stated.
     theta_rad : float, optional
-        Rotation to be used; found where left out.
+        Rotation from oscillators to loops; found where left out.
     **stated
-        Further fields of `Loops`.
+        Further fields of `Loops`; `missing` is found where left out.
     """
-    said, theta, loops = list(notes), None, cubes.get("piezoresponse")
+    said, loops, resonance = list(notes), cubes.get("piezoresponse"), cubes.get("resonance")
     if loops is None:
-        loops, theta, how = from_oscillators(cubes["amplitude"], cubes["phase"], units.get("phase", ""), voltage_V,
-                                             theta_rad)
+        loops, theta_rad, how = from_oscillators(cubes["amplitude"], cubes["phase"], units.get("phase", ""), voltage_V,
+                                                 theta_rad)
         said.append(how)
-    resonance = cubes.get("resonance")
     if resonance is not None:
         resonance, how = in_kHz(resonance, units.get("resonance", ""))
-        said += [how] if how else []
+        said.append(how)
     has = {"resonance": resonance is not None, "topography": stated.get("topography") is not None,
            "size of the scan": np.isfinite(stated.get("size_um", np.nan))}
-    return Loops(loops, voltage_V, resonance, tuple(dict.fromkeys(said)), tuple(name for name in has if not has[name]),
-                 r2=cubes.get("r2"), theta_rad=theta_rad if theta is None else theta, **stated)
+    stated = {"missing": tuple(name for name in has if not has[name])} | stated
+    return Loops(loops, voltage_V, resonance, tuple(dict.fromkeys(filter(None, said))), r2=cubes.get("r2"),
+                 theta_rad=theta_rad, **stated)
 
 
 def sha256_of(path: Path) -> str:
-    """SHA-256 of a file, read in pieces, or of all files of a folder."""
+    """SHA-256 of a file, or of all files of a folder."""
     if path.is_dir():
         return hashlib.sha256("".join(sha256_of(p) for p in sorted(path.iterdir()) if p.is_file()).encode()).hexdigest()
     with path.open("rb") as file:
@@ -202,12 +162,7 @@ def sha256_of(path: Path) -> str:
 def apart(path: Path, read: Callable, *arguments: object) -> object:
     """``read(path, *arguments)`` in a process of its own, since compiled readers crash on some damaged files.
 
-    Raises
-    ------
-    DataError
-        If that ends the process or takes too long.
-    Exception
-        Whatever `read` raises.
+    A DataError tells where that ends the process or takes too long; else it raises what `read` raises.
     """
     try:
         return _reader().submit(read, path, *arguments).result(PATIENCE_S)

@@ -1,7 +1,5 @@
 """MATLAB files of the group, version 5 and 7.3: ``Loopdata_mixed`` and oscillator fits ``Out…_mixed``."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 from functools import partial
@@ -13,13 +11,13 @@ import scipy.io
 
 from helpers.scans.arrays import read_arrays
 from helpers.scans.choice import Choice
-from helpers.scans.formats import MOST_BYTES, DataError, Loops, apart, from_oscillators, numbers
-from helpers.scans.roles import role_of
-from helpers.scans.units import in_kHz
+from helpers.scans.formats import MOST_BYTES, DataError, Loops, apart, assembled, from_oscillators, numbers
+from helpers.scans.units import role_of
 from helpers.twin.switching import drive_voltage
 
 PUBLISHED_SHAPE = (60, 60, 96)  # of the published film; a MATLAB file does not say what it is of
 GROUP = r"Loopdata_mixed|Voltagedata_mixed|VoltageDC_mixed|Out(A|Phi|w)\d+_mixed|optrotang|(?i:topo)"
+Getter = Callable[[str], np.ndarray | None]
 
 
 def _variables(path: Path) -> dict[str, Callable[[], np.ndarray]]:
@@ -53,47 +51,44 @@ def _matlab_5_arrays(path: Path, names: list[str]) -> dict[str, np.ndarray]:
 def read_matlab(path: Path, choice: Choice) -> Loops:
     """Loops stored as such, or made from the oscillators of the chosen cycle."""
     variables = _variables(path)
-    if not {"Loopdata_mixed", "OutA1_mixed", "OutA2_mixed"} & set(variables) and any(map(role_of, variables)):
+    marks = {1: {"OutA1_mixed"}, 2: {"OutA2_mixed", "Loopdata_mixed"}}
+    cycles = [n for n, names in marks.items() if names & set(variables)]
+    if not cycles and any(map(role_of, variables)):
         arrays = {name: np.asarray(read()) for name, read in variables.items() if role_of(name)}
-        return read_arrays(path, arrays, {}, choice, ("MATLAB file",), 0)
+        return read_arrays(path, arrays, {}, choice, ["MATLAB file"], 0)
     if choice.field == "on" or choice.others:
         raise DataError(f"{path} holds loops measured off-field: expected no choice of field=on or other "
                         "axes; leave it out")
-    marks = {1: {"OutA1_mixed"}, 2: {"OutA2_mixed", "Loopdata_mixed"}}
-    cycles = [n for n, names in marks.items() if names & set(variables)]
     cycle = choice.cycle or (cycles[-1] if cycles else 2)
     if cycle not in cycles:
-        raise DataError(f"{path} has no loops of cycle {cycle} (it has {', '.join(sorted(variables))}): "
-                        f"expected Loopdata_mixed or OutA{cycle}_mixed; "
+        raise DataError(f"{path} has no loops of cycle {cycle} (it has {', '.join(sorted(variables))}): expected "
+                        f"Loopdata_mixed or OutA{cycle}_mixed; "
                         + (f"choose one of the cycles {cycles}" if cycles else "name them so"))
 
     def get(name: str) -> np.ndarray | None:
         return numbers(path, name, np.asarray(variables[name]())) if name in variables else None
 
     drive, voltage_V, lag = _voltage(path, get, cycle, choice)
-    notes = [f"MATLAB file, cycle {cycle} of {cycles}"]
-    loops = get("Loopdata_mixed") if cycle == 2 else None
+    notes, loops = [f"MATLAB file, cycle {cycle} of {cycles}"], get("Loopdata_mixed") if cycle == 2 else None
     if loops is None:
         loops, how = _projection(path, get, cycle, drive, lag)
         loops = np.roll(loops, -lag, axis=-1)
         notes.append(how)
-    resonance = get(f"Outw{cycle}_mixed")
+    cubes, resonance = {"piezoresponse": loops}, get(f"Outw{cycle}_mixed")
     if resonance is not None:
-        resonance, unit = in_kHz(resonance)
-        resonance = np.roll(resonance, -lag, axis=-1)
-        notes += [unit, *([f"resonance moved ahead by {lag} steps to meet the voltage"] if lag else [])]
+        cubes["resonance"] = np.roll(resonance, -lag, axis=-1)
+        notes += [f"resonance moved ahead by {lag} steps to meet the voltage"] if lag else []
     maps = (get(name) for name in variables if name.lower().startswith("topo"))
     topography = next((m for m in maps if m.ndim == 2 and min(m.shape) > 1), None)
     absent = [name for name, value in ((f"Outw{cycle}_mixed", resonance), ("topo*", topography)) if value is None]
     published = loops.shape == PUBLISHED_SHAPE and np.allclose(voltage_V, drive_voltage(), atol=0.1)
     if published:
         notes.append("taken for the scan of the published film, 2 µm wide, by its size and its drive")
-    return Loops(loops, voltage_V, resonance, tuple(notes), tuple(absent), 2.0 if published else np.nan, topography,
-                 turned=published, cycles=tuple(cycles))
+    return assembled(cubes, {}, voltage_V, notes, size_um=2.0 if published else np.nan, topography=topography,
+                     missing=tuple(absent), turned=published, cycles=tuple(cycles))
 
 
-def _voltage(path: Path, get: Callable[[str], np.ndarray | None], cycle: int, choice: Choice
-             ) -> tuple[np.ndarray, np.ndarray, int]:
+def _voltage(path: Path, get: Getter, cycle: int, choice: Choice) -> tuple[np.ndarray, np.ndarray, int]:
     """Voltage in the order of acquisition and of the loops, and the steps between them."""
     voltage_V, drive = get("Voltagedata_mixed"), get("VoltageDC_mixed")
     if voltage_V is None and drive is None:
@@ -121,13 +116,12 @@ def _voltage(path: Path, get: Callable[[str], np.ndarray | None], cycle: int, ch
     return drive, voltage_V, lag
 
 
-def _projection(path: Path, get: Callable[[str], np.ndarray | None], cycle: int, drive: np.ndarray,
-                lag: int) -> tuple[np.ndarray, str]:
+def _projection(path: Path, get: Getter, cycle: int, drive: np.ndarray, lag: int) -> tuple[np.ndarray, str]:
     """P = A cos(φ + θ) in the order of acquisition, and how θ was found."""
     amplitude, phase = get(f"OutA{cycle}_mixed"), get(f"OutPhi{cycle}_mixed")
     if phase is None:
-        raise DataError(f"{path} has OutA{cycle}_mixed but no OutPhi{cycle}_mixed: expected both, or "
-                        "Loopdata_mixed; add it")
+        raise DataError(f"{path} has OutA{cycle}_mixed but no OutPhi{cycle}_mixed: expected both, or Loopdata_mixed; "
+                        "add it")
     known = [get(name) for name in ("optrotang", "Loopdata_mixed", "OutA2_mixed", "OutPhi2_mixed")]
     theta = None if any(value is None for value in known) else _stored_rotation(*known, lag)
     loops, _, how = from_oscillators(amplitude, phase, "", drive, theta)

@@ -1,23 +1,28 @@
-"""NSID as sidpy and pyNSID write it: every dataset with labelled axes, their scales and what they measure."""
+"""Datasets with labelled axes: NSID files of sidpy and pyNSID, and files of microscopes through SciFiReaders."""
 
-from __future__ import annotations
-
+import importlib
 from dataclasses import dataclass
 from pathlib import Path
 
 import h5py
 import numpy as np
 
+from helpers.scans.arrays import OSCILLATOR, oscillators_in
 from helpers.scans.choice import Choice
 from helpers.scans.formats import DataError, Loops, assembled, check_size, text
-from helpers.scans.roles import oscillators_in
 from helpers.scans.units import factor, in_V, width_um
 
 MARKS = {"pyNSID_version", "sidpy_version", "main_data_name", "data_type"}
 DRIVE = ("bias", "voltage", "dc_offset", "dc offset", "dc_bias")
-
-
 PLACES = {"row", "column", "spatial"}
+# Files of microscopes by suffix: what they are, and the readers of SciFiReaders that may know them.
+MICROSCOPES = {
+    ".ibw": ("Igor", ("IgorIBWReader",)), ".ardf": ("Asylum Research", ()),
+    ".arhdf5": ("Asylum Research", ("ARhdf5Reader",)),
+    ".spm": ("Bruker", ("BrukerAFMReader",)), ".nid": ("Nanosurf", ("NanoSurfNIDReader",)),
+    ".3ds": ("Nanonis", ("Nanonis3dsReader",)), ".sxm": ("Nanonis", ("NanonisSXMReader",)),
+    ".gsf": ("Gwyddion", ("GwyddionReader",)), ".gwy": ("Gwyddion", ("GwyddionReader",)),
+}
 
 
 @dataclass(frozen=True)
@@ -94,9 +99,9 @@ def _axis(main: h5py.Dataset, n: int) -> Axis:
     scale = main.dims[n][0] if len(main.dims[n]) else main.parent.get(label) if label else None
     if not isinstance(scale, h5py.Dataset) or scale.shape != main.shape[n:n + 1]:
         return Axis(label or f"axis {n}", "", "", "", np.arange(main.shape[n], dtype=float))
-    said = {name: text(scale.attrs.get(name, "")) for name in ("quantity", "units", "dimension_type")}
-    check_size(Path(main.file.filename), scale.name, scale)
-    return Axis(label or scale.name.rpartition("/")[2], *said.values(), np.asarray(scale[()], float))
+    check_size(main.file.filename, scale.name, scale)
+    said = (text(scale.attrs.get(name, "")) for name in ("quantity", "units", "dimension_type"))
+    return Axis(label or scale.name.rpartition("/")[2], *said, np.asarray(scale[()], float))
 
 
 def read_nsid(path: Path, choice: Choice) -> Loops:
@@ -105,40 +110,64 @@ def read_nsid(path: Path, choice: Choice) -> Loops:
         return loops_of(path, nsid_datasets(file), choice)
 
 
-def loops_of(path: Path, mains: list[Main], choice: Choice) -> Loops:
-    """Loops of datasets in NSID, of which the last piezoresponse is taken, else the last amplitude with its phase.
+def is_foreign(path: Path, head: bytes) -> bool:
+    """Whether a file, none of those read here, is called like one of a microscope."""
+    return path.suffix.lower() in MICROSCOPES and not head.startswith(b"version https://git-lfs")
 
-    Raises
-    ------
-    DataError
-        If none of them holds loops, or not the one that was chosen.
-    """
+
+def read_foreign(path: Path, choice: Choice) -> Loops:
+    """Loops of a microscope's file through the datasets that SciFiReaders, an optional package, makes of it."""
+    what, names = MICROSCOPES[path.suffix.lower()]
+    try:
+        library = importlib.import_module("SciFiReaders")
+    except ImportError as error:
+        raise DataError(f"{path} is a file of {what}, which SciFiReaders reads: expected that optional package; "
+                        "install it with pip install SciFiReaders, or export the loops as .npz") from error
+    reasons = []
+    for reader in (getattr(library, name) for name in names if hasattr(library, name)):
+        try:
+            found = reader(str(path)).read()
+        except Exception as error:  # a reader of another's format raises almost anything
+            reasons.append(f"{type(error).__name__}: {error}")
+            continue
+        datasets = found if isinstance(found, dict) else dict(enumerate(found if isinstance(found, list) else [found]))
+        return loops_of(path, [_sidpy_main(str(name), dataset) for name, dataset in datasets.items()], choice)
+    raise DataError(f"{path} is a file of {what}, which SciFiReaders did not read "
+                    f"({'; '.join(reasons) or 'no reader'}): expected a scan of loops; export the loops as .npz")
+
+
+def _sidpy_main(name: str, dataset) -> Main:
+    """A sidpy dataset, whose axes are its attributes ``_axes``, by number."""
+    axes = tuple(Axis(str(axis.name), str(axis.quantity), str(axis.units), str(axis.dimension_type), np.asarray(axis))
+                 for _, axis in sorted(dataset._axes.items()))
+    return Main(str(getattr(dataset, "title", "") or name), np.asarray(dataset), axes, str(dataset.quantity),
+                str(dataset.units))
+
+
+def loops_of(path: Path, mains: list[Main], choice: Choice) -> Loops:
+    """Loops of labelled datasets: of the last piezoresponse, else of the last amplitude with its phase."""
     if choice.field == "on" or choice.measurement is not None:
         raise DataError(f"{path} is an NSID file, which does not tell field or measurement: expected no choice of "
                         "either; choose with dataset=name")
-    able = [main for main in mains if main.role and main.name.endswith(choice.dataset or "")]
-    heads = ([main for main in able if main.role == "piezoresponse"] or
-             [main for main in able if main.role == "amplitude"])
-    if not heads:
-        held = "; ".join(map(str, mains[:8]))
+    able, held = [main for main in mains if main.role], "; ".join(map(str, mains[:8]))
+    chosen = [main for main in able if main.name.endswith(choice.dataset or "")]
+    # The piezoresponse goes before an amplitude, a later dataset before an earlier one.
+    head = next((main for role in ("piezoresponse", "amplitude") for main in chosen[::-1] if main.role == role), None)
+    if head is None:
         raise DataError(f"{path} is an NSID file without loops{' called ' + choice.dataset if choice.dataset else ''} "
                         f"(it holds {held}): expected a piezoresponse, or amplitude and phase, along two axes of "
                         "position and one of voltage; choose another with dataset=name, or store one")
-    head = heads[-1]
-    notes = [f"NSID file, {head}"]
-    if len(mains) > 1:
-        notes.append(f"of {'; '.join(map(str, mains[:8]))}; dataset= chooses another")
-    said: list[str] = []
-    cube, voltage_V, size_um = _laid_out(path, head, choice, said)
-    rest = {main.role: main for main in mains if main.role and main.array.shape == head.array.shape}
+    notes = [f"NSID file, {head}", *([f"of {held}; dataset= chooses another"] if len(mains) > 1 else [])]
+    cube, voltage_V, size_um = _laid_out(path, head, choice, notes)
+    rest = {main.role: main for main in able if main.array.shape == head.array.shape}
     cubes, units = {head.role: cube}, {role: main.unit for role, main in rest.items()}
     if cube.ndim == 4:
         channels = list(np.moveaxis(cube, -1, 0))
         if not (len(channels) in (4, 5) and oscillators_in(channels)):
             raise DataError(f"{path}: {head} has {len(channels)} values at each step: expected the piezoresponse, or "
                             "amplitude, resonance, quality factor, phase (and R²); choose a dataset or an axis")
-        cubes, units = dict(zip(("amplitude", "resonance", "quality", "phase", "r2"), channels, strict=False)), {}
-        said.append("amplitude, resonance, quality factor and phase (and R²) of oscillators on one axis")
+        cubes, units = dict(zip(OSCILLATOR, channels, strict=False)), {}
+        notes.append("amplitude, resonance, quality factor and phase (and R²) of oscillators on one axis")
     elif cube.dtype.kind == "c":
         cubes, units = {"amplitude": np.abs(cube), "phase": np.angle(cube)}, {"phase": "rad"}
     elif head.role == "amplitude" and "phase" not in rest:
@@ -146,7 +175,7 @@ def loops_of(path: Path, mains: list[Main], choice: Choice) -> Loops:
                         "piezoresponse; add it")
     for role in {"phase", "resonance"} & set(rest) - set(cubes):
         cubes[role] = _laid_out(path, rest[role], choice, [])[0]
-    return assembled(cubes, units, voltage_V, [*notes, *said], choice.theta_rad, size_um=size_um)
+    return assembled(cubes, units, voltage_V, notes, choice.theta_rad, size_um=size_um)
 
 
 def _laid_out(path: Path, main: Main, choice: Choice, said: list[str]) -> tuple[np.ndarray, np.ndarray, float]:

@@ -1,7 +1,5 @@
 """Points far off their neighbours or their pixel's fellows, and how much of the variance they hold."""
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Mapping
 
@@ -21,22 +19,10 @@ def closes(voltage_V: np.ndarray) -> bool:
 
 
 def outlier_excess(cube: np.ndarray, closed: bool) -> np.ndarray:
-    """How far each point lies outside what its neighbours along the drive span.
+    """How far each point of (..., steps), all finite, lies outside what its neighbours along the drive span; 0 within.
 
-    Of the four neighbours within two steps the outer two values are dropped, so that neither one
-    wrong neighbour nor a single sharp step of a switching loop counts.
-
-    Parameters
-    ----------
-    cube : ndarray, shape (..., steps)
-        Finite values.
-    closed : bool
-        Whether the first step follows the last.
-
-    Returns
-    -------
-    ndarray, shape (..., steps)
-        0 within the span, else the distance from it, in the unit of `cube`.
+    Of the four neighbours within two steps the outer two values are dropped, so that neither one wrong neighbour nor a
+    single sharp step of a switching loop counts. `closed` tells whether the first step follows the last.
     """
     ends = [(0, 0)] * (cube.ndim - 1) + [(2, 2)]
     padded = np.pad(cube, ends, mode="wrap" if closed else "reflect")
@@ -46,16 +32,9 @@ def outlier_excess(cube: np.ndarray, closed: bool) -> np.ndarray:
 
 
 def distance(cube: np.ndarray) -> np.ndarray:
-    """How far each point lies from the median of all pixels at its step, in robust standard deviations of them.
+    """How far each point of (rows, columns, steps) lies from the median of all pixels at its step.
 
-    Parameters
-    ----------
-    cube : ndarray, shape (rows, columns, steps)
-        NaN is passed over. Of fewer than nine pixels nothing is said.
-
-    Returns
-    -------
-    ndarray, shape (rows, columns, steps)
+    In robust standard deviations of the pixels. NaN is passed over; of fewer than nine pixels nothing is said (0).
     """
     if cube.shape[0] * cube.shape[1] < 9:
         return np.zeros(cube.shape)
@@ -69,15 +48,9 @@ def distance(cube: np.ndarray) -> np.ndarray:
 
 
 def pixel_noise(cube: np.ndarray) -> np.ndarray:
-    """Standard deviation of the white noise of each loop, from its second differences.
+    """Standard deviation of the white noise of each loop of (..., steps), from its second differences, shape (...).
 
-    Robust (median), and not below its median over pixels: a loop of collinear points is not
-    taken for one free of noise.
-
-    Returns
-    -------
-    ndarray, shape (...)
-        In the unit of `cube` of shape (..., steps).
+    Robust (median), and not below its median over pixels: collinear points do not make a loop free of noise.
     """
     noise = np.median(np.abs(np.diff(cube, 2, axis=-1)), axis=-1) / 0.6745 / np.sqrt(6)
     return np.maximum(noise, np.median(noise))
@@ -101,28 +74,16 @@ def variance_in_extremes(cube: np.ndarray) -> float:
 
 
 def check_tails(scan) -> None:
-    """Refuse a `Scan` whose variance failed fits hold, before models are fitted to them.
-
-    Raises
-    ------
-    DataError
-        Naming the setting that repairs it.
-    """
+    """Refuse a `Scan` whose variance failed fits hold; the DataError names the setting that repairs it."""
     repaired = scan.cleaning is not None and any(counts["outliers"] for counts in scan.cleaning.counts().values())
     if found := heavy_tails(scan.channels, scan.usable.reshape(scan.shape), repaired):
         raise DataError(f"{scan.path}: {found}")
 
 
 def heavy_tails(channels: Mapping[str, np.ndarray], usable: np.ndarray, repaired: bool) -> str:
-    """What is wrong where failed fits hold the variance, and the setting that repairs it; else nothing.
+    """What is wrong where failed fits hold the variance of usable pixels, and what repairs it; else nothing.
 
-    Parameters
-    ----------
-    channels : mapping of str to ndarray, shape (rows, columns, steps)
-        Finite values.
-    usable : ndarray of bool, shape (rows, columns)
-    repaired : bool
-        Whether outliers were looked for already.
+    `repaired` tells whether outliers were looked for already.
     """
     shares = {name: variance_in_extremes(cube[usable]) for name, cube in channels.items()}
     worst = max(shares, key=shares.get)

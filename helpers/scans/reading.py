@@ -1,7 +1,5 @@
 """Scans from files of any known format, recognised by content, never by name, cleaned and checked."""
 
-from __future__ import annotations
-
 import math
 import re
 import zipfile
@@ -18,10 +16,9 @@ from helpers.scans.arrays import group_of_loops, numpy_arrays, read_numpy, read_
 from helpers.scans.choice import Choice
 from helpers.scans.cleaning import Cleaning, clean
 from helpers.scans.drive import check_drive, check_varies, one_cycle, without_repeated_end, without_unmeasured
-from helpers.scans.foreign import is_foreign, read_foreign
 from helpers.scans.formats import EXPECTED, DataError, Loops, apart, sha256_of, thinned
 from helpers.scans.matlab import read_matlab
-from helpers.scans.nsid import nsid_datasets, read_nsid
+from helpers.scans.nsid import is_foreign, nsid_datasets, read_foreign, read_nsid
 from helpers.scans.outliers import heavy_tails, remaining_outliers
 from helpers.scans.scan import Scan
 from helpers.scans.text import read_text, text_files
@@ -48,13 +45,7 @@ KNOWN = {
 
 
 def recognise(path: Path) -> str:
-    """Format, a key of READERS, of a file by its bytes, or of a folder of text files.
-
-    Raises
-    ------
-    DataError
-        If it is none of these, or HDF5 without anything that is known here.
-    """
+    """Format, a key of READERS, of a file by its bytes, or of a folder of text files; DataError where it is none."""
     if path.is_dir():
         return "text"
     with path.open("rb") as file:
@@ -93,8 +84,6 @@ def _recognise_hdf5(path: Path, head: bytes) -> str:
 
 def listing(path: Path) -> list[str]:
     """Every array of a file with shape and type, one a line; nothing is loaded."""
-    if path.is_dir():
-        return [f"{len(text_files(path))} text files"]
     if h5py.is_hdf5(path):
         lines = []
         with h5py.File(path, "r") as file:
@@ -103,21 +92,17 @@ def listing(path: Path) -> list[str]:
                 if isinstance(item, h5py.Dataset) else None)
         return lines
     kind = recognise(path)
+    if kind == "text":
+        return [f"{len(text_files(path))} text files"]
     if kind == "matlab5":
-        return [f"{name} {shape} {type_}" for name, shape, type_ in scipy.io.whosmat(path)]
+        return [" ".join(map(str, variable)) for variable in scipy.io.whosmat(path)]
     if kind in ("npy", "npz"):
         return [f"{name or path.name} {array.shape} {array.dtype}" for name, array in numpy_arrays(path).items()]
     return [path.name]
 
 
 def read(path: Path, choice: Choice | None = None) -> Loops:
-    """Read the loops of a file in any known format, read-only, one cycle of them.
-
-    Raises
-    ------
-    DataError
-        If the format is unknown, the file is broken, or holds not what `choice` asks for.
-    """
+    """Read the loops of a file in any known format, read-only, one cycle of them; a DataError where there are none."""
     choice = choice or Choice()
     try:
         kind = recognise(path)
@@ -233,13 +218,7 @@ def _check_shapes(loops: Loops, path: Path) -> None:
 
 
 def refuse_if_it_crashes(path: Path) -> None:
-    """Touch everything in an HDF5 file, in a process of its own.
-
-    Raises
-    ------
-    DataError
-        If that ends the process, or parts of the file lie elsewhere or would take too much memory.
-    """
+    """Refuse an HDF5 file that ends a process which touches all of it, lies in parts elsewhere or is too large."""
     if h5py.is_hdf5(path) and (found := apart(path, _touch)):
         raise DataError(f"{path}: {found}")
 
@@ -247,28 +226,24 @@ def refuse_if_it_crashes(path: Path) -> None:
 def _touch(path: Path) -> str | None:
     """What refuses the file. What cannot be read is left to the reader, which says so."""
 
-    def touch(_: str, item: h5py.Group | h5py.Dataset) -> None:
+    def touch(name: str, link: h5py.SoftLink | h5py.HardLink | h5py.ExternalLink) -> str | None:
+        item = file.get(name) if isinstance(link, h5py.HardLink) else None
+        dataset = item if isinstance(item, h5py.Dataset) else None
+        # What lies in other files may be anything on this machine, and a huge chunk takes as much memory.
+        if isinstance(link, h5py.ExternalLink) or dataset is not None and (dataset.is_virtual or dataset.external):
+            return (f"`{name}` lies in another file, which is not read: expected one file that holds everything; "
+                    "copy it into one")
+        if dataset is not None and math.prod(dataset.chunks or ()) * dataset.dtype.itemsize > MOST_CHUNK_BYTES:
+            return (f"`{name}` is stored in chunks of {dataset.chunks}, more than {MOST_CHUNK_BYTES >> 20} MiB: "
+                    "expected smaller ones; store it again")
         with suppress(Exception):
             dict(item.attrs)
         with suppress(Exception):
             item[tuple(slice(64) for _ in item.shape)] if item.nbytes > 2**28 else item[()]
+        return None
 
     with suppress(Exception), h5py.File(path, "r") as file:
-        if found := file.visititems_links(lambda name, link: _outside(file, name, link)):
-            return found
-        touch("", file)
-        file.visititems(touch)
-    return None
-
-
-def _outside(file: h5py.File, name: str, link: h5py.SoftLink | h5py.HardLink | h5py.ExternalLink) -> str | None:
-    """What lies in other files may be anything on this machine, and a huge chunk takes as much memory."""
-    item = file.get(name) if isinstance(link, h5py.HardLink) else None
-    dataset = item if isinstance(item, h5py.Dataset) else None
-    if isinstance(link, h5py.ExternalLink) or dataset is not None and (dataset.is_virtual or dataset.external):
-        return (f"`{name}` lies in another file, which is not read: expected one file that holds everything; "
-                "copy it into one")
-    if dataset is not None and math.prod(dataset.chunks or ()) * dataset.dtype.itemsize > MOST_CHUNK_BYTES:
-        return (f"`{name}` is stored in chunks of {dataset.chunks}, more than {MOST_CHUNK_BYTES >> 20} MiB: expected "
-                "smaller ones; store it again")
+        with suppress(Exception):
+            dict(file.attrs)
+        return file.visititems_links(touch)
     return None

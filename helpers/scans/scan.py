@@ -3,8 +3,6 @@
 The measured loops belong to doi:10.5281/zenodo.6321172 (CC-BY-4.0).
 """
 
-from __future__ import annotations
-
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,51 +23,21 @@ MOST_TRAINED = 20_000  # pixels; five to six times those of the paper
 
 @dataclass(frozen=True)
 class Scan:
-    """Off-field switching loops of every pixel.
+    """Off-field switching loops of every pixel."""
 
-    Attributes
-    ----------
-    piezoresponse : ndarray, shape (rows, columns, steps)
-        A cos(φ + θ), in arb. u.
-    resonance_kHz : ndarray, shape (rows, columns, steps), or None
-        None where the file has the piezoresponse alone.
-    voltage_V : ndarray, shape (steps,)
-        In the order applied, a triangular sweep.
-    source : str
-        "measured" or "twin".
-    path, sha256 : str
-        Where the loops came from and the hash of that file (of the arrays for the twin).
-    size_um : float
-        Width of the scan; NaN where the file does not tell.
-    truth : dict of str to ndarray (rows, columns)
-        What the twin was made of; empty for measured loops.
-    unusable : ndarray of bool, shape (rows, columns), optional
-        Pixels beyond repair; their loops are placeholders, kept out of every fit, and marked in
-        maps. None where there are none.
-    topography : ndarray, shape (any, any), optional
-        In the unit of the file, on a grid of its own.
-    notes : tuple of str
-        What was chosen, assumed and changed on reading.
-    cleaning : Report, optional
-        Which points were flagged and interpolated (helpers.scans.cleaning).
-    turned : bool
-        Whether maps are turned on the page so that the domain bands of the published film, which the
-        twin imitates, stand upright.
-    """
-
-    piezoresponse: np.ndarray
-    resonance_kHz: np.ndarray | None
-    voltage_V: np.ndarray
-    source: str
-    path: str
-    sha256: str
-    size_um: float
-    truth: dict[str, np.ndarray]
-    unusable: np.ndarray | None = None
-    topography: np.ndarray | None = None
-    notes: tuple[str, ...] = ()
-    cleaning: Report | None = None
-    turned: bool = False
+    piezoresponse: np.ndarray  # A cos(φ + θ), in arb. u., shape (rows, columns, steps)
+    resonance_kHz: np.ndarray | None  # of the same shape; None where the file has the piezoresponse alone
+    voltage_V: np.ndarray  # in the order applied, a triangular sweep, shape (steps,)
+    source: str  # "measured" or "twin"
+    path: str  # where the loops came from
+    sha256: str  # hash of that file, of the arrays for the twin
+    size_um: float  # width of the scan; NaN where the file does not tell
+    truth: dict[str, np.ndarray]  # maps (rows, columns) that the twin was made of; empty for measured loops
+    unusable: np.ndarray | None = None  # pixels (rows, columns) beyond repair: placeholders, kept out of every fit
+    topography: np.ndarray | None = None  # in the unit of the file, on a grid of its own
+    notes: tuple[str, ...] = ()  # what was chosen, assumed and changed on reading
+    cleaning: Report | None = None  # which points were flagged and interpolated
+    turned: bool = False  # maps are turned: the bands of the published film, which the twin imitates, stand upright
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -126,20 +94,13 @@ def save_scan(scan: Scan, path: Path) -> None:
 
 
 def standardised(scan: Scan, scaler: StandardScaler | None = None) -> tuple[np.ndarray, StandardScaler]:
-    """Spectra with one mean and one standard deviation per channel (original code).
+    """Spectra (rows * columns, steps, channels) with one mean and one standard deviation per channel (original code).
 
     Parameters
     ----------
     scan : Scan
     scaler : StandardScaler, optional
-        That of another scan; fitted to this one where left out.
-
-    Returns
-    -------
-    ndarray, shape (rows * columns, steps, channels)
-        In standard deviations.
-    StandardScaler
-        Fitted on (values, channels) of usable pixels; its inverse leads back to arb. u. and kHz.
+        That of another scan; else fitted on (values, channels) of usable pixels. Its inverse gives arb. u. and kHz.
     """
     spectra = scan.spectra
     channels = spectra.shape[-1]
@@ -170,17 +131,14 @@ def heldout_blocks(shape: tuple[int, int], every: int) -> np.ndarray:
     shape : (int, int)
         Rows and columns of the scan; a block is a tenth of the fewer wide and high.
     every : int
-        One block in so many is held out, on a lattice that visits all rows and columns of
-        blocks; 0 holds nothing out.
+        One block in so many is held out, on a lattice that visits all rows and columns of blocks; 0 holds nothing out.
 
     Returns
     -------
     ndarray of bool, shape (rows * columns,)
     """
-    if every == 0:
-        return np.zeros(shape[0] * shape[1], bool)
     row, column = _rows_and_columns_of_blocks(shape)
-    return (column + 3 * row) % every == 0
+    return (column + 3 * row) % every == 0 if every else np.zeros(row.size, bool)
 
 
 def block_numbers(shape: tuple[int, int]) -> np.ndarray:
@@ -210,13 +168,7 @@ def training_pixels(scan: Scan, heldout: np.ndarray) -> np.ndarray:
 
 
 def check_enough(scan: Scan) -> None:
-    """Refuse a scan that is too small for the models, before the time is spent on the toy.
-
-    Raises
-    ------
-    DataError
-        If there are fewer usable pixels than 300, or no more values a pixel than components.
-    """
+    """Refuse a scan with fewer usable pixels than FEWEST_PIXELS, or no more values a pixel than MOST_COMPONENTS."""
     pixels, values = int(scan.usable.sum()), scan.spectra[0].size
     if pixels < FEWEST_PIXELS:
         raise DataError(f"{scan.path} has {pixels} usable pixels: expected {FEWEST_PIXELS} or more; take a larger scan")

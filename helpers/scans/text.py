@@ -1,7 +1,5 @@
 """A folder of text or csv files, one a pixel, as switching spectroscopy is exported: columns by their headings."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 
@@ -31,13 +29,7 @@ def _is_table(path: Path) -> bool:
 
 
 def read_text(path: Path, choice: Choice) -> Loops:
-    """Loops of a folder; every file has the same columns and the same drive.
-
-    Raises
-    ------
-    DataError
-        If headings are missing, files differ, or nothing tells where the pixels lie.
-    """
+    """Loops of a folder; every file has the same columns and the same drive."""
     files = text_files(path)
     headings, first = _columns(files[0])
     roles = _roles(headings, first)
@@ -123,8 +115,8 @@ def _grid(folder: Path, files: list[Path], choice: Choice
                         "column, as r03_c11.txt, a table positions.csv of x and y, or SELECT=grid=rows x columns; "
                         "add one")
     row, column = np.divmod(np.arange(len(files)), shape[1])
-    return shape, (row, column), np.nan, [f"{len(files)} files taken as {shape[0]} × {shape[1]} by their order: "
-                                          "a guess"]
+    said = f"{len(files)} files taken as {shape[0]} × {shape[1]} by their order: a guess"
+    return shape, (row, column), np.nan, [said]
 
 
 def _place(stem: str) -> tuple[int, int] | None:

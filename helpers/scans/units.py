@@ -1,6 +1,4 @@
-"""Units with any SI prefix, and values that no microscope has."""
-
-from __future__ import annotations
+"""What names and units say of an array: its role, its unit with any SI prefix, and values that no microscope has."""
 
 import re
 
@@ -12,6 +10,16 @@ LONG = {"giga": "G", "mega": "M", "kilo": "k", "milli": "m", "micro": "u", "nano
 NAMES = {"Hz": "hz|hertz", "V": "v|volts?", "m": "m|met(?:er|re)s?", "rad": "rad|radians?"}
 OTHER = {"m": {"å": 1e-10, "angstrom": 1e-10, "angstroms": 1e-10, "micron": 1e-6, "microns": 1e-6},
          "rad": {"deg": np.pi / 180, "degree": np.pi / 180, "degrees": np.pi / 180, "°": np.pi / 180}}
+ALIASES = {
+    "piezoresponse": "piezoresponse loops loop loopdata_mixed",
+    "amplitude": "amplitude amp",
+    "phase": "phase phi",
+    "resonance": "resonance outw2_mixed resonance_frequency",
+    "voltage": "voltage voltagedata_mixed bias dc_offset",
+    "topography": "topography topo height",
+    "unusable": "unusable",
+    "r2": "r2 r_squared r2_criterion",
+}
 # What is credible: (least, most) of the largest voltage, of the median resonance and of the width of a scan.
 CREDIBLE = {"voltage": (0.05, 300.0, "V"), "resonance": (5.0, 5e4, "kHz"), "width": (0.02, 1000.0, "µm")}
 
@@ -32,6 +40,13 @@ def unit_in(name: str) -> str:
     """The unit that a name carries: in brackets, or behind a line as in ``resonance_kHz``; else nothing."""
     found = re.search(r"[\[(]([^\])]+)[\])]\s*$", name) or re.search(r"_([^\W_]+)$", name)
     return found[1] if found and any(factor(found[1], base) for base in NAMES) else ""
+
+
+def role_of(name: str) -> str | None:
+    """What an array holds by its name, units and letter case aside."""
+    plain = re.sub(r"\s*[\[(].*", "", name.strip()).lower().replace(" ", "_")
+    plain = plain.removesuffix("_" + unit_in(plain)) if unit_in(plain) else plain
+    return next((role for role, names in ALIASES.items() if plain in names.split()), None)
 
 
 def in_V(voltage: np.ndarray, unit: str, said: list[str]) -> np.ndarray:

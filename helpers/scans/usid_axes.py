@@ -1,30 +1,25 @@
-"""Rows, columns and steps of a USID dataset, from its indices and values."""
-
-from __future__ import annotations
+"""Rows, columns and steps of a USID dataset, from the tables of indices and values beside it."""
 
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import PurePosixPath
 
 import h5py
 import numpy as np
 
 from helpers.scans.choice import Choice
-from helpers.scans.formats import DataError, check_size, every_nth, text, thinning
+from helpers.scans.formats import DataError, check_size, every_nth, text
 from helpers.scans.units import factor, width_um
 
-BATCH_BYTES = 64 * 2**20  # of one read from a large dataset
 SPELLINGS = {"dc_offset": "DC_Offset", "bias": "DC_Offset", "voltage": "DC_Offset", "dc_bias": "DC_Offset",
              "frequency": "Frequency", "cycle": "Cycle", "field": "Field"}
+BATCH_BYTES = 64 * 2**20  # of one read from a large dataset
 
 
 def _groups_above(main: h5py.Dataset) -> Iterator[h5py.Group]:
-    group = main.parent
-    yield group
-    while group.name != "/":
-        group = group.parent
-        yield group
+    """The groups that a dataset lies in, the nearest first."""
+    return (main.file[str(folder)] for folder in PurePosixPath(main.name).parents)
 
 
 def ancillary(main: h5py.Dataset, name: str) -> h5py.Dataset | None:
@@ -40,6 +35,11 @@ def words(dataset: h5py.Dataset | None, attribute: str) -> list[str]:
     return [] if dataset is None else [text(word) for word in np.atleast_1d(dataset.attrs.get(attribute, []))]
 
 
+def refusal(main: h5py.Dataset, problem: str) -> DataError:
+    """What is wrong with a dataset, as an error to raise."""
+    return DataError(f"{main.file.filename}: `{main.name}` {problem}")
+
+
 @dataclass(frozen=True)
 class Selection:
     """Columns of a USID dataset that belong to the chosen loops, in the order applied."""
@@ -51,50 +51,52 @@ class Selection:
     notes: tuple[str, ...]
 
 
-def select(path: Path, main: h5py.Dataset, choice: Choice) -> Selection:
+def select(main: h5py.Dataset, choice: Choice) -> Selection:
     """The columns that `choice` asks for, by the labels of the spectroscopic axes."""
-    table = ancillary(main, "Spectroscopic_Values")
+    table, indices = ancillary(main, "Spectroscopic_Values"), ancillary(main, "Spectroscopic_Indices")
     if table is None or table.ndim != 2 or table.shape[1] != main.shape[1]:
-        raise DataError(f"{path}: `{main.name}` has no fitting spectroscopic indices and values: expected "
-                        f"(axes, {main.shape[1]}) of each; write the file with pyUSID")
-    check_size(path, table.name, table)
-    indices, notes, table_values = ancillary(main, "Spectroscopic_Indices"), [], np.asarray(table[:], float)
-    labels = _fitting_labels(path, main, words(indices, "labels") or words(table, "labels"), table_values, notes)
-    units = dict(zip(labels, (words(table, "units") or words(indices, "units")) + [""] * len(labels), strict=False))
-    there = indices[:] if indices is not None and indices.shape == table.shape else np.zeros(table.shape, int)
-    values = dict(zip(labels, table_values, strict=True))
-    # What LabVIEW counted wrongly is counted again from the values.
-    axes = {label: np.asarray(row, int) if np.ptp(row) > 0 or np.ptp(values[label]) == 0 else
-            np.unique(values[label], return_inverse=True)[1] for label, row in zip(labels, there, strict=True)}
+        raise refusal(main, "has no fitting spectroscopic indices and values: expected "
+                             f"(axes, {main.shape[1]}) of each; write the file with pyUSID")
+    check_size(main.file.filename, table.name, table)
+    rows, notes = np.asarray(table[:], float), []
+    labels = _fitting_labels(main, words(indices, "labels") or words(table, "labels"), rows, notes)
+    values = dict(zip(labels, rows, strict=True))
+    units = dict(zip(labels, words(table, "units") or words(indices, "units"), strict=False))
     for label, base in (("DC_Offset", "V"), ("Frequency", "Hz")):
         scale = factor(units.get(label, ""), base)
         if label in values and scale not in (None, 1.0):
             values[label] = values[label] * scale
             notes.append(f"{label} converted from {units[label]} to {base}")
-    kept = _chosen_columns(path, main, axes, values, choice, notes)
-    columns, frequency_Hz = np.flatnonzero(kept), None
-    if "Frequency" in axes:
-        bins = np.unique(axes["Frequency"][kept]).size
-        if columns.size % bins:
-            raise DataError(f"{path}: `{main.name}` has {columns.size} values for {bins} frequencies: "
-                            "expected every frequency at every step; the measurement is incomplete")
-        if (axes["Frequency"][columns] != np.resize(axes["Frequency"][columns[:bins]], columns.size)).any():
-            columns = columns[np.lexsort((axes["Frequency"][columns], axes["DC_Offset"][columns]))]
-        columns = columns.reshape(-1, bins)
-        frequency_Hz = values["Frequency"][columns[0]]
-    voltage_V = values["DC_Offset"][columns.reshape(len(columns), -1)[:, 0]]
-    if np.ptp(voltage_V) == 0 and "Field" in axes:  # written as applied: nothing, while the field is off
+    bins = None
+    if "Frequency" in values:  # what LabVIEW counted wrongly is counted again from the values
+        bins = indices[labels.index("Frequency")] if indices is not None and indices.shape == table.shape else [0]
+        bins = bins if np.ptp(bins) > 0 else np.unique(values["Frequency"], return_inverse=True)[1]
+    columns = _in_steps(main, _chosen_columns(main, values, choice, notes), bins)
+    first = columns if bins is None else columns[:, 0]
+    if np.ptp(values["DC_Offset"][first]) == 0 and "Field" in values:  # written as applied: nothing with the field off
         other = replace(choice, field="off" if choice.field == "on" else "on")
-        others = np.flatnonzero(_chosen_columns(path, main, axes, values, other, []))
+        others = _in_steps(main, _chosen_columns(main, values, other, []), bins)
         notes.append("the offset is 0 while the field is off: that of the pulse before is taken")
-        if others.size == columns.size:
-            voltage_V = values["DC_Offset"][others].reshape(len(voltage_V), -1)[:, 0]
+        if others.shape == columns.shape:
+            first = others if bins is None else others[:, 0]
     cycles = np.unique(values["Cycle"]).size if "Cycle" in values else 1
-    return Selection(columns, voltage_V, frequency_Hz, tuple(range(1, cycles + 1)), tuple(notes))
+    return Selection(columns, values["DC_Offset"][first], None if bins is None else values["Frequency"][columns[0]],
+                     tuple(range(1, cycles + 1)), tuple(notes))
 
 
-def _fitting_labels(path: Path, main: h5py.Dataset, labels: list[str], values: np.ndarray, notes: list[str]
-                    ) -> list[str]:
+def _in_steps(main: h5py.Dataset, kept: np.ndarray, bins: np.ndarray | None) -> np.ndarray:
+    """Numbers of the kept columns, (steps,) or, whatever the order of the frequencies, (steps, bins)."""
+    columns = np.flatnonzero(kept)
+    if bins is None:
+        return columns
+    steps_of_bin = np.unique(bins[columns], return_counts=True)[1]
+    if np.ptp(steps_of_bin) > 0:
+        raise refusal(main, f"has {columns.size} values for {steps_of_bin.size} frequencies: "
+                             "expected every frequency at every step; the measurement is incomplete")
+    return columns[np.argsort(bins[columns], kind="stable").reshape(steps_of_bin.size, -1).T]
+
+
+def _fitting_labels(main: h5py.Dataset, labels: list[str], values: np.ndarray, notes: list[str]) -> list[str]:
     """As many labels as there are axes, in the spelling of BGlib; of more, those that the values fit."""
     named = [SPELLINGS.get(label.strip().lower().replace(" ", "_"), label) for label in labels]
 
@@ -111,53 +113,47 @@ def _fitting_labels(path: Path, main: h5py.Dataset, labels: list[str], values: n
         notes.append(f"{len(named)} labels for {len(values)} axes: read as {', '.join(chosen)}, which the values fit")
         named = chosen
     if len(named) != len(values) or "DC_Offset" not in named:
-        raise DataError(f"{path}: `{main.name}` has the axes {', '.join(labels) or 'none'}: expected "
-                        f"DC_Offset among {len(values)} labels; this is not switching spectroscopy, "
-                        "or its labels are lost")
+        raise refusal(main, f"has the axes {', '.join(labels) or 'none'}: expected DC_Offset among {len(values)} "
+                             "labels; this is not switching spectroscopy, or its labels are lost")
     return named
 
 
-def _chosen_columns(path: Path, main: h5py.Dataset, axes: dict[str, np.ndarray], values: dict[str, np.ndarray],
-                    choice: Choice, notes: list[str]) -> np.ndarray:
+def _chosen_columns(main: h5py.Dataset, values: dict[str, np.ndarray], choice: Choice, notes: list[str]) -> np.ndarray:
     """Which columns are of the chosen cycle, field and other axes."""
-    spelt = {name.lower(): name for name in axes}
+    path, spelt = main.file.filename, {name.lower(): name for name in values}
     others = {spelt.get(name.lower(), name): value for name, value in choice.others.items()}
-    wanted = {"Cycle": choice.cycle, "Field": choice.field, **others}
-    stated = "" if "Field" in axes else _stated_field(main)
+    stated = "" if "Field" in values else _stated_field(main)
     needed = {*others, *(["Cycle"] if choice.cycle not in (None, 1) else []),
               *(["Field"] if choice.field == "on" and not stated else [])}
-    unknown = needed - set(axes)
-    if unknown:
-        raise DataError(f"{path} has no axis {', '.join(sorted(unknown))}: expected one of "
-                        f"{', '.join(axes)}; correct the choice")
+    if unknown := needed - set(values):
+        raise DataError(f"{path} has no axis {', '.join(sorted(unknown))}: expected one of {', '.join(values)}; "
+                        "correct the choice")
+    if stated not in ("", choice.field):
+        raise DataError(f"{path} was measured with the field {stated} alone (VS_measure_in_field_loops): expected "
+                        f"loops with the field {choice.field}; take another file, or choose field={stated}")
     if stated:
-        if stated != choice.field:
-            raise DataError(f"{path} was measured with the field {stated} alone (VS_measure_in_field_loops): expected "
-                            f"loops with the field {choice.field}; take another file, or choose field={stated}")
         notes.append(f"field {stated}, as VS_measure_in_field_loops says")
-    kept = np.ones(len(axes["DC_Offset"]), bool)
-    for axis in (name for name in axes if name not in ("Frequency", "DC_Offset")):
+    kept = np.ones(main.shape[1], bool)
+    for axis in (name for name in values if name not in ("Frequency", "DC_Offset")):
         there = np.unique(values[axis][kept])
+        listed = ", ".join(f"{v:g}" for v in there)
         if axis == "Cycle":
-            number = len(there) if choice.cycle is None else choice.cycle
+            asked = number = len(there) if choice.cycle is None else choice.cycle
             value, note = there[number - 1] if 1 <= number <= len(there) else np.nan, f"cycle {number} of {len(there)}"
-        elif axis == "Field":
-            value, note = float(choice.field == "on"), f"field {choice.field}"  # BGlib: 0 out of the field, 1 in it
+        elif axis == "Field":  # BGlib: 0 out of the field, 1 in it
+            asked, value, note = choice.field, float(choice.field == "on"), f"field {choice.field}"
         elif axis in others:
-            value = others[axis]
+            asked = value = others[axis]
             note = f"{axis} = {value:g}, one of {len(there)}"
         else:
             largest = [np.abs(values["DC_Offset"][kept & (values[axis] == v)]).max() for v in there]
-            value = there[int(np.argmax(largest))]
-            note = (f"{axis} = {value:g}, which has the largest amplitude, {max(largest):g} V, of "
-                    f"{', '.join(f'{v:g}' for v in there)}")
+            asked = value = there[int(np.argmax(largest))]
+            note = f"{axis} = {value:g}, which has the largest amplitude, {max(largest):g} V, of {listed}"
         notes.append(note)
-        match = np.isclose(values[axis], value)
-        if not (kept & match).any():
-            raise DataError(f"{path} has no {axis} {wanted.get(axis, value)}: expected one of "
-                            f"{', '.join(f'{v:g}' for v in there)} (cycles are counted from 1); "
+        kept &= np.isclose(values[axis], value)
+        if not kept.any():
+            raise DataError(f"{path} has no {axis} {asked}: expected one of {listed} (cycles are counted from 1); "
                             "correct the choice")
-        kept &= match
     return kept
 
 
@@ -165,8 +161,8 @@ def _stated_field(main: h5py.Dataset) -> str:
     """ "on", "off" or nothing, by what the measurement says of itself where it has no axis for it."""
     stated = (group.attrs["VS_measure_in_field_loops"] for group in _groups_above(main)
               if "VS_measure_in_field_loops" in group.attrs)
-    said = text(next(stated, "")).lower().replace("_", "-").replace(" ", "-")
-    if "and" in said or "both" in said or not said:
+    said = text(next(stated, "")).lower()
+    if "and" in said or "both" in said:
         return ""
     return "off" if said.startswith(("out", "off")) else "on" if said.startswith(("in", "on")) else ""
 
@@ -180,7 +176,6 @@ class Grid:
     row: np.ndarray  # (kept positions,)
     column: np.ndarray
     width_um: float
-    notes: tuple[str, ...]
     whole: tuple[int, int]
 
     def read(self, main: h5py.Dataset) -> Iterator[np.ndarray]:
@@ -197,38 +192,38 @@ class Grid:
         return cube
 
 
-def grid_of(path: Path, main: h5py.Dataset, selection: Selection, rows: tuple[int, int] | None = None) -> Grid:
+def grid_of(main: h5py.Dataset, steps: int, rows: tuple[int, int] | None = None) -> Grid:
     """Rows and columns of the positions; those asked for, or of a scan too large some of each."""
+    positions = len(main)
     indices = next((there for there in (ancillary(main, "Position_Indices"), ancillary(main, "Position_Values"))
-                    if there is not None and there.ndim == 2 and there.shape[0] == main.shape[0]), None)
+                    if there is not None and there.ndim == 2 and len(there) == positions), None)
     if indices is None:
-        raise DataError(f"{path}: `{main.name}` has no fitting position indices: expected ({main.shape[0]}, "
-                        "axes); write the file with pyUSID")
-    check_size(path, indices.name, indices)
+        raise refusal(main, f"has no fitting position indices: expected ({positions}, axes); write the file with "
+                             "pyUSID")
+    check_size(main.file.filename, indices.name, indices)
     labels = words(indices, "labels")[:indices.shape[1]]
     labels += [f"axis {n}" for n in range(len(labels), indices.shape[1])]
     counted = dict(zip(labels, np.asarray(indices[:]).T, strict=True))
     varying = {label: values for label, values in counted.items() if np.ptp(values) > 0}
     if len(varying) > 2:
-        raise DataError(f"{path}: `{main.name}` varies along {', '.join(varying)}: expected rows and "
-                        "columns; store one plane of positions")
+        raise refusal(main, f"varies along {', '.join(varying)}: expected rows and columns; store one plane of "
+                             "positions")
     column = _fastest(varying) if varying else labels[-1]
     if len(varying) == 1 and column.lower() in ("y", "row", "rows") and len(labels) > 1:
         column = next(label for label in labels if label != column)  # a scan of one column
     row = next((label for label in [*varying, *labels] if label != column), None)
     (there, row_of), (columns, column_of) = (
-        np.unique(counted.get(label, np.zeros(main.shape[0], int)), return_inverse=True) for label in (row, column))
-    if len(np.unique(row_of * len(columns) + column_of)) != main.shape[0]:
-        raise DataError(f"{path}: positions of `{main.name}` occur more than once: expected one spectrum at "
-                        "each row and column; store one pass of the scan")
+        np.unique(counted.get(label, np.zeros(positions, int)), return_inverse=True) for label in (row, column))
+    if len(np.unique(row_of * len(columns) + column_of)) != positions:
+        raise DataError(f"{main.file.filename}: positions of `{main.name}` occur more than once: expected one spectrum "
+                        "at each row and column; store one pass of the scan")
     whole, width = (len(there), len(columns)), _width_um(main, labels.index(column))
-    counts = () if np.isfinite(width) else ("positions are counts or have no unit of length: no size of the scan",)
     first, last = rows or (0, whole[0])
     every = 1 if rows else every_nth((*whole, 1))
     kept = (row_of >= first) & (row_of < last) & (row_of % every == 0) & (column_of % every == 0)
-    check_size(path, main.name, main, int(kept.sum()) * len(selection.voltage_V))
+    check_size(main.file.filename, main.name, main, int(kept.sum()) * steps)
     return Grid((-(-(last - first) // every), -(-whole[1] // every)), kept, (row_of[kept] - first) // every,
-                column_of[kept] // every, width, counts + tuple(thinning(every, whole)), whole)
+                column_of[kept] // every, width, whole)
 
 
 def _fastest(positions: dict[str, np.ndarray]) -> str:
