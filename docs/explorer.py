@@ -140,9 +140,9 @@ def modelled(scan: Scan, results: Path, profile: str) -> tuple[dict, dict, dict]
         return unstack_channels(pca.inverse_transform(latents), n_channels)
 
     loops = {"DL": unstack_channels(linear["beps_codes"] @ linear["beps_atoms"], n_channels),
-             "PCA": of_pca(scores), "β-VAE": vae["reconstructed"]}
-    codes = {"β-VAE": vae["embedding"][:, sweeps["beps_active"]], "DL": linear["beps_codes"], "PCA": scores}
-    swept = {"β-VAE": (sweeps["beps_values"], sweeps["beps_sweep"]),
+             "PCA": of_pca(scores), "companion's β-VAE": vae["reconstructed"]}
+    codes = {"companion's β-VAE": vae["embedding"][:, sweeps["beps_active"]], "DL": linear["beps_codes"], "PCA": scores}
+    swept = {"companion's β-VAE": (sweeps["beps_values"], sweeps["beps_sweep"]),
              "DL": (linear["beps_values"], linear["beps_sweep"]),
              "PCA": generate_sweeps(scores[scan.usable], list(range(pca.n_components_)), of_pca,
                                     linear["beps_values"].shape[1])}
@@ -189,10 +189,10 @@ def explorer_data(folder: Path, profile: str) -> dict[str, object]:
         "deviation": (scaler.scale_ * scale).tolist(),
         "shape": [len(rows), len(columns)], "stride": stride, "turned": scan.turned,
         "usable": scan.usable[pixels].astype(np.int8),
-        "models": ["measured", "DL", "PCA", "β-VAE"], "colours": [DATA, DL, BOUND, VAE],
+        "models": ["measured", "DL", "PCA", "companion's β-VAE"], "colours": [DATA, DL, BOUND, VAE],
         "loops": whole_numbers(np.stack([made[pixels] for made in loops]) * scale),
         "maps": maps, "halves": [float(signed_norm(drawn).vmax) for drawn in maps],
-        "names": [*(f"β-VAE, z{k + 1}" for k in active["beps_active"]),
+        "names": [*(f"companion's β-VAE, z{k + 1}" for k in active["beps_active"]),
                   *(f"{model} {k + 1}" for model in ("DL", "PCA") for k in range(codes[model].shape[1]))],
         "quantities": [QUANTITIES.get(model, "score") for model, code in codes.items() for _ in code.T],
         "atoms": codes["DL"].shape[1],
@@ -241,5 +241,5 @@ def training_data(kept: Snapshots) -> dict[str, object]:
     return {
         "maps": shades(kept.maps.reshape(*kept.maps.shape[:2], -1), half), "half": half,
         "names": kept.names, "kl": kept.kl.tolist(), "titles": [kept.title(i) for i in range(len(kept.maps))],
-        "quantity": QUANTITIES["β-VAE"], "scan": layout(kept.maps.shape[2:], kept.look.orientation),
+        "quantity": QUANTITIES["companion's β-VAE"], "scan": layout(kept.maps.shape[2:], kept.look.orientation),
     }

@@ -66,7 +66,7 @@ def test_errors_are_those_of_the_trained_models_in_units_of_the_trained_cycle(sc
     model = build_beta_vae(PROFILE.beps_network, drive_waveform(scan.voltage_V), 2, seed=1)
     for column, part in enumerate((spectra[1:], shown)):
         expected = np.square(reconstruct(model, part) - part).mean()
-        assert errors["β-VAE"][column] == pytest.approx(expected, rel=1e-5)
+        assert errors["companion's β-VAE"][column] == pytest.approx(expected, rel=1e-5)
     assert errors["the trained cycle itself"] == (0, pytest.approx(np.square(shown - spectra[1:]).mean()))
     assert errors["dictionary, 5 atoms"][0] > errors["PCA, 5 components"][0]
 

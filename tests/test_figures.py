@@ -59,20 +59,20 @@ def figures_of(source: str) -> dict[str, Figure]:
     """Every figure that is labelled by the source of the scan."""
     made = scan(source)
     look, data = Look.of(made), RNG.normal(size=(PIXELS, STEPS, 2))
-    dl, vae = model("DL", data), model("β-VAE", data)
+    dl, vae = model("DL", data), model("companion's β-VAE", data)
     errors = comparison.Errors("BEPS", np.geomspace(0.1, 0.01, 6), {"DL": (5, 0.03)})
     linear = comparison.BaselineErrors("Toy", ["SVD", "PCA"], {3: np.array([0.2, 0.1])}, {3: np.ones(2, bool)})
     history = {"mse": np.ones(4), "kl": np.ones(4), "beta": np.array([0, 0.1, 0.1, 0.2])}
     kl = np.linspace(2, 0, 16)
     return {
         "fig4": loops.figure_4(VOLTAGE, data, dl, vae, look),
-        "fig5": loops.figure_5(VOLTAGE, sweep("DL"), sweep("β-VAE"), look),
+        "fig5": loops.figure_5(VOLTAGE, sweep("DL"), sweep("companion's β-VAE"), look),
         "figS5": loops.figure_s5(VOLTAGE, sweep("DL"), look),
         "figS6": measurement.figure_s6(made.piezoresponse, VOLTAGE, look),
         "figS7": loops.figure_s7({"film": (RNG.normal(size=(16, ROWS, COLUMNS)), kl, look)}),
         "figS8": loops.figure_s8(VOLTAGE, data, dl, vae, look),
         "figS9": comparison.figure_s9(errors, errors, source=source),
-        "figS10": loops.figure_s5(VOLTAGE, sweep("β-VAE", 1), look),
+        "figS10": loops.figure_s5(VOLTAGE, sweep("companion's β-VAE", 1), look),
         "every pixel": loops.figure_every_pixel(MAPS, list("abcde"), dict.fromkeys(("pca", "dl", "vae"), MAPS[0]),
                                                 look),
         "training": training.training_curves(history, source=source, snapshot_epochs=np.arange(4), active=np.arange(4)),
@@ -83,10 +83,10 @@ def figures_of(source: str) -> dict[str, Figure]:
 def other_figures() -> dict[str, Figure]:
     """Those of the toy, and those of the simulated measurement, whatever the scan."""
     time, data = np.linspace(-1, 1, STEPS), RNG.normal(size=(PIXELS, STEPS))
-    grid, mse = np.linspace(0.1, 1, 5), {"DL": RNG.random(400), "β-VAE": RNG.random(400)}
+    grid, mse = np.linspace(0.1, 1, 5), {"DL": RNG.random(400), "companion's β-VAE": RNG.random(400)}
     return {
         "fig1": toy.figure_1(time, RNG.normal(size=(3, 5, STEPS)), grid, RNG.random((9, 7, 3))),
-        "fig2": toy.figure_2(time, data, model("DL", data), model("β-VAE", data), RNG.random((9, 7, 3))),
+        "fig2": toy.figure_2(time, data, model("DL", data), model("companion's β-VAE", data), RNG.random((9, 7, 3))),
         "figS3": toy.figure_s3(grid, {"coded at its own λ": grid, "coded at λ = 1": (grid - 0.5) ** 2}, 0.57, 0.109),
         "figS4": toy.figure_s4(RNG.random((400, 3)), mse, 0.109),
         "figS1": measurement.figure_s1(VOLTAGE, raw_loop()), "figS2": measurement.figure_s2(raw_loop()),
@@ -115,7 +115,7 @@ def test_any_grid_one_channel_and_unusable_pixels_are_drawn(shape, channels, fig
     data = RNG.normal(size=(PIXELS, STEPS, channels))
     maps = np.where(LOST, np.nan, RNG.normal(size=(5, PIXELS))).reshape(5, *shape)
     dl, vae = (ModelOutput(name, maps, data + 0.1, np.where(LOST, np.nan, np.linspace(0.1, 0.9, PIXELS)))
-               for name in ("DL", "β-VAE"))
+               for name in ("DL", "companion's β-VAE"))
     swept = Sweep("DL", maps, np.linspace(-2, 2, 20) * np.ones((5, 1)), RNG.normal(size=(5, 20, STEPS, channels)))
     cube = RNG.normal(size=(*shape, STEPS))
     own = scan(piezoresponse=cube, resonance_kHz=300 + cube if channels > 1 else None, size_um=float("nan"),
@@ -155,7 +155,7 @@ def test_unusable_pixels_are_no_example_and_no_part_of_a_distribution():
     assert shuffled.best_median_worst() == (1, 0, 2)
     data = np.zeros((PIXELS, STEPS, 1))
     wrong = np.where(LOST[:, None, None], 1e6, 1.0) * RNG.normal(size=data.shape)
-    models = (ModelOutput(name, MAPS, wrong, mse) for name in ("DL", "β-VAE"))
+    models = (ModelOutput(name, MAPS, wrong, mse) for name in ("DL", "companion's β-VAE"))
     drawn = loops.figure_s8(VOLTAGE, data, *models, Look.of(scan("twin")))
     assert drawn.axes[0].get_ylim()[1] < 10
 
@@ -205,7 +205,7 @@ def test_compared_scans_name_their_source():
 
 def test_channels_that_are_not_shown_or_not_there_are_named(twin_figures):
     data = RNG.normal(size=(PIXELS, STEPS, 2))
-    vae = ModelOutput("β-VAE", MAPS[:2], data, np.linspace(0, 1, PIXELS))
+    vae = ModelOutput("companion's β-VAE", MAPS[:2], data, np.linspace(0, 1, PIXELS))
     figure = loops.figure_4(VOLTAGE, data, model("DL", data), vae, Look.of(scan("twin")))
     texts = [text.get_text() for ax in figure.axes for text in ax.texts]
     assert texts.count("no further\nactive channel") == 1
@@ -294,6 +294,7 @@ def test_every_linear_model_has_its_marker_and_a_ring_where_its_fit_ended_at_the
     np.testing.assert_allclose(np.vstack(rings), [[0.3, 2]])
 
 
+@pytest.mark.parametrize(("resonance", "drawn"), [(True, 7), (False, 5)])
 def test_every_feature_is_drawn_for_the_scan_and_as_an_error_of_each_model(resonance, drawn):
     assert set(comparison.SHOWN_FEATURES) <= set(UNITS)
     measured = {name: RNG.normal(size=(8, 12)) for name in UNITS if resonance or not name.endswith("kHz")}

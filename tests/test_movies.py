@@ -29,7 +29,7 @@ STEPS = 12
 VOLTAGE = np.concatenate([np.linspace(16, -16, 6), np.linspace(-12, 12, 6)])
 SIZE = (1280, 720)
 CHANNELS = (Channel("Piezoresponse", "arb. u."), Channel("Resonance", "kHz"))
-SWEEP = Sweep("β-VAE", RNG.normal(size=(2, 15, 15)), np.linspace(-2, 2, 4) * np.ones((2, 1)),
+SWEEP = Sweep("companion's β-VAE", RNG.normal(size=(2, 15, 15)), np.linspace(-2, 2, 4) * np.ones((2, 1)),
               RNG.normal(size=(2, 4, STEPS, 2)))
 
 

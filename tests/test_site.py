@@ -35,7 +35,7 @@ LARGEST_SITE_MIB, LARGEST_PAGE_MIB = 30, 8
 # One of each kind.
 FILES = [f"{name}.html" for name in ("index", "gallery", "movies", "explorer", "ledger", "README", "workflow/README",
                                      "search", "notebooks/3_beta_vae_training", "notebooks/5_paper_and_reproduction")]
-MODELS = ("measured", "DL", "PCA", "β-VAE")
+MODELS = ("measured", "DL", "PCA", "companion's β-VAE")
 pytestmark = pytest.mark.filterwarnings("ignore:.*deprecated. Check CHANGES for Sphinx:")  # by the theme and MyST
 
 
@@ -275,7 +275,7 @@ def error_of(browser) -> tuple[int, int, dict[str, float]]:
     """Row and column that the page names, and each model's error there."""
     said = browser.execute_script("return document.getElementById('readout').textContent")
     row, column = map(int, re.search(r"Row (\d+), column (\d+)", said).groups())
-    return row, column, {name: float(value) for name, value in re.findall(r"(DL|PCA|β-VAE) ([\d.e−]+)", said)}
+    return row, column, {name: float(value) for name, value in re.findall(r"(DL|PCA|companion's β-VAE) ([\d.e−]+)", said)}
 
 
 def assert_shows(browser, run: Path, row: int, column: int) -> None:

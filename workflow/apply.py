@@ -148,7 +148,7 @@ def _errors(maps: h5py.File) -> list[dict[str, str]]:
     """Mean errors of every model over every pixel, those learned from and those held out."""
     held = maps["heldout"][:]
     parts = {"every pixel": np.ones_like(held), "learned from": ~held, "held out": held}
-    names = {"pca": "PCA", "dl": "dictionary, lasso codes", "vae": "β-VAE"}
+    names = {"pca": "PCA", "dl": "dictionary, lasso codes", "vae": "companion's β-VAE"}
     return [{"MSE (s.d.²)": names[model]} | {
         part: number(float(np.nanmean(maps[f"{model}/mse"][:][pixels]))) for part, pixels in parts.items()
         if pixels.any()} for model in MODELS]
@@ -175,7 +175,7 @@ def errors_on_cycles(folder: Path, other: Scan) -> dict[str, tuple[float, float]
     models = {
         f"PCA, {DICTIONARY['atoms']} components": lambda x: pca.inverse_transform(pca.transform(x)),
         f"dictionary, {len(atoms)} atoms": lambda x: x @ np.linalg.pinv(atoms) @ atoms,
-        "β-VAE": lambda x: stack_channels(reconstruct(network, unstack_channels(x, channels))),
+        "companion's β-VAE": lambda x: stack_channels(reconstruct(network, unstack_channels(x, channels))),
         "the trained cycle itself": lambda x: trained,
     }
     return {name: tuple(float(np.square(made(x) - x).mean()) for x in (trained, shown))

@@ -93,7 +93,8 @@ class Errors:
 
     title: str  # benchmark
     pca_mse: np.ndarray  # (n_components,): mean squared error (s.d.²) of PCA with 1, 2, … components
-    models: Mapping[str, tuple[int, float]]  # number of components (active channels for the β-VAE) and error
+    # Number of components (active channels of a β-VAE) and error, of one or several runs.
+    models: Mapping[str, tuple[int | Sequence[int], float | Sequence[float]]]
     paper: Mapping[str, tuple[int, float]] = field(default_factory=dict)  # the same as the paper states them
     # Active channels and error at each snapshot of a training, by model.
     paths: Mapping[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
@@ -113,8 +114,7 @@ def plot_component_errors(ax: Axes, errors: Errors) -> None:
         ax.plot(n, mse, "D", color=MODEL_COLOURS.get(name, DATA), markersize=5 if name in MODEL_COLOURS else 3,
                 label=name)
     for name, (n, mse) in errors.paper.items():
-        ax.plot(n, mse, "D", color=MODEL_COLOURS[name], markersize=5, markerfacecolor="none",
-                label=f"{name}, paper")
+        ax.plot(n, mse, "D", color=MODEL_COLOURS[name], markersize=5, markerfacecolor="none", label=f"{name}, stated")
     ax.set(xlabel="Components", ylabel="MSE (s.d.²)", yscale="log", title=errors.title)
     plain_log_ticks(ax.yaxis)
     ax.xaxis.set_major_locator(MaxNLocator(8, integer=True))

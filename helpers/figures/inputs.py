@@ -9,7 +9,7 @@ import numpy as np
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 RANKS = ("best", "median", "worst")
 # What a map shows, by model.
-QUANTITIES = {"DL": "coefficient", "β-VAE": "posterior mean"}
+QUANTITIES = {"DL": "coefficient", "companion's β-VAE": "posterior mean"}
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def channels_of(piezoresponse: np.ndarray, resonance_kHz: np.ndarray | None = No
 class ModelOutput:
     """Embedding maps and reconstructions of one fitted model."""
 
-    name: str  # "DL" or "β-VAE"; chooses the colour
+    name: str  # "DL" or "companion's β-VAE"; chooses the colour
     # (n_maps, rows, columns): DL coefficients, or posterior means in the order of their KL; NaN at unusable pixels.
     maps: np.ndarray
     # (n_spectra, n_steps) or (n_spectra, n_steps, n_channels), in the units of the data it is drawn with;

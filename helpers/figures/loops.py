@@ -32,7 +32,7 @@ from helpers.scores import ACTIVE_KL_NAT
 
 LINES = 9  # loops drawn of the swept values, evenly spaced
 COMMON = 97  # per cent of the pixels that lie below the largest of these values; few pixels make the ends of a range
-EVERY_PIXEL_TITLES = {"pca": "PCA", "dl": "DL", "vae": "β-VAE"}
+EVERY_PIXEL_TITLES = {"pca": "PCA", "dl": "DL", "vae": "companion's β-VAE"}
 ALONG = 8  # maps side by side of all latents
 ACROSS = 3  # maps side by side at full resolution
 

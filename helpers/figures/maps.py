@@ -91,7 +91,7 @@ def plot_grid(block: FigureBase, maps: np.ndarray, titles: Iterable[str], orient
     panels = list(axes.flat[: len(maps)])
     for ax, values, title in zip(panels, maps, titles, strict=True):
         plot_map(ax, values, orientation, norm=norm).set_title(title, pad=1.5)
-    block.colorbar(panels[0].images[0], ax=axes, shrink=0.6, extend="both").set_label(QUANTITIES["β-VAE"])
+    block.colorbar(panels[0].images[0], ax=axes, shrink=0.6, extend="both").set_label(QUANTITIES["companion's β-VAE"])
     return panels
 
 

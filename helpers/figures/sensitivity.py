@@ -22,7 +22,7 @@ LABELS = {
 }
 # Colour, filled or open, and place above or below the line of the model.
 MARKS = {"kept": (DATA, DATA, 0.12), "shuffled": (DL, "white", -0.12)}
-MODELS = {"vae": ("β-VAE", VAE), "dl": ("DL", DL)}
+MODELS = {"vae": ("companion's β-VAE", VAE), "dl": ("DL", DL)}
 NAMES = {"units": "LSTM units", "latents": "latents", "learning_rate": "learning rate", "patch": "steps at a time",
          "beta_step": "step of β", "first_share": "first share of β·KL", "atoms": "atoms n", "sparsity": "λ"}
 COLUMNS = 5

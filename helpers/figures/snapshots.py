@@ -87,7 +87,7 @@ def training_strip(kept: Snapshots, chosen: Sequence[int]) -> PageFigure:
             first = line is lines[0] and ax is axes[0]
             plot_map(ax, values, kept.look.orientation if first else bare, norm=norm).set_title(name, pad=1.5)
     scale = aside.add_axes((0.1, 0.3, 0.2, 0.4))
-    aside.colorbar(lines[0].axes[0].images[0], cax=scale).set_label(QUANTITIES["β-VAE"])
+    aside.colorbar(lines[0].axes[0].images[0], cax=scale).set_label(QUANTITIES["companion's β-VAE"])
     figure.alt = (f"Maps of {', '.join(kept.names)}, from left to right, at epoch "
                   f"{', '.join(str(kept.epochs[index]) for index in chosen)}, from top to bottom.")
     return figure

@@ -23,7 +23,7 @@ COLUMN, PAGE = 3.5, 7.2
 
 # Okabe-Ito colours: told apart with any colour vision and in grey print.
 DATA, DL, VAE, BOUND = "#262626", "#D55E00", "#0072B2", "#009E73"
-MODEL_COLOURS = {"DL": DL, "β-VAE": VAE, "PCA": BOUND}
+MODEL_COLOURS = {"DL": DL, "companion's β-VAE": VAE, "paper's β-VAE": VAE, "PCA": BOUND}
 
 # Pictures within notebooks are sharp on screens of twice the usual density, and have few enough colours to be small.
 NOTEBOOK_DPI, FILE_DPI, COLOURS = 220, 300, 256

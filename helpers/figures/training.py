@@ -57,7 +57,7 @@ def path_of_beta(snapshots: Mapping[str, np.ndarray], *, shown: int, pca_mse: np
     active = (kl > ACTIVE_KL_NAT).sum(axis=1)
     figure = page_figure(2.2, source=source)
     error, carried, counted = axes = figure.subplots(1, 3)
-    error.plot(beta, mse, ".-", color=VAE, label="β-VAE")
+    error.plot(beta, mse, ".-", color=VAE, label="the network")
     bound = np.where(active > 0, pca_mse[np.clip(active, 1, len(pca_mse)) - 1], np.nan)
     error.step(beta, bound, color=BOUND, where="mid", label="PCA, as many\nas active")
     if at_work[shown]:
