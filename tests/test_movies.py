@@ -72,9 +72,21 @@ def test_training_movie_holds_every_snapshot_of_every_model(tmp_path, monkeypatc
 
 def test_two_trainings_play_side_by_side(tmp_path, monkeypatch):
     monkeypatch.setattr(movies, "SECONDS", 0.6)
-    training_movie(tmp_path / "s2.mp4", {"paper's": snapshots(3, "toy"), "companion's": snapshots(3, "toy")})
-    with Image.open(BytesIO(side_by_side(tmp_path / "s2.mp4", 3, 160))) as made:
+    first, second = (snapshots(count, "toy") for count in (2, 4))
+    training_movie(tmp_path / "s2.mp4", {"paper's": first, "companion's": second})
+    for name, kept in (("first", first), ("second", second)):
+        np.savez(tmp_path / f"{name}.npz", snapshot_epochs=kept.epochs)
+    reader = imageio_ffmpeg.read_frames(str(tmp_path / "s2.mp4"))
+    size = next(reader)["size"]
+    whole = [np.asarray(Image.frombytes("RGB", size, frame).resize((160, 90)), float) for frame in reader]
+    trainings = [tmp_path / "first.npz", tmp_path / "second.npz"]
+    with Image.open(BytesIO(side_by_side(tmp_path / "s2.mp4", trainings, 3, 160))) as made:
         assert (made.format, made.n_frames, made.size) == ("WEBP", 3, (320, 90))
+        made.seek(2)
+        halves = np.split(np.asarray(made.convert("RGB"), float), 2, axis=1)
+    for half, last in zip(halves, (len(whole) // 3 - 1, len(whole) - 1), strict=True):
+        apart = [np.abs(half - frame).mean() for frame in whole]
+        assert apart[last] < 1.1 * min(apart)
 
 
 def swept(source: str = "twin", sweep: Sweep = SWEEP, channels: int = 2) -> list[bytes]:

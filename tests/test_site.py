@@ -275,7 +275,8 @@ def error_of(browser) -> tuple[int, int, dict[str, float]]:
     """Row and column that the page names, and each model's error there."""
     said = browser.execute_script("return document.getElementById('readout').textContent")
     row, column = map(int, re.search(r"Row (\d+), column (\d+)", said).groups())
-    return row, column, {name: float(value) for name, value in re.findall(r"(DL|PCA|companion's β-VAE) ([\d.e−]+)", said)}
+    errors = re.findall(rf"({'|'.join(MODELS[1:])}) ([\d.e−]+)", said)
+    return row, column, {name: float(value) for name, value in errors}
 
 
 def assert_shows(browser, run: Path, row: int, column: int) -> None:

@@ -149,7 +149,8 @@ def keep(folder: Path, records: dict[str, object], private: list[str]) -> None:
             image.thumbnail((THUMBNAIL_WIDTH, THUMBNAIL_WIDTH))
             image.convert("RGB").save(temporary, optimize=True)
     with atomic(REFERENCE / "training.webp") as temporary:
-        temporary.write_bytes(side_by_side(folder / f"movies/{ANIMATED}.mp4", FRAMES, FRAME_WIDTH))
+        trainings = [folder / f"results/weights/{name}.npz" for name in ("paper_toy", "toy")]
+        temporary.write_bytes(side_by_side(folder / f"movies/{ANIMATED}.mp4", trainings, FRAMES, FRAME_WIDTH))
 
 
 def main(folder: Path) -> None:

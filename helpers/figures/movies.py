@@ -92,15 +92,23 @@ def poster(path: Path) -> bytes:
     return picture.getvalue()
 
 
-def side_by_side(path: Path, frames: int, width: int) -> bytes:
-    """Animated WebP of a movie of two trainings, the second beside the first, each `width` pixels wide."""
+def side_by_side(path: Path, trainings: Sequence[Path], frames: int, width: int) -> bytes:
+    """Animated WebP of a movie of two trainings, the second beside the first, each `width` pixels wide.
+
+    `trainings` are the files that hold their snapshots (``snapshot_epochs``), each of which is shown equally long.
+    """
+    counts = []
+    for stored in trainings:
+        with np.load(stored, allow_pickle=False) as arrays:
+            counts.append(len(arrays["snapshot_epochs"]))
     reader = imageio_ffmpeg.read_frames(str(path))
     size = next(reader)["size"]
     smaller = (width, width * size[1] // size[0])
     pictures = [Image.frombytes("RGB", size, frame).resize(smaller, Image.Resampling.LANCZOS) for frame in reader]
-    half, drawn = len(pictures) // 2, []
-    for k in np.linspace(0, half - 1, frames).round().astype(int):
-        drawn.append(Image.fromarray(np.hstack([pictures[k], pictures[half + k]])))
+    second = len(pictures) * counts[0] // sum(counts)
+    left, right = (np.linspace(first, last - 1, frames).round().astype(int)
+                   for first, last in ((0, second), (second, len(pictures))))
+    drawn = [Image.fromarray(np.hstack([pictures[i], pictures[k]])) for i, k in zip(left, right, strict=True)]
     made = BytesIO()
     durations = [1000 * SECONDS // frames] * (frames - 1) + [2500]
     drawn[0].save(made, "webp", save_all=True, append_images=drawn[1:], duration=durations, loop=0, quality=55)

@@ -13,7 +13,7 @@ from matplotlib.colors import CenteredNorm
 
 from helpers.figures.inputs import QUANTITIES, TOY, Look
 from helpers.figures.maps import map_height, plot_map, signed_norm
-from helpers.figures.style import PAGE, VAE, PageFigure, page_figure
+from helpers.figures.style import DATA, PAGE, PageFigure, page_figure
 from helpers.scores import ACTIVE_KL_NAT
 
 STRIP = 4  # snapshots of the static picture
@@ -67,28 +67,28 @@ class Snapshots:
 
 
 def training_strip(kept: Snapshots, chosen: Sequence[int]) -> PageFigure:
-    """A row of maps, one of each channel above its KL, for each of the `chosen` snapshots; one colour bar for all."""
-    count, tall = kept.maps.shape[1], map_height(kept.maps.shape, kept.look.orientation)
-    width = min(PAGE, 1.1 * count)
-    heights = np.full(len(chosen), width / count * tall + 0.65)
-    bare = replace(kept.look.orientation, size_um=None)  # one scale bar is enough
-    figure = page_figure(heights.sum(), width, kept.look.source)
-    norm, most = kept.norm, float(np.ceil(kept.kl[list(chosen)].max()))
-    rows, aside = figure.subfigures(1, 2, width_ratios=[width - 0.5, 0.5])
-    lines = rows.subfigures(len(chosen), 1, squeeze=False, height_ratios=heights)[:, 0]
-    for line, index in zip(lines, chosen, strict=True):
-        line.suptitle(kept.title(index), x=0.01, ha="left", fontsize=7)
-        axes, bars = line.subplots(2, count, squeeze=False, height_ratios=[width / count * tall, 0.25])
-        for bar, nat in zip(bars, kept.kl[index], strict=True):
-            bar.bar(0, nat, color=VAE if nat > ACTIVE_KL_NAT else "0.6")
-            bar.set(xticks=[], yticks=[] if bar is not bars[0] else [0, most], ylim=(0, 1.1 * most))
-        bars[0].set_ylabel("KL\n(nat)", fontsize=6)
-        for ax, values, name in zip(axes, kept.maps[index], kept.names, strict=True):
-            first = line is lines[0] and ax is axes[0]
-            plot_map(ax, values, kept.look.orientation if first else bare, norm=norm).set_title(name, pad=1.5)
-    scale = aside.add_axes((0.1, 0.3, 0.2, 0.4))
-    aside.colorbar(lines[0].axes[0].images[0], cax=scale).set_label(QUANTITIES["companion's β-VAE"])
-    figure.alt = (f"Maps of {', '.join(kept.names)}, from left to right, at epoch "
+    """A row of maps for each of the `chosen` snapshots, of every channel active in one of them; one colour bar for all.
+
+    Below each name stands the KL (nat); names of channels that are not active at that snapshot are grey.
+    """
+    shown = np.flatnonzero((kept.kl[list(chosen)] > ACTIVE_KL_NAT).any(axis=0))
+    shown = shown if len(shown) else np.arange(1)
+    count, tall = len(shown), map_height(kept.maps.shape, kept.look.orientation)
+    width = min(PAGE - 0.7, 1.1 * count)
+    bare = replace(kept.look.orientation, size_um=None)  # no room for scale bars
+    figure = page_figure(len(chosen) * (width / count * tall + 0.5), width + 0.7, kept.look.source)
+    rows, aside = figure.subfigures(1, 2, width_ratios=[width, 0.7])
+    for row, index in zip(rows.subfigures(len(chosen), 1, squeeze=False)[:, 0], chosen, strict=True):
+        row.suptitle(kept.title(index), x=0.01, ha="left", fontsize=7)
+        for ax, channel in zip(row.subplots(1, count, squeeze=False)[0], shown, strict=True):
+            nat = kept.kl[index][channel]
+            plot_map(ax, kept.maps[index][channel], bare, norm=kept.norm)
+            ax.set_title(f"{kept.names[channel]}\n{nat:.1f}", pad=1.5, fontsize=6,
+                         color=DATA if nat > ACTIVE_KL_NAT else "0.6")
+    image = row.axes[0].images[0]
+    bar = aside.colorbar(image, cax=aside.add_axes((0.05, 0.3, 0.15, 0.4)))
+    bar.set_label(QUANTITIES["companion's β-VAE"])
+    figure.alt = (f"Maps of {', '.join(kept.names[channel] for channel in shown)}, from left to right, at epoch "
                   f"{', '.join(str(kept.epochs[index]) for index in chosen)}, from top to bottom.")
     return figure
 

@@ -61,7 +61,7 @@ class PageFigure(Figure):
         drawn, buffer = BytesIO(), BytesIO()
         self.savefig(drawn, format="png", dpi=NOTEBOOK_DPI)
         with Image.open(drawn) as image:
-            few = image.convert("RGB").quantize(COLOURS, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+            few = image.convert("RGB").quantize(COLOURS, Image.Quantize.MAXCOVERAGE, kmeans=1, dither=Image.Dither.NONE)
             few.save(buffer, "png", optimize=True)
         return buffer.getvalue(), {"alt": self.alt or named_axes(self), "width": few.width // 2}
 
