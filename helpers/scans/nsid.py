@@ -146,9 +146,6 @@ def _sidpy_main(name: str, dataset) -> Main:
 
 def loops_of(path: Path, mains: list[Main], choice: Choice) -> Loops:
     """Loops of labelled datasets: of the last piezoresponse, else of the last amplitude with its phase."""
-    if choice.field == "on" or choice.measurement is not None:
-        raise DataError(f"{path} is an NSID file, which does not tell field or measurement: expected no choice of "
-                        "either; choose with dataset=name")
     able, held = [main for main in mains if main.role], "; ".join(map(str, mains[:8]))
     chosen = [main for main in able if main.name.endswith(choice.dataset or "")]
     # The piezoresponse goes before an amplitude, a later dataset before an earlier one.
@@ -157,6 +154,8 @@ def loops_of(path: Path, mains: list[Main], choice: Choice) -> Loops:
         raise DataError(f"{path} is an NSID file without loops{' called ' + choice.dataset if choice.dataset else ''} "
                         f"(it holds {held}): expected a piezoresponse, or amplitude and phase, along two axes of "
                         "position and one of voltage; choose another with dataset=name, or store one")
+    if unknown := [name for name in choice.others if name.lower() not in [axis.name.lower() for axis in head.axes]]:
+        raise DataError(f"{path} has no axis {', '.join(unknown)}: expected one of {head}; correct the choice")
     notes = [f"NSID file, {head}", *([f"of {held}; dataset= chooses another"] if len(mains) > 1 else [])]
     cube, voltage_V, size_um = _laid_out(path, head, choice, notes)
     rest = {main.role: main for main in able if main.array.shape == head.array.shape}
