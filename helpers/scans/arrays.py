@@ -123,9 +123,6 @@ def read_arrays(path: Path, named: Mapping[str, Array], units: Mapping[str, str]
 
 def _names_by_role(path: Path, named: Mapping[str, Array], choice: Choice) -> tuple[dict[str, str], bool]:
     """Names by role, and whether the loops are a guess: the only array of more than one axis."""
-    if choice.field == "on" or choice.others or choice.measurement is not None:
-        raise DataError(f"{path} holds loops measured off-field in one measurement: expected no choice of field, "
-                        "measurement or other axis; leave it out")
     names = {role: name for name in reversed(list(named)) if (role := role_of(name))}
     if choice.dataset:
         if choice.dataset not in named:

@@ -56,9 +56,9 @@ def read_matlab(path: Path, choice: Choice) -> Loops:
     if not cycles and any(map(role_of, variables)):
         arrays = {name: np.asarray(read()) for name, read in variables.items() if role_of(name)}
         return read_arrays(path, arrays, {}, choice, ["MATLAB file"], 0)
-    if choice.field == "on" or choice.others:
-        raise DataError(f"{path} holds loops measured off-field: expected no choice of field=on or other "
-                        "axes; leave it out")
+    if choice.dataset:
+        raise DataError(f"{path} holds {', '.join(sorted(variables))}: expected no choice of a dataset among them; "
+                        "leave it out, or choose a cycle")
     cycle = choice.cycle or (cycles[-1] if cycles else 2)
     if cycle not in cycles:
         raise DataError(f"{path} has no loops of cycle {cycle} (it has {', '.join(sorted(variables))}): expected "

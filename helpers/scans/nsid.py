@@ -15,13 +15,12 @@ from helpers.scans.units import factor, in_V, width_um
 MARKS = {"pyNSID_version", "sidpy_version", "main_data_name", "data_type"}
 DRIVE = ("bias", "voltage", "dc_offset", "dc offset", "dc_bias")
 PLACES = {"row", "column", "spatial"}
-# Files of microscopes by suffix: what they are, and the readers of SciFiReaders that may know them.
+# Files of microscopes by suffix: what they are, and the reader of SciFiReaders that may know them.
 MICROSCOPES = {
-    ".ibw": ("Igor", ("IgorIBWReader",)), ".ardf": ("Asylum Research", ()),
-    ".arhdf5": ("Asylum Research", ("ARhdf5Reader",)),
-    ".spm": ("Bruker", ("BrukerAFMReader",)), ".nid": ("Nanosurf", ("NanoSurfNIDReader",)),
-    ".3ds": ("Nanonis", ("Nanonis3dsReader",)), ".sxm": ("Nanonis", ("NanonisSXMReader",)),
-    ".gsf": ("Gwyddion", ("GwyddionReader",)), ".gwy": ("Gwyddion", ("GwyddionReader",)),
+    ".ibw": ("Igor", "IgorIBWReader"), ".ardf": ("Asylum Research", ""), ".arhdf5": ("Asylum Research", "ARhdf5Reader"),
+    ".spm": ("Bruker", "BrukerAFMReader"), ".nid": ("Nanosurf", "NanoSurfNIDReader"),
+    ".3ds": ("Nanonis", "Nanonis3dsReader"), ".sxm": ("Nanonis", "NanonisSXMReader"),
+    ".gsf": ("Gwyddion", "GwyddionReader"), ".gwy": ("Gwyddion", "GwyddionReader"),
 }
 
 
@@ -117,23 +116,22 @@ def is_foreign(path: Path, head: bytes) -> bool:
 
 def read_foreign(path: Path, choice: Choice) -> Loops:
     """Loops of a microscope's file through the datasets that SciFiReaders, an optional package, makes of it."""
-    what, names = MICROSCOPES[path.suffix.lower()]
+    what, name = MICROSCOPES[path.suffix.lower()]
     try:
         library = importlib.import_module("SciFiReaders")
     except ImportError as error:
         raise DataError(f"{path} is a file of {what}, which SciFiReaders reads: expected that optional package; "
                         "install it with pip install SciFiReaders, or export the loops as .npz") from error
-    reasons = []
-    for reader in (getattr(library, name) for name in names if hasattr(library, name)):
-        try:
-            found = reader(str(path)).read()
-        except Exception as error:  # a reader of another's format raises almost anything
-            reasons.append(f"{type(error).__name__}: {error}")
-            continue
-        datasets = found if isinstance(found, dict) else dict(enumerate(found if isinstance(found, list) else [found]))
-        return loops_of(path, [_sidpy_main(str(name), dataset) for name, dataset in datasets.items()], choice)
-    raise DataError(f"{path} is a file of {what}, which SciFiReaders did not read "
-                    f"({'; '.join(reasons) or 'no reader'}): expected a scan of loops; export the loops as .npz")
+    reader, found, reason = getattr(library, name, None), None, "no reader"
+    try:
+        found = reader(str(path)).read() if reader else None
+    except Exception as error:  # a reader of another's format raises almost anything
+        reason = f"{type(error).__name__}: {error}"
+    if found is None:
+        raise DataError(f"{path} is a file of {what}, which SciFiReaders did not read ({reason}): expected a scan of "
+                        "loops; export the loops as .npz")
+    datasets = found if isinstance(found, dict) else dict(enumerate(found if isinstance(found, list) else [found]))
+    return loops_of(path, [_sidpy_main(str(name), dataset) for name, dataset in datasets.items()], choice)
 
 
 def _sidpy_main(name: str, dataset) -> Main:
@@ -146,9 +144,6 @@ def _sidpy_main(name: str, dataset) -> Main:
 
 def loops_of(path: Path, mains: list[Main], choice: Choice) -> Loops:
     """Loops of labelled datasets: of the last piezoresponse, else of the last amplitude with its phase."""
-    if choice.field == "on" or choice.measurement is not None:
-        raise DataError(f"{path} is an NSID file, which does not tell field or measurement: expected no choice of "
-                        "either; choose with dataset=name")
     able, held = [main for main in mains if main.role], "; ".join(map(str, mains[:8]))
     chosen = [main for main in able if main.name.endswith(choice.dataset or "")]
     # The piezoresponse goes before an amplitude, a later dataset before an earlier one.
@@ -157,6 +152,8 @@ def loops_of(path: Path, mains: list[Main], choice: Choice) -> Loops:
         raise DataError(f"{path} is an NSID file without loops{' called ' + choice.dataset if choice.dataset else ''} "
                         f"(it holds {held}): expected a piezoresponse, or amplitude and phase, along two axes of "
                         "position and one of voltage; choose another with dataset=name, or store one")
+    if unknown := [name for name in choice.others if name.lower() not in [axis.name.lower() for axis in head.axes]]:
+        raise DataError(f"{path} has no axis {', '.join(unknown)}: expected one of {head}; correct the choice")
     notes = [f"NSID file, {head}", *([f"of {held}; dataset= chooses another"] if len(mains) > 1 else [])]
     cube, voltage_V, size_um = _laid_out(path, head, choice, notes)
     rest = {main.role: main for main in able if main.array.shape == head.array.shape}

@@ -25,9 +25,12 @@ from helpers.scans.text import read_text, text_files
 from helpers.scans.units import questions
 from helpers.scans.usid import read_usid, usid_datasets
 
-READERS: dict[str, Callable[[Path, Choice], Loops]] = {
-    "own": read_own, "usid": read_usid, "matlab5": read_matlab, "matlab7.3": read_matlab, "npy": read_numpy,
-    "npz": read_numpy, "nsid": read_nsid, "text": read_text, "foreign": read_foreign}
+# By kind of file: its reader, and what a choice may name in it besides the cycle.
+READERS: dict[str, tuple[Callable[[Path, Choice], Loops], str]] = {
+    "own": (read_own, "dataset rows"), "usid": (read_usid, "field measurement others rows"),
+    "matlab5": (read_matlab, "dataset"), "matlab7.3": (read_matlab, "dataset"), "npy": (read_numpy, "dataset"),
+    "npz": (read_numpy, "dataset"), "nsid": (read_nsid, "dataset others"), "foreign": (read_foreign, "dataset others"),
+    "text": (read_text, "")}
 HDF5 = b"\x89HDF\r\n\x1a\n"
 MOST_CHUNK_BYTES = 2**28
 # What files of other kinds begin with, what they are and what helps.
@@ -106,10 +109,17 @@ def read(path: Path, choice: Choice | None = None) -> Loops:
     choice = choice or Choice()
     try:
         kind = recognise(path)
-        if choice.rows and kind not in ("own", "usid"):
+        reader, offered = READERS[kind]
+        ignored = [name for name in ("field", "measurement", "dataset", "others", "rows")
+                   if name not in offered.split() and getattr(choice, name) not in ("off", None, {})]
+        if "rows" in ignored:
             raise DataError(f"{path} is a {kind} file, which is not read in parts: expected HDF5 with `piezoresponse` "
                             "(rows, columns, steps) and `voltage`, or USID; store it so")
-        loops = (_mean_of_cycles if choice.cycle == "mean" else _read_cycle)(path, READERS[kind], choice)
+        if ignored:
+            names = " or ".join(", ".join(choice.others) if name == "others" else name for name in ignored)
+            raise DataError(f"{path} is a {kind} file, which does not tell {names} (its loops are taken as measured "
+                            f"off-field): expected no choice of {names}; leave it out")
+        loops = (_mean_of_cycles if choice.cycle == "mean" else _read_cycle)(path, reader, choice)
         _check_shapes(loops, path)
         return loops
     except DataError:

@@ -101,6 +101,8 @@ def _grid(folder: Path, files: list[Path], choice: Choice
         if None in at.values() or len(places) != len(files):
             raise DataError(f"{table} has {len(places)} rows of {', '.join(headings)}: expected x and y of each of the "
                             f"{len(files)} files; correct it")
+        if len(np.unique(places[:, list(at.values())], axis=0)) != len(files):
+            raise DataError(f"{table} names a place more than once: expected one of its own for each file; correct it")
         (x, column), (y, row) = (np.unique(places[:, n], return_inverse=True) for n in at.values())
         width = width_um(x, unit_in(headings[at["x|col"]]))
         return (len(y), len(x)), (row.ravel(), column.ravel()), width, [f"places of {table.name}"]

@@ -56,7 +56,7 @@ def select(main: h5py.Dataset, choice: Choice) -> Selection:
     table, indices = ancillary(main, "Spectroscopic_Values"), ancillary(main, "Spectroscopic_Indices")
     if table is None or table.ndim != 2 or table.shape[1] != main.shape[1]:
         raise refusal(main, "has no fitting spectroscopic indices and values: expected "
-                             f"(axes, {main.shape[1]}) of each; write the file with pyUSID")
+                            f"(axes, {main.shape[1]}) of each; write the file with pyUSID")
     check_size(main.file.filename, table.name, table)
     rows, notes = np.asarray(table[:], float), []
     labels = _fitting_labels(main, words(indices, "labels") or words(table, "labels"), rows, notes)
@@ -67,32 +67,30 @@ def select(main: h5py.Dataset, choice: Choice) -> Selection:
         if label in values and scale not in (None, 1.0):
             values[label] = values[label] * scale
             notes.append(f"{label} converted from {units[label]} to {base}")
-    bins = None
-    if "Frequency" in values:  # what LabVIEW counted wrongly is counted again from the values
-        bins = indices[labels.index("Frequency")] if indices is not None and indices.shape == table.shape else [0]
+    banded, bins = "Frequency" in values, np.zeros(main.shape[1], int)
+    if banded:  # what LabVIEW counted wrongly is counted again from the values
+        bins = indices[labels.index("Frequency")] if indices is not None and indices.shape == table.shape else bins
         bins = bins if np.ptp(bins) > 0 else np.unique(values["Frequency"], return_inverse=True)[1]
     columns = _in_steps(main, _chosen_columns(main, values, choice, notes), bins)
-    first = columns if bins is None else columns[:, 0]
-    if np.ptp(values["DC_Offset"][first]) == 0 and "Field" in values:  # written as applied: nothing with the field off
+    voltage_V = values["DC_Offset"][columns[:, 0]]
+    if np.ptp(voltage_V) == 0 and "Field" in values:  # written as applied: nothing, while the field is off
         other = replace(choice, field="off" if choice.field == "on" else "on")
         others = _in_steps(main, _chosen_columns(main, values, other, []), bins)
         notes.append("the offset is 0 while the field is off: that of the pulse before is taken")
         if others.shape == columns.shape:
-            first = others if bins is None else others[:, 0]
+            voltage_V = values["DC_Offset"][others[:, 0]]
     cycles = np.unique(values["Cycle"]).size if "Cycle" in values else 1
-    return Selection(columns, values["DC_Offset"][first], None if bins is None else values["Frequency"][columns[0]],
-                     tuple(range(1, cycles + 1)), tuple(notes))
+    return Selection(columns if banded else columns[:, 0], voltage_V,
+                     values["Frequency"][columns[0]] if banded else None, tuple(range(1, cycles + 1)), tuple(notes))
 
 
-def _in_steps(main: h5py.Dataset, kept: np.ndarray, bins: np.ndarray | None) -> np.ndarray:
-    """Numbers of the kept columns, (steps,) or, whatever the order of the frequencies, (steps, bins)."""
+def _in_steps(main: h5py.Dataset, kept: np.ndarray, bins: np.ndarray) -> np.ndarray:
+    """Numbers of the kept columns, (steps, bins), whatever the order of the frequencies."""
     columns = np.flatnonzero(kept)
-    if bins is None:
-        return columns
     steps_of_bin = np.unique(bins[columns], return_counts=True)[1]
     if np.ptp(steps_of_bin) > 0:
         raise refusal(main, f"has {columns.size} values for {steps_of_bin.size} frequencies: "
-                             "expected every frequency at every step; the measurement is incomplete")
+                            "expected every frequency at every step; the measurement is incomplete")
     return columns[np.argsort(bins[columns], kind="stable").reshape(steps_of_bin.size, -1).T]
 
 
@@ -114,7 +112,7 @@ def _fitting_labels(main: h5py.Dataset, labels: list[str], values: np.ndarray, n
         named = chosen
     if len(named) != len(values) or "DC_Offset" not in named:
         raise refusal(main, f"has the axes {', '.join(labels) or 'none'}: expected DC_Offset among {len(values)} "
-                             "labels; this is not switching spectroscopy, or its labels are lost")
+                            "labels; this is not switching spectroscopy, or its labels are lost")
     return named
 
 
@@ -199,7 +197,7 @@ def grid_of(main: h5py.Dataset, steps: int, rows: tuple[int, int] | None = None)
                     if there is not None and there.ndim == 2 and len(there) == positions), None)
     if indices is None:
         raise refusal(main, f"has no fitting position indices: expected ({positions}, axes); write the file with "
-                             "pyUSID")
+                            "pyUSID")
     check_size(main.file.filename, indices.name, indices)
     labels = words(indices, "labels")[:indices.shape[1]]
     labels += [f"axis {n}" for n in range(len(labels), indices.shape[1])]
@@ -207,7 +205,7 @@ def grid_of(main: h5py.Dataset, steps: int, rows: tuple[int, int] | None = None)
     varying = {label: values for label, values in counted.items() if np.ptp(values) > 0}
     if len(varying) > 2:
         raise refusal(main, f"varies along {', '.join(varying)}: expected rows and columns; store one plane of "
-                             "positions")
+                            "positions")
     column = _fastest(varying) if varying else labels[-1]
     if len(varying) == 1 and column.lower() in ("y", "row", "rows") and len(labels) > 1:
         column = next(label for label in labels if label != column)  # a scan of one column
