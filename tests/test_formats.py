@@ -98,6 +98,7 @@ def test_matlab_files_are_read_aligned_and_in_kHz(write, made, tmp_path, cycle, 
     assert_loops(scan, share * made.piezoresponse, made.resonance_kHz + shift_kHz, made.voltage_V, rtol)
     np.testing.assert_array_equal(scan.topography, np.arange(64.0).reshape(8, 8))
     assert scan.shape == SHAPE and scan.source == "measured" and np.isnan(scan.size_um) and not scan.turned
+    assert scan.moved == 24
     assert any(note in said for said in scan.notes)
 
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from helpers.figures.physics import figure_effects
 from helpers.loops import loop_features
-from helpers.physics import HARDENING, channel_effects, harden_under_both, narrow_loops
-from helpers.scans.drive import seam, seam_drift
+from helpers.physics import HARDENING, channel_effects, harden_under_both, narrow_loops, share_along
+from helpers.scans.drive import seam, seam_drift, shared_interpolations
 from helpers.scans.reading import load_scan
 from helpers.scans.scan import simulated_scan
 
@@ -88,11 +88,28 @@ def test_noise_hardens_in_few_loops_and_a_rise_under_both_polarities_in_all():
     assert harden_under_both(loop_features(noise, SCAN.voltage_V), SCAN.voltage_V, 0.1, seed=0).all()
 
 
+def test_points_interpolated_in_both_channels_tell_by_how_much_one_lags():
+    bridged, lag = [channel.reshape(-1, 96) for channel in SCAN.channels.values()], 17
+    assert shared_interpolations(bridged[0], np.roll(bridged[1], lag, axis=1)).argmax() == lag
+    assert shared_interpolations(*bridged).argmax() == 0
+
+
+def test_a_share_along_a_feature_is_counted_in_parts_of_equal_size():
+    values, blocks = np.arange(800.0), np.arange(800) % 40
+    event = values % 8 < values // 100  # of each hundred 0, 1/8, 2/8 …
+    centre, share, interval = share_along(np.append(values, np.nan), np.append(event, True), np.append(blocks, 0))
+    np.testing.assert_allclose(centre, 49.5 + 100 * np.arange(8))
+    np.testing.assert_allclose(share, np.arange(8) / 8, atol=0.02)
+    assert ((interval[:, 0] <= share) & (share <= interval[:, 1])).all()
+
+
 def test_narrow_loops_of_the_measured_film_harden_more_often():
     path = Path(os.environ.get("BEPS_DATA", ""))
     if not path.is_file():
         pytest.skip("set BEPS_DATA to the file of measured loops to run this test")
     scan = load_scan(path)
+    assert scan.moved == 24
+    assert shared_interpolations(*(channel.reshape(-1, 96) for channel in scan.channels.values())).argmax() == 0
     at, jump = seam(scan.spectra[..., 1])
     assert at == 71 and jump == pytest.approx(-0.46, abs=0.05) and seam(scan.spectra[..., 0]) is None
     found = loop_features(scan.spectra - seam_drift(scan.spectra), scan.voltage_V)

@@ -123,3 +123,35 @@ def cleaning_map(flagged: np.ndarray, look: Look) -> Figure:
     norm = Normalize(0, max(1, np.nanmax(values)))
     plot_map(figure.subplots(), values, look.orientation, label="points interpolated", norm=norm)
     return figure
+
+
+def figure_alignment(loops: np.ndarray, stored_kHz: np.ndarray, voltage_V: np.ndarray, shared: np.ndarray, moved: int,
+                     look: Look) -> Figure:
+    """A resonance as stored and moved ahead, beside the piezoresponse, and what tells by how much.
+
+    Parameters
+    ----------
+    loops, stored_kHz : ndarray, shape (steps,)
+        Mean piezoresponse, and mean resonance in the order of the file.
+    shared : ndarray, shape (steps,)
+        Points interpolated in both channels at every lag (`helpers.scans.drive.shared_interpolations`).
+    moved : int
+        Steps by which the resonance is moved ahead.
+    """
+    figure = page_figure(2.0, source=look.source)
+    axes = response, stored, aligned, counted = figure.subplots(1, 4)
+    voltage_V = close_loop(voltage_V)
+    response.plot(voltage_V, close_loop(loops) * look.channels[0].scale, color=DATA)
+    response.set(ylabel=look.channels[0].label, title="mean loop")
+    for ax, resonance, title in ((stored, stored_kHz, "resonance as stored"),
+                                 (aligned, np.roll(stored_kHz, -moved), f"moved ahead by {moved} steps")):
+        ax.plot(voltage_V, close_loop(resonance - resonance.mean()), color=VAE)
+        ax.set(ylabel="Δ resonance (kHz)", title=title)
+    for ax in axes[:3]:
+        ax.set_xlabel("Voltage (V)")
+    counted.plot(shared, ".-", color=DATA, markersize=2, linewidth=0.7)
+    counted.axvline(moved, color=VAE, linestyle=":")
+    counted.set(xlabel="Lag (steps)", ylabel="Points interpolated\nin both channels", ylim=(0, None),
+                title="what tells the lag")
+    letter_panels(axes)
+    return figure

@@ -110,7 +110,7 @@ def read_arrays(path: Path, named: Mapping[str, Array], units: Mapping[str, str]
             found[role] = _channels(path, numbers(path, names[role], array, part), choice, steps, first, said)
     cubes = by_values(path, found, guess, said)
     loops = cubes.get("piezoresponse", cubes.get("amplitude"))
-    voltage_V = _drive(path, voltage_V, lag, cubes, loops.shape, said)
+    voltage_V, stated["moved"] = _drive(path, voltage_V, lag, cubes, loops.shape, said)
     pixels = math.prod(shape[:2] if part else loops.shape[:2])
     if "topography" in names:
         stated["topography"] = numbers(path, names["topography"], named[names["topography"]])
@@ -221,8 +221,8 @@ def oscillators_in(channels: list[np.ndarray]) -> bool:
 
 
 def _drive(path: Path, voltage_V: np.ndarray | None, lag: int | None, cubes: dict[str, np.ndarray],
-           shape: tuple[int, ...], said: list[str]) -> np.ndarray:
-    """Voltage (V) of every step, the paper's where none is stored; a resonance that lags behind it is moved ahead.
+           shape: tuple[int, ...], said: list[str]) -> tuple[np.ndarray, int]:
+    """Voltage (V) of every step, the paper's where none is stored, and by how much a resonance that lags was moved.
 
     The published release keeps the resonance in the order of acquisition, from 0 V upwards,
     but piezoresponse and voltage from +16 V downwards, a quarter of the cycle later. Three
@@ -247,4 +247,5 @@ def _drive(path: Path, voltage_V: np.ndarray | None, lag: int | None, cubes: dic
         elif lag:
             said.append(f"resonance moved ahead by {lag} steps to meet the voltage")
         cubes["resonance"] = np.roll(resonance, -(lag or 0), axis=-1)
-    return voltage_V
+        return voltage_V, lag or 0
+    return voltage_V, 0

@@ -169,3 +169,15 @@ def seam_drift(loops: np.ndarray) -> np.ndarray:
             last, jump = found
             drift[:, channel] = np.roll(np.linspace(0.5, -0.5, len(drift)) * jump, last + 1)
     return drift
+
+
+def shared_interpolations(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """How many points are interpolated in both channels, where the second is read 0, 1, … steps later; shape (steps,).
+
+    A point on the straight line between its neighbours, to a millionth of the range, was interpolated: both channels
+    come from one fit, which failed for both, so that the largest number tells by how much the second lags. Shapes
+    (pixels, steps), closed loops.
+    """
+    bent = (np.abs(np.roll(x, 1, axis=1) - 2 * x + np.roll(x, -1, axis=1)) for x in (first, second))
+    straight = [curve < 1e-6 * np.ptp(x) for curve, x in zip(bent, (first, second), strict=True)]
+    return np.array([(straight[0] & np.roll(straight[1], -lag, axis=1)).sum() for lag in range(first.shape[1])])

@@ -51,6 +51,7 @@ class Loops:
     unusable: np.ndarray | None = None  # pixels (rows, columns) of bool that an earlier cleaning gave up
     r2: np.ndarray | None = None  # of the fit behind each point, (rows, columns, steps)
     turned: bool = False
+    moved: int = 0  # steps by which the resonance was moved ahead to meet the voltage
     cycles: tuple[int, ...] = (1,)  # that the file holds
     grid: tuple[int, int] | None = None  # rows and columns of the whole scan, where only some were read
     theta_rad: float | None = None  # rotation that led from oscillators to the loops

@@ -85,7 +85,8 @@ def read_matlab(path: Path, choice: Choice) -> Loops:
     if published:
         notes.append("taken for the scan of the published film, 2 µm wide, by its size and its drive")
     return assembled(cubes, {}, voltage_V, notes, size_um=2.0 if published else np.nan, topography=topography,
-                     missing=tuple(absent), turned=published, cycles=tuple(cycles))
+                     missing=tuple(absent), turned=published,
+                     moved=lag if resonance is not None else 0, cycles=tuple(cycles))
 
 
 def _voltage(path: Path, get: Getter, cycle: int, choice: Choice) -> tuple[np.ndarray, np.ndarray, int]:

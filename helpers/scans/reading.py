@@ -202,7 +202,8 @@ def load_scan(path: Path | str, choice: Choice | None = None, cleaning: Cleaning
         channels["piezoresponse"], channels.get("resonance_kHz"), loops.voltage_V,
         "twin" if loops.truth or origin["kind"] == "twin" else "measured", origin["path"],
         origin.get("sha256") or (sha256_of(path) if whole else ""), loops.size_um, loops.truth,
-        unusable if unusable.any() else None, loops.topography, tuple(dict.fromkeys(notes)), report, loops.turned)
+        unusable if unusable.any() else None, loops.topography, tuple(dict.fromkeys(notes)), report, loops.turned,
+        loops.moved)
 
 
 def _existing(path: Path | str) -> Path:

@@ -38,6 +38,7 @@ class Scan:
     notes: tuple[str, ...] = ()  # what was chosen, assumed and changed on reading
     cleaning: Report | None = None  # which points were flagged and interpolated
     turned: bool = False  # maps are turned: the bands of the published film, which the twin imitates, stand upright
+    moved: int = 0  # steps by which the resonance was moved ahead, on reading, to meet the voltage
 
     @property
     def shape(self) -> tuple[int, int]:
