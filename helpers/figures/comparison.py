@@ -6,24 +6,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
-from matplotlib import colormaps
 from matplotlib.axes import Axes
-from matplotlib.colors import Normalize
+from matplotlib.colors import CenteredNorm, Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from helpers.figures.inputs import Look
-from helpers.figures.maps import UNUSABLE, lay_out, map_height
+from helpers.figures.maps import map_height, plot_map
 from helpers.figures.style import (
     BOUND,
     DATA,
     DL,
     MODEL_COLOURS,
-    POSITIVE,
-    SIGNED,
     VAE,
     letter_panels,
     page_figure,
@@ -141,28 +138,25 @@ def figure_loop_features(measured: Mapping[str, np.ndarray], models: Mapping[str
     """
     names = [name for name in SHOWN_FEATURES if name in measured]
     height = 7.2 / len(names) * map_height(next(iter(measured.values())).shape, look.orientation)
-    figure = page_figure((height + 0.1) * (1 + len(models)) + 0.9, source=look.source)
+    figure = page_figure((height + 0.05) * (1 + len(models)) + 0.75, source=look.source)
     axes = figure.subplots(1 + len(models), len(names), squeeze=False)
-    for column, name in enumerate(names):
+    bare = replace(look.orientation, size_um=None)  # scale bars at the top are enough
+    for column, name in zip(axes.T, names, strict=True):
         factor = FACTORS.get(name, 1.0)
         values = factor * measured[name]
-        errors = {model: factor * features[name] - values for model, features in models.items()}
-        low, high = np.nanpercentile(values, [1, 99])
-        half = np.nanpercentile(np.abs(np.stack(list(errors.values()))), 98)
-        rows = [(values, POSITIVE, Normalize(low, high)),
-                *((error, SIGNED, Normalize(-half, half)) for error in errors.values())]
-        for row, (ax, (shown, colours, norm)) in enumerate(zip(axes[:, column], rows, strict=True)):
-            cmap = colormaps[colours].with_extremes(bad=UNUSABLE)
-            image = ax.imshow(lay_out(shown, look.orientation), cmap=cmap, norm=norm)
-            ax.set(xticks=[], yticks=[])
-            ax.spines[:].set_visible(False)
-            if row == 0:
-                ax.set_title(SHOWN_FEATURES[name], loc="center")
-            if row in (0, len(models)):
-                bar = figure.colorbar(image, ax=ax, location="bottom", shrink=0.9, aspect=14, pad=0.03)
-                bar.ax.locator_params(nbins=3)
-                bar.outline.set_visible(False)
+        errors = [factor * features[name] - values for features in models.values()]
+        plot_map(column[0], values, look.orientation, norm=Normalize(*np.nanpercentile(values, [1, 99])))
+        column[0].set_title(SHOWN_FEATURES[name], loc="center")
+        signed = CenteredNorm(0.0, halfrange=np.nanpercentile(np.abs(errors), 98))
+        for ax, error in zip(column[1:], errors, strict=True):
+            plot_map(ax, error, bare, norm=signed)
+        for ax in column[[0, -1]]:
+            bar = figure.colorbar(ax.images[0], ax=ax, location="bottom", shrink=0.9, aspect=14, pad=0.03)
+            bar.ax.locator_params(nbins=3)
+            bar.outline.set_visible(False)
     loops = "measured" if look.source == "measured" else "simulated"
     for ax, label in zip(axes[:, 0], [loops.capitalize(), *(f"{model} − {loops}" for model in models)], strict=True):
-        ax.set_ylabel(label)
+        ax.set_axis_on()
+        ax.set(xticks=[], yticks=[], ylabel=label)
+        ax.spines[:].set_visible(False)
     return figure

@@ -6,11 +6,12 @@ In every figure `voltage_V`, shape (n_steps,), is the applied bias (V), `dl` and
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from string import ascii_lowercase
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure, SubFigure
 
@@ -48,15 +49,12 @@ def _draw_examples(axes: np.ndarray, voltage_V: np.ndarray, data: np.ndarray,
     share_axis(axes[0])
 
 
-def _draw_error_maps(figure: SubFigure, models: tuple[ModelOutput, ModelOutput], look: Look) -> None:
-    """Error of each pixel, both models on one colour scale starting at zero."""
-    axes = figure.subplots(1, len(models))
-    top = np.nanpercentile(np.concatenate([m.mse for m in models]), 99)
-    for ax, model in zip(axes, models, strict=True):
-        plot_map(ax, model.mse.reshape(model.maps.shape[1:]), look.orientation, norm=Normalize(0, float(top)))
-        ax.set_title(f"{model.name}, mean {np.nanmean(model.mse):.3g}")
-    letter_panels(axes, "tu")
-    figure.colorbar(axes[0].images[0], ax=axes, shrink=0.8, extend="max").set_label("MSE (s.d.²)")
+def _draw_error_maps(axes: Iterable[Axes], errors: Mapping[str, np.ndarray], look: Look, label: str = "") -> None:
+    """Error of each pixel, (rows, columns) by model, on one colour scale starting at zero."""
+    top = np.nanpercentile(np.stack(list(errors.values())), 99)
+    for ax, (name, values) in zip(axes, errors.items(), strict=True):
+        plot_map(ax, values, look.orientation, label=label, norm=Normalize(0, float(top)))
+        ax.set_title(f"{name}, mean {np.nanmean(values):.3g}")
 
 
 def figure_4(voltage_V: np.ndarray, data: np.ndarray, dl: ModelOutput, vae: ModelOutput, look: Look) -> Figure:
@@ -81,7 +79,11 @@ def figure_4(voltage_V: np.ndarray, data: np.ndarray, dl: ModelOutput, vae: Mode
         letter_panels([*maps, *examples.flat], letters)
     handles, names = top.subfigs[0].subfigs[1].axes[0].get_legend_handles_labels()
     top.legend(handles, names, loc="outside lower center", ncols=3)
-    _draw_error_maps(bottom.subfigures(1, 3, width_ratios=[1, 3, 1])[1], (dl, vae), look)
+    below = bottom.subfigures(1, 3, width_ratios=[1, 3, 1])[1]
+    axes = below.subplots(1, 2)
+    _draw_error_maps(axes, {model.name: model.mse.reshape(model.maps.shape[1:]) for model in (dl, vae)}, look)
+    letter_panels(axes, "tu")
+    below.colorbar(axes[0].images[0], ax=axes, shrink=0.8, extend="max").set_label("MSE (s.d.²)")
     return figure
 
 
@@ -213,8 +215,6 @@ def figure_every_pixel(codes: np.ndarray, titles: Sequence[str], mse: Mapping[st
     norm = signed_norm(codes) if len(codes) else None
     for ax, values, title in zip(axes.flat, codes, titles, strict=False):
         plot_map(ax, values, look.orientation, label="posterior mean", norm=norm).set_title(title)
-    high = np.nanpercentile(np.concatenate([values.ravel() for values in mse.values()]), 99)
-    for ax, (name, values) in zip(axes[-1], mse.items(), strict=True):
-        plot_map(ax, values, look.orientation, label="MSE (s.d.²)", norm=Normalize(0, high))
-        ax.set_title(f"{EVERY_PIXEL_TITLES[name]}, mean {np.nanmean(values):.3g}")
+    named = {EVERY_PIXEL_TITLES[name]: values for name, values in mse.items()}
+    _draw_error_maps(axes[-1], named, look, "MSE (s.d.²)")
     return figure
