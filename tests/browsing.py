@@ -1,7 +1,5 @@
 """Headless Chromium for tests of pages."""
 
-from __future__ import annotations
-
 import time
 from contextlib import contextmanager
 from pathlib import Path

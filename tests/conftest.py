@@ -1,7 +1,5 @@
 """A copy of the tree with stub notebooks, on which the real Snakefile and Makefile run."""
 
-from __future__ import annotations
-
 import json
 import os
 import shutil
@@ -55,6 +53,10 @@ def write_page(path, scans):
 if __name__ == "__main__":
     write_page(Path(sys.argv[1]), scan_folders(*sys.argv[2:]))
 """
+HELPERS = {"helpers/scans/__init__.py": "", "helpers/scans/scan.py": "", "workflow/compare.py": COMPARE,
+           "helpers/training.py": "from helpers.scans import scan\ntrain = None\n",
+           "helpers/movies.py": "from .scans.scan import __doc__\n",
+           "workflow/cell.py": "from helpers import training\n"}
 # In place of papermill and nbconvert, whose kernel takes seconds: the cells in this process, and an empty page.
 STAND_INS = {
     "papermill/__init__.py": """
@@ -97,13 +99,17 @@ folder.joinpath(notebook.stem + ".html").write_text("<html>")
 
 def write_notebook(path: Path, *sources: str) -> None:
     """A notebook of code cells, of which the second is tagged ``parameters``."""
-    cells = [{"cell_type": "code", "id": f"cell{n}", "source": source, "outputs": [],
-              "execution_count": None, "metadata": {"tags": ["parameters"]} if n == 1 else {}}
-             for n, source in enumerate(sources)]
+    cells = [{"cell_type": "code", "id": f"cell{n}", "source": source, "outputs": [], "execution_count": None,
+              "metadata": {"tags": ["parameters"]} if n == 1 else {}} for n, source in enumerate(sources)]
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    notebook = {"cells": cells, "metadata": {"kernelspec": kernel}, "nbformat": 4,
-                "nbformat_minor": 5}
-    path.write_text(json.dumps(notebook))
+    made = {"cells": cells, "metadata": {"kernelspec": kernel}, "nbformat": 4, "nbformat_minor": 5}
+    path.write_text(json.dumps(made))
+
+
+def write_files(root: Path, files: dict[str, str]) -> None:
+    for name, text in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
 
 
 settings.register_profile("default", max_examples=50, deadline=None)
@@ -111,13 +117,9 @@ settings.register_profile("many", max_examples=800, deadline=None)  # make test-
 settings.load_profile("default")
 
 
-def needs_runs(item: pytest.Item) -> bool:
-    return bool({"twin_run", "own_run"} & set(getattr(item, "fixturenames", ())))
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What waits for the real notebooks comes first, so that they run beside everything else."""
-    items.sort(key=lambda item: not needs_runs(item))
+    items.sort(key=lambda item: not {"twin_run", "own_run"} & set(getattr(item, "fixturenames", ())))
 
 
 class ByFile(LoadFileScheduling):
@@ -139,19 +141,9 @@ class Tree:
 
     def __init__(self, root: Path, real: bool = False):
         self.root = root
-        for name, text in ({} if real else STAND_INS).items():
-            (root / name).parent.mkdir(parents=True, exist_ok=True)
-            (root / name).write_text(text)
+        write_files(root, HELPERS | ({} if real else STAND_INS))
         for file in COPIED:
-            (root / file).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / file, root / file)
-        (root / "helpers/scans").mkdir()
-        for name in ("__init__", "scan"):
-            (root / f"helpers/scans/{name}.py").write_text("")
-        (root / "helpers/training.py").write_text("from helpers.scans import scan\ntrain = None\n")
-        (root / "workflow/cell.py").write_text("from helpers import training\n")
-        (root / "workflow/compare.py").write_text(COMPARE)
-        (root / "helpers/movies.py").write_text("from .scans.scan import __doc__\n")
         (root / "notebooks").mkdir()
         for name in STUBS:
             self.stub(name)
@@ -172,19 +164,16 @@ class Tree:
 
     def run(self, *command: str, **environment: str) -> subprocess.CompletedProcess:
         """Run a command in the tree, its two output streams joined in ``stdout``."""
-        return subprocess.run(command, cwd=self.root, env=self.environment(**environment),
-                              text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                              timeout=600)
+        return subprocess.run(command, cwd=self.root, env=self.environment(**environment), text=True, timeout=600,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
     def snakemake(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess:
         """Run Snakemake as `make figures` does; ``profile=smoke data=twin`` unless given."""
         given = [a for a in arguments if "=" in a]
         settings = {"profile": "smoke", "data": "twin"} | dict(a.split("=", 1) for a in given)
-        return self.run(sys.executable, "-m", "snakemake", "--cores", "2",
-                        *set(arguments) - set(given), "--rerun-incomplete",
-                        "--quiet", "host", "reason", "--config",
-                        *(f"{key}={value}" for key, value in settings.items()),
-                        **environment)
+        return self.run(sys.executable, "-m", "snakemake", "--cores", "2", *set(arguments) - set(given),
+                        "--rerun-incomplete", "--quiet", "host", "reason", "--config",
+                        *(f"{key}={value}" for key, value in settings.items()), **environment)
 
     def planned(self, *arguments: str, **environment: str) -> set[str]:
         """Notebooks that a dry run would execute."""
@@ -247,6 +236,15 @@ def own_run(twin_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     loops[10, 12, 5] = np.nan
     np.savez(tree / "own.npz", loops=loops, voltage=np.roll(made.voltage_V, 24)[::2])
     return make_figures(tree, tree / "own.npz")
+
+
+@pytest.fixture
+def measured() -> Path:
+    """Path of the measured loops; skips where there are none."""
+    path = Path(os.environ.get("BEPS_DATA", ""))
+    if not path.is_file():
+        pytest.skip("set BEPS_DATA to the file of measured loops to run this test")
+    return path
 
 
 @pytest.fixture(scope="module")

@@ -1,11 +1,8 @@
 """A local server that answers like Zenodo's API and like Drive, faults included."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import re
-import ssl
 import threading
 from collections.abc import Callable
 from contextlib import contextmanager
@@ -13,15 +10,15 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import quote, unquote, urlsplit
 
 RECORD = "/api/records/6321172"
-CONFIRM_PAGE = (b'<!DOCTYPE html><html><body><form id="download-form" method="get" '
-                b'action="https://drive.usercontent.google.com/download">'
-                b'<input type="hidden" name="id" value="abc"/>'
-                b'<input type="hidden" name="export" value="download"/>'
-                b'<input type="hidden" name="confirm" value="t"/></form></body></html>')
 QUOTA_PAGE = (b"<!DOCTYPE html><html><head><title>Google Drive - Quota exceeded</title></head><body>"
               b'<p class="uc-error-caption">Sorry, you can\'t view or download this file at this time.'
               b'</p><p class="uc-error-subcaption">Too many users have viewed or downloaded this file '
               b"recently.</p></body></html>")
+
+
+def _start(asked: str | None) -> int:
+    found = re.fullmatch(r"bytes=(\d+)-", asked or "")
+    return int(found[1]) if found else 0
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -41,16 +38,7 @@ class Handler(BaseHTTPRequestHandler):
         elif body is None:
             self.give(b'{"status": 404, "message": "The record does not exist."}', 404)
         else:
-            found = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
-            self.give(body, start=int(found[1]) if found else 0)
-
-    def do_CONNECT(self):
-        """Be the proxy and, behind it, every https host at once."""
-        self.send_response(200)
-        self.end_headers()
-        self.connection = self.server.tls.wrap_socket(self.connection, server_side=True)
-        self.rfile, self.wfile = (self.connection.makefile(mode) for mode in ("rb", "wb"))
-        self.close_connection = False
+            self.give(body, start=_start(self.headers.get("Range")))
 
     def give(self, body: bytes, status: int = 200, start: int = 0, sent: int | None = None, **headers):
         """Answer with `body` from `start`; of what is announced only `sent` bytes may come."""
@@ -82,7 +70,6 @@ class Server(ThreadingHTTPServer):
         self.faults: dict[str, list[Callable]] = {}
         self.asked: list[tuple[str, str | None, str]] = []
         self.closing = threading.Event()
-        self.tls: ssl.SSLContext | None = None
 
     def handle_error(self, *_):
         """A client that hangs up is part of the tests."""
@@ -107,9 +94,10 @@ class Server(ThreadingHTTPServer):
         path = name if name.startswith("/") else f"{RECORD}/files/{name}/content"
         self.faults[path] = list(faults)
 
-    def ranges(self, name: str) -> list[str | None]:
-        """The Range of every request for a file of the record."""
-        return [asked for path, asked, _ in self.asked if path == f"{RECORD}/files/{name}/content"]
+    def starts(self, name: str) -> list[int]:
+        """The byte from which each request for a file of the record wanted it."""
+        asked = [asked for path, asked, _ in self.asked if path == f"{RECORD}/files/{name}/content"]
+        return [_start(one) for one in asked]
 
 
 @contextmanager
@@ -141,24 +129,13 @@ def status(code: int, **headers: str) -> Callable:
 def cut(sent: int) -> Callable:
     """The connection breaks after so many bytes."""
     def fault(handler, body):
-        found = re.fullmatch(r"bytes=(\d+)-", handler.headers.get("Range", ""))
-        handler.give(body, start=int(found[1]) if found else 0, sent=sent)
+        handler.give(body, start=_start(handler.headers.get("Range")), sent=sent)
     return fault
 
 
 def instead(other: bytes) -> Callable:
     """Other bytes, as if they were the file."""
     return lambda handler, _: handler.give(other)
-
-
-def page(text: bytes) -> Callable:
-    """A page of Drive, at every request."""
-    return always(lambda handler, _: handler.give(text, Content_Type="text/html; charset=utf-8"))
-
-
-def shared(handler, body: bytes) -> None:
-    """The file as Drive sends it."""
-    handler.give(body, Content_Disposition='attachment; filename="loops.h5"')
 
 
 def deaf_to_range(handler, body: bytes) -> None:

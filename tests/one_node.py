@@ -1,7 +1,5 @@
 """Slurm on this machine alone, for tests: slurmctld, slurmd and munged as ordinary daemons."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import socket
@@ -11,39 +9,20 @@ from pathlib import Path
 
 DAEMONS = ("munged", "slurmctld", "slurmd")
 CLIENTS = ("sbatch", "srun", "squeue", "scancel", "sinfo")
-CONFIGURATION = """\
-ClusterName=test
-SlurmctldHost={host}(127.0.0.1)
-SlurmUser=root
-SlurmdUser=root
-SlurmctldPort={ports[0]}
-SlurmdPort={ports[1]}
-CommunicationParameters=NoCtldInAddrAny,NoInAddrAny
-AuthType=auth/munge
-AuthInfo=socket={folder}/munge.socket
-CredType=cred/munge
-StateSaveLocation={folder}/state
-SlurmdSpoolDir={folder}/spool
-SlurmctldPidFile={folder}/slurmctld.pid
-SlurmdPidFile={folder}/slurmd.pid
-SlurmctldLogFile={folder}/slurmctld.log
-SlurmdLogFile={folder}/slurmd.log
-ProctrackType=proctrack/linuxproc
-TaskPlugin=task/none
-MpiDefault=none
-AccountingStorageType=accounting_storage/none
-JobAcctGatherType=jobacct_gather/linux
-JobAcctGatherFrequency=1
-JobAcctGatherParams=OverMemoryKill
-SelectType=select/cons_tres
-SelectTypeParameters=CR_Core_Memory
-SchedulerParameters=sched_interval=1,batch_sched_delay=0
-SlurmdParameters=config_overrides
-ReturnToService=2
-KillWait=3
+SETTINGS = """\
+ClusterName=test SlurmctldHost={host}(127.0.0.1) SlurmUser=root SlurmdUser=root SlurmctldPort={ports[0]}
+SlurmdPort={ports[1]} CommunicationParameters=NoCtldInAddrAny,NoInAddrAny AuthType=auth/munge
+AuthInfo=socket={folder}/munge.socket CredType=cred/munge StateSaveLocation={folder}/state
+SlurmdSpoolDir={folder}/spool SlurmctldPidFile={folder}/slurmctld.pid SlurmdPidFile={folder}/slurmd.pid
+SlurmctldLogFile={folder}/slurmctld.log SlurmdLogFile={folder}/slurmd.log ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none MpiDefault=none AccountingStorageType=accounting_storage/none
+JobAcctGatherType=jobacct_gather/linux JobAcctGatherFrequency=1 JobAcctGatherParams=OverMemoryKill
+SelectType=select/cons_tres SelectTypeParameters=CR_Core_Memory SchedulerParameters=sched_interval=1,batch_sched_delay=0
+SlurmdParameters=config_overrides ReturnToService=2 KillWait=3
+"""
+NODE = """\
 NodeName={host} NodeAddr=127.0.0.1 CPUs=4 RealMemory=32000
 PartitionName=main Nodes={host} Default=YES MaxTime=60
-PartitionName=closed Nodes={host} State=DOWN
 """
 
 
@@ -61,7 +40,7 @@ def _path() -> str:
     return f"{os.environ['PATH']}:/usr/sbin:/sbin"
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
     sockets = [socket.socket() for _ in range(count)]
     for one in sockets:
         one.bind(("127.0.0.1", 0))
@@ -79,8 +58,8 @@ class OneNode:
         for name in ("state", "spool"):
             (folder / name).mkdir(parents=True)
         host = socket.gethostname().partition(".")[0]
-        settings = CONFIGURATION.format(host=host, ports=_free_ports(2), folder=folder)
-        (folder / "slurm.conf").write_text(settings)
+        settings = SETTINGS.format(host=host, ports=free_ports(2), folder=folder).split()
+        (folder / "slurm.conf").write_text("\n".join([*settings, NODE.format(host=host)]))
         key = folder / "munge.key"
         key.write_bytes(os.urandom(128))
         key.chmod(0o400)

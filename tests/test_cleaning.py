@@ -19,11 +19,14 @@ def channels(twin):
     return {"piezoresponse": twin.piezoresponse.copy(), "resonance_kHz": twin.resonance_kHz.copy()}
 
 
-def test_sound_loops_are_returned_equal_and_the_report_says_so(twin):
+def test_sound_loops_are_returned_equal_and_an_open_drive_repeats_its_ends(twin):
     cleaned, report = clean(channels(twin), twin.voltage_V)
     for name, values in channels(twin).items():
         np.testing.assert_array_equal(cleaned[name], values)
     assert str(report) == "Cleaning changed nothing." and not report.unusable.any()
+    loop = np.array([np.nan, 1.0, 2, 3, np.nan])
+    filled = interpolated(loop[None], np.isnan(loop[None]), closed=False)
+    np.testing.assert_array_equal(filled[0], [1, 1, 2, 3, 3])
 
 
 def test_missing_points_are_bridged_counted_and_mapped(twin):
@@ -46,13 +49,7 @@ def test_missing_points_are_bridged_counted_and_mapped(twin):
     assert "3 missing of piezoresponse, in 2 pixels" in str(report) and "no pixels beyond" in str(report)
 
 
-def test_an_open_drive_repeats_its_ends():
-    loop = np.array([np.nan, 1.0, 2, 3, np.nan])
-    filled = interpolated(loop[None], np.isnan(loop[None]), closed=False)
-    np.testing.assert_array_equal(filled[0], [1, 1, 2, 3, 3])
-
-
-def test_values_out_of_range_are_found_where_they_are(twin):
+def test_values_out_of_range_are_found_where_they_are_and_outliers_left_in_are_counted(twin):
     damaged = channels(twin)
     damaged["resonance_kHz"][2, 2, 10], damaged["resonance_kHz"][3, 4, 50] = 1000, 1e5
     rules = Cleaning(valid_range={"resonance_kHz": (1250, 1400)})
@@ -61,6 +58,11 @@ def test_values_out_of_range_are_found_where_they_are(twin):
     assert np.abs(cleaned["resonance_kHz"] - twin.resonance_kHz).max() < 5
     unchanged, _ = clean(damaged, twin.voltage_V)
     np.testing.assert_array_equal(unchanged["resonance_kHz"], damaged["resonance_kHz"])
+    damaged = channels(twin)
+    before = remaining_outliers({"piezoresponse": damaged["piezoresponse"]}, twin.voltage_V)
+    damaged["piezoresponse"][[1, 2, 5], [3, 4, 0], [50, 51, 95]] += 1e-3
+    said = remaining_outliers({"piezoresponse": damaged["piezoresponse"]}, twin.voltage_V)
+    assert before == [] and len(said) == 1 and "off their neighbours: 3, left" in said[0]
 
 
 def test_every_excursion_of_twenty_deviations_is_found_and_nothing_else():
@@ -79,15 +81,7 @@ def test_every_excursion_of_twenty_deviations_is_found_and_nothing_else():
     assert np.abs(cleaned["resonance_kHz"] - smooth).max() < 0.4
 
 
-def test_outliers_left_in_are_counted(twin):
-    damaged = channels(twin)
-    before = remaining_outliers({"piezoresponse": damaged["piezoresponse"]}, twin.voltage_V)
-    damaged["piezoresponse"][[1, 2, 5], [3, 4, 0], [50, 51, 95]] += 1e-3
-    said = remaining_outliers({"piezoresponse": damaged["piezoresponse"]}, twin.voltage_V)
-    assert before == [] and len(said) == 1 and "off their neighbours: 3, left" in said[0]
-
-
-def test_sharp_switching_is_no_outlier():
+def test_sharp_switching_is_no_outlier_and_noise_of_a_pixel_its_standard_deviation():
     step = np.arange(96)
     loops = np.where((step > 20) & (step < 66), -1.0, 1.0) * np.ones((5, 5, 1))
     loops[:, :, 20] = 0.3  # caught in the middle of the jump
@@ -95,9 +89,6 @@ def test_sharp_switching_is_no_outlier():
     loops += 0.01 * np.random.default_rng(0).standard_normal(loops.shape)
     _, report = clean({"piezoresponse": loops}, np.cos(2 * np.pi * step / 96), Cleaning(outlier_sd=8))
     assert report.map.sum() == 0
-
-
-def test_noise_of_a_pixel_is_its_standard_deviation():
     rng = np.random.default_rng(1)
     noise = pixel_noise(5 * np.cos(np.arange(400) / 30) + 0.2 * rng.standard_normal((30, 30, 400)))
     assert np.median(noise) == pytest.approx(0.2, rel=0.03)

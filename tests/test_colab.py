@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -15,12 +16,11 @@ from pathlib import Path
 
 import packaging
 import pytest
-from conftest import write_notebook
+from conftest import ROOT, write_notebook
 
 from helpers import colab
 from helpers.notebooks import NOTEBOOKS, needed
 
-ROOT = Path(__file__).resolve().parent.parent
 PATHS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
 TAG = f"v{tomllib.loads((ROOT / 'pyproject.toml').read_text(encoding='utf-8'))['project']['version']}"
 # What the notebooks use of Colab's own packages (its runtime of Python 3.13), one of them out of range.
@@ -56,9 +56,6 @@ def test_notebooks_begin_with_the_cell_that_fetches_the_version_cited_and_prepar
     calls = [n for n, cell in enumerate(code) if f'colab.prepare("{path.stem}"' in source(cell)]
     tagged = [n for n, cell in enumerate(code) if "parameters" in cell["metadata"].get("tags", [])]
     assert calls == [tagged[0] + 1]
-
-
-# The first cell
 
 
 @pytest.fixture(scope="module")
@@ -99,17 +96,11 @@ def test_what_cannot_be_fetched_is_said_in_one_sentence(repository, tmp_path, ad
     assert f"at '{tag}' was not fetched (" in done.stderr and not list(tmp_path.iterdir())
 
 
-def test_without_an_address_the_first_cell_says_where_the_project_goes(tmp_path):
+def test_without_an_address_the_first_cell_says_where_the_project_goes_and_elsewhere_nothing(tmp_path):
     done = run_first_cell(tmp_path, "")
     assert f"upload or clone it as {tmp_path}/companion, and run this cell" in done.stdout
-
-
-def test_elsewhere_the_first_cell_does_nothing(tmp_path):
     done = run_first_cell(tmp_path, "", there=False)
     assert (done.stdout, done.returncode) == (f"{tmp_path} False\n", 0) and not list(tmp_path.iterdir())
-
-
-# What Colab lacks
 
 
 WHEEL = "Wheel-Version: 1.0\nGenerator: t\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
@@ -164,43 +155,25 @@ class Machine:
                 if package["name"] not in ("pip", "setuptools", "devscripts")}
 
 
-@pytest.fixture
-def machine(tmp_path: Path) -> Machine:
-    return Machine(tmp_path)
-
-
-def test_only_what_is_missing_is_added(machine):
+def test_only_what_is_missing_is_added_numpy_is_left_and_a_restart_asked_for_where_an_import_changed(tmp_path):
+    machine = Machine(tmp_path)
     wanted = "numpy>=2.0  # reason\n\n# heading\npooch>=1.8\npapermill>=2.7\nsnakemake>=9\n"
     done = machine.install(wanted)
     assert done.returncode == 0, done.stderr
     assert done.stdout == "Adding papermill>=2.7\n"
-    assert machine.versions() == {"numpy": "2.1", "pooch": "1.8", "papermill": "2.7", "ansicolors": "1"}
-    assert (machine.install(wanted).stdout, machine.versions()["numpy"]) == ("", "2.1")
-
-
-@pytest.mark.parametrize("before", ["", "import pooch"])
-def test_a_restart_is_asked_for_where_an_imported_package_changed(machine, before):
-    done = machine.install("pooch>=1.9\n", before)
-    assert machine.versions() == {"numpy": "2.1", "pooch": "1.9"}
-    assert bool(done.returncode) == bool(before)
-    assert not before or re.search("pooch was imported before .* restart the runtime", done.stderr)
-
-
-def test_nothing_changes_where_a_package_asks_for_another_numpy(machine):
-    wheel(machine.shelf, "papermill", "2.8", "numpy>=2.3")
-    done = machine.install("numpy>=2.0\npapermill>=2.8\n")
-    assert done.returncode and "pip could not add papermill>=2.8 (" in done.stderr
-    assert machine.versions() == {"numpy": "2.1", "pooch": "1.8"}
-
-
-def test_numpy_out_of_range_is_named_and_left(machine):
+    there = {"numpy": "2.1", "pooch": "1.8", "papermill": "2.7", "ansicolors": "1"}
+    assert machine.versions() == there and (machine.install(wanted).stdout, machine.versions()) == ("", there)
     done = machine.install("numpy>=2.3\n")
     assert done.returncode == 0, done.stderr
     assert done.stdout == "numpy is 2.1, expected is numpy>=2.3; it is left as it is\n"
-    assert machine.versions()["numpy"] == "2.1"
-
-
-# Earlier notebooks
+    wheel(machine.shelf, "papermill", "2.8", "numpy>=2.3")
+    done = machine.install("numpy>=2.0\npapermill>=2.8\n")
+    assert done.returncode and "pip could not add papermill>=2.8 (" in done.stderr and machine.versions() == there
+    done = machine.install("pooch>=1.9\n", before="import pooch")
+    assert done.returncode and re.search("pooch was imported before .* restart the runtime", done.stderr)
+    wheel(machine.shelf, "ansicolors", "2")
+    assert machine.install("ansicolors>=2\n").returncode == 0
+    assert machine.versions() == there | {"pooch": "1.9", "ansicolors": "2"}
 
 
 def test_what_a_notebook_needs_includes_what_that_needs():
@@ -231,11 +204,22 @@ def project(tmp_path, monkeypatch) -> Path:
     return tmp_path
 
 
+def run_here(*arguments: str) -> types.SimpleNamespace:
+    """In place of papermill, whose kernel takes seconds: the cells in this process."""
+    source, kept, _, given = arguments[2:6]
+    first, parameters, *rest = (cell["source"] for cell in read(Path(source))["cells"])
+    with contextlib.chdir(colab.ROOT):
+        exec("\n".join([first, parameters, *(f"{n} = {v!r}" for n, v in json.loads(given).items()), *rest]), {})
+    shutil.copy(source, kept)
+    return types.SimpleNamespace(returncode=0)
+
+
 def ran(folder: Path) -> list[str]:
     return (folder / "smoke/seed2/results/order.txt").read_text().splitlines()
 
 
-def test_earlier_notebooks_run_once_and_again_when_older_than_what_they_read(project, capsys):
+def test_earlier_notebooks_run_once_and_again_when_older_than_what_they_read(project, capsys, monkeypatch):
+    monkeypatch.setattr(colab, "_python", run_here)
     given = dict(profile="smoke", seed=2, build="build", data="twin")
     colab.prepare("3_beta_vae_training", **given)
     assert ran(project / "build") == ["0_measured_data twin", "1_toy_rgb_benchmark twin"]
@@ -266,36 +250,27 @@ def test_a_failing_earlier_notebook_is_named_with_its_error(project):
     assert Path(str(error.value).rpartition(" ")[2]).is_file()
 
 
-def test_results_lie_in_drive_on_request(project, monkeypatch):
+def test_results_and_loops_lie_in_drive_on_request(project, monkeypatch):
     calls = []
 
     def mount(folder: str) -> None:
         calls.append(Path(folder).name)
-        Path(folder, "MyDrive").mkdir(parents=True)
+        Path(folder, "MyDrive").mkdir(parents=True, exist_ok=True)
 
     google = types.ModuleType("google.colab")
     google.drive = types.SimpleNamespace(mount=mount)
     monkeypatch.setitem(sys.modules, "google.colab", google)
     monkeypatch.setattr(colab, "DRIVE", project / "drive")
+    monkeypatch.setattr(colab, "_python", run_here)
     colab.prepare("0_measured_data", profile="smoke", seed=2, build="build")
     assert not calls
+    loops = f"{project}/drive/MyDrive/my.h5"
+    colab.prepare("0_measured_data", profile="smoke", seed=2, build="build", data=loops)
+    assert calls == ["drive"]
     for _ in range(2):
         place = project / "drive/MyDrive/mine"
         colab.prepare("3_beta_vae_training", profile="smoke", seed=2, build=str(place), data="twin")
         assert calls == ["drive"] and len(ran(place)) == 2
-
-
-def test_loops_in_drive_are_reached(project, monkeypatch):
-    calls = []
-    google = types.ModuleType("google.colab")
-    google.drive = types.SimpleNamespace(mount=calls.append)
-    monkeypatch.setitem(sys.modules, "google.colab", google)
-    monkeypatch.setattr(colab, "DRIVE", project / "drive")
-    colab.prepare("0_measured_data", profile="smoke", seed=2, build="build", data=f"{project}/drive/MyDrive/my.h5")
-    assert calls == [str(project / "drive")]
-
-
-# In an environment with Colab's versions
 
 
 @pytest.fixture(scope="module")

@@ -1,8 +1,4 @@
-import os
-import subprocess
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import h5py
 import numpy as np
@@ -13,29 +9,10 @@ from sklearn.decomposition import PCA
 
 from helpers.dictionary import pca_errors, stack_channels, unstack_channels
 from helpers.loops import loop_features
-from helpers.paths import ROOT
+from helpers.scans import scan as scans
 from helpers.scans.formats import DataError
 from helpers.scans.reading import load_scan
-from helpers.scans.scan import (
-    block_numbers,
-    check_enough,
-    drive_waveform,
-    heldout_blocks,
-    in_physical_units,
-    save_scan,
-    simulated_scan,
-    standardised,
-    training_pixels,
-)
-
-
-@pytest.fixture
-def measured():
-    """Path of the measured loops; skips where there are none."""
-    path = Path(os.environ.get("BEPS_DATA", ""))
-    if not path.is_file():
-        pytest.skip("set BEPS_DATA to the file of measured loops to run this test")
-    return path
+from helpers.scans.scan import heldout_blocks, in_physical_units, save_scan, simulated_scan, standardised
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +77,7 @@ def test_what_cannot_be_loops_is_refused_by_name(stored, name, change, message):
     assert str(stored) in str(caught.value)
 
 
-def test_missing_points_are_repaired_and_said(scan, stored):
+def test_missing_points_are_repaired_and_unusable_pixels_stored_and_not_scaled_by(scan, stored, tmp_path):
     replace_dataset(stored, "piezoresponse", nan_at(0, 0, 3))
     again = load_scan(stored)
     assert again.notes[-1].startswith("Cleaning: 1 missing of piezoresponse, in 1 pixel;")
@@ -108,14 +85,11 @@ def test_missing_points_are_repaired_and_said(scan, stored):
     expected = scan.piezoresponse.copy()
     expected[0, 0, 3] = (expected[0, 0, 2] + expected[0, 0, 4]) / 2
     np.testing.assert_allclose(again.piezoresponse, expected)
-
-
-def test_unusable_pixels_are_named_stored_and_kept_out_of_the_scaling(scan, stored, tmp_path):
     replace_dataset(stored, "piezoresponse", nan_at(3, 4))
     holed = load_scan(stored)
     assert np.argwhere(holed.unusable).tolist() == [[3, 4]] and (~holed.usable).sum() == 1
     _, scaler = standardised(holed)
-    np.testing.assert_allclose(scaler.mean_, scan.spectra[holed.usable].mean(axis=(0, 1)))
+    np.testing.assert_allclose(scaler.mean_, again.spectra[holed.usable].mean(axis=(0, 1)))
     save_scan(holed, tmp_path / "again.h5")
     np.testing.assert_array_equal(load_scan(tmp_path / "again.h5").unusable, holed.unusable)
 
@@ -146,15 +120,11 @@ def test_loops_without_a_resonance_are_one_channel(scan, stored, tmp_path):
     assert load_scan(tmp_path / "again.h5").resonance_kHz is None
 
 
-def test_each_channel_is_standardised_with_one_mean_and_deviation(scan):
+def test_each_channel_has_one_mean_and_deviation_and_stacked_ones_lie_one_after_the_other(scan):
     spectra, scaler = standardised(scan)
     np.testing.assert_allclose(spectra.mean(axis=(0, 1)), 0, atol=1e-9)
     np.testing.assert_allclose(spectra.std(axis=(0, 1)), 1)
     np.testing.assert_allclose(in_physical_units(spectra, scaler), scan.spectra)
-
-
-def test_stacked_channels_lie_one_after_the_other(scan):
-    spectra = scan.spectra
     stacked = stack_channels(spectra)
     np.testing.assert_array_equal(stacked[:, :96], spectra[..., 0])
     np.testing.assert_array_equal(stacked[:, 96:], spectra[..., 1])
@@ -166,75 +136,39 @@ def test_models_learn_from_usable_pixels_that_are_not_held_out(scan, monkeypatch
     unusable[2, 3:6] = True
     holed = replace(scan, unusable=unusable)
     heldout = heldout_blocks(scan.shape, 5)
-    training = training_pixels(holed, heldout)
+    training = scans.training_pixels(holed, heldout)
     np.testing.assert_array_equal(training, ~heldout & ~unusable.ravel())
     monkeypatch.setattr("helpers.scans.scan.MOST_TRAINED", 20)
-    few = training_pixels(holed, heldout)
+    few = scans.training_pixels(holed, heldout)
     assert few.sum() == 20 and not (few & ~training).any()
     assert np.diff(np.flatnonzero(training).searchsorted(np.flatnonzero(few))).max() <= 5
 
 
-def test_maps_are_empty_at_unusable_pixels(scan):
+def test_maps_are_empty_at_unusable_pixels_and_heldout_blocks_take_their_share(scan):
     values = np.arange(240.0).reshape(120, 2)
     assert scan.maps(values)[1, 2, 3] == values[23, 1]
     unusable = np.zeros(scan.shape, bool)
     unusable[2, 3] = True
     np.testing.assert_array_equal(np.isnan(replace(scan, unusable=unusable).maps(values)), np.stack([unusable] * 2))
-
-
-MEMORY = """
-import resource, sys
-from helpers.scans.reading import load_scan
-unit = 1 if sys.platform == "darwin" else 1024
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-scan = load_scan(sys.argv[1])
-after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-print(after - before, *scan.shape, scan.notes[1])
-"""
-
-
-def test_a_scan_too_large_for_memory_is_thinned_while_it_is_read(tmp_path):
-    """900 × 1000 pixels, 346 MB; one pixel in 16, 22 MB, is used."""
-    voltage_V = 5 * np.cos(2 * np.pi * np.arange(48) / 48 + 0.1)
-    with h5py.File(tmp_path / "large.h5", "w") as file:
-        loops = file.create_dataset("piezoresponse", (900, 1000, 48), "float64")
-        for row in range(900):
-            loops[row] = np.sin(voltage_V) + (row + np.arange(1000)[:, None] / 1000)
-        file["voltage"] = voltage_V
-    done = subprocess.run([sys.executable, "-c", MEMORY, tmp_path / "large.h5"], cwd=ROOT, text=True,
-                          capture_output=True, check=True)
-    used, rows, columns, note = done.stdout.split(maxsplit=3)
-    assert (int(rows), int(columns)) == (225, 250)
-    assert "of 900 × 1000 pixels" in note and "one row and column in 4 is used" in note
-    assert int(used) < 150e6
-    scan = load_scan(tmp_path / "large.h5")
-    np.testing.assert_allclose(scan.piezoresponse[2, 3], np.sin(voltage_V) + 8.012)
+    assert heldout_blocks((60, 60), 5).mean() == pytest.approx(0.2)
+    assert not heldout_blocks((60, 60), 0).any()
 
 
 @pytest.mark.parametrize("start", [0, 24, 48, 60, 72])
 def test_the_drive_tells_the_way_down_from_the_way_up(scan, start):
-    drive = drive_waveform(np.roll(scan.voltage_V, -start))
+    drive = scans.drive_waveform(np.roll(scan.voltage_V, -start))
     distance = np.linalg.norm(drive[:, None] - drive[None], axis=-1) + 9 * np.eye(len(drive))
     assert np.abs(drive).max() <= 1 and distance.min() > 0.02
 
 
 @given(rows=st.integers(1, 80), columns=st.integers(1, 80), every=st.integers(2, 7))
-def test_heldout_pixels_are_whole_blocks(rows, columns, every):
+def test_heldout_pixels_are_whole_square_blocks(rows, columns, every):
     held, side = heldout_blocks((rows, columns), every).reshape(rows, columns), max(1, min(rows, columns) // 10)
     for row in range(0, rows, side):
         for column in range(0, columns, side):
             assert len(np.unique(held[row : row + side, column : column + side])) == 1
-
-
-def test_heldout_blocks_take_their_share_and_none_when_asked():
-    assert heldout_blocks((60, 60), 5).mean() == pytest.approx(0.2)
-    assert not heldout_blocks((60, 60), 0).any()
-
-
-def test_blocks_are_held_out_whole():
-    for shape in ((60, 60), (16, 19), (3, 200)):
-        numbers, held = block_numbers(shape), heldout_blocks(shape, 5)
-        assert {len(set(held[numbers == number])) for number in np.unique(numbers)} == {1}
+    numbers, held = scans.block_numbers((rows, columns)), held.ravel()
+    assert not set(numbers[held]) & set(numbers[~held])
 
 
 def test_pca_errors_equal_those_of_each_rank():
@@ -246,16 +180,6 @@ def test_pca_errors_equal_those_of_each_rank():
         assert pca_errors(training, spectra)[n - 1] == pytest.approx(expected)
 
 
-def test_measured_resonance_is_aligned_with_the_voltage(measured):
-    """Softening meets switching, and no drift jumps where the stored cycle closes."""
-    scan = load_scan(measured)
-    spectra = scan.spectra
-    jump = np.abs(np.diff(spectra[..., 1], axis=1, append=spectra[:, :1, 1])).mean(axis=0)
-    assert int(np.argmax(jump)) == 71  # the step before 0 V on the way up, where acquisition began
-    assert scan.voltage_V[72] == pytest.approx(0, abs=0.7)
-    assert (scan.source, scan.shape) == ("measured", (60, 60))
-
-
 @pytest.mark.parametrize(("shape", "steps", "says"), [
     ((17, 17), 96, "289 usable pixels: expected 300 or more"),
     ((18, 18), 16, "16 values a pixel over all channels: expected more than 16")])
@@ -264,5 +188,5 @@ def test_a_scan_too_small_for_the_models_is_refused_before_any_training(shape, s
     scan = replace(scan, piezoresponse=scan.piezoresponse[..., :steps], voltage_V=scan.voltage_V[:steps],
                    resonance_kHz=None)
     with pytest.raises(DataError, match=says):
-        check_enough(scan)
-    check_enough(simulated_scan(0, (18, 18)))
+        scans.check_enough(scan)
+    scans.check_enough(simulated_scan(0, (18, 18)))

@@ -6,22 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.ensemble import RandomForestRegressor
-from sklearn.feature_selection import mutual_info_regression
 from sklearn.linear_model import LinearRegression
 from sklearn.metrics import mutual_info_score
 
-from helpers.disentanglement import (
-    BINS,
-    dci,
-    disentanglement,
-    disentanglement_and_completeness,
-    matched_r2,
-    mutual_information,
-    mutual_information_gap,
-    separated_predictability,
-    univariate_r2,
-)
-from helpers.scores import ratio_interval
+from helpers import disentanglement as scores
+from helpers.disentanglement import BINS, dci, disentanglement, disentanglement_and_completeness, mutual_information
+from helpers.scores import matched_spearman, mean_squared_error_per_spectrum, ratio_interval
 
 N = 5000
 BIAS = (BINS - 1) ** 2 / (2 * N) / np.log(BINS)  # of the MIG, from the classes being finite
@@ -51,7 +41,7 @@ def gaussian_information(correlation):
     return -np.log(1 - correlation**2) / 2
 
 
-def test_identity_has_every_score(truth):
+def test_identity_has_every_score_and_channels_of_noise_beside_it_change_nothing(truth):
     found = disentanglement(truth, truth)
     assert found.keys() == NAMES
     assert all(type(value) is float for value in found.values())
@@ -59,19 +49,23 @@ def test_identity_has_every_score(truth):
     assert found["mig"] == pytest.approx(1, abs=2 * BIAS)
     assert found["sap"] == pytest.approx(1, abs=0.005)
     assert min(found[name] for name in NAMES if name.startswith("dci")) > 0.99
-
-
-def test_channels_of_noise_beside_the_factors_change_nothing(truth):
     found = disentanglement(np.hstack([noise(5), truth]), truth)
     assert min(found.values()) > 0.98
 
 
-def test_noise_has_no_score(truth):
+def test_noise_has_no_score_and_twice_the_same_channels_no_gap(truth):
     found = disentanglement(noise(6), truth)
     assert found["mig"] == pytest.approx(0, abs=2 * BIAS)
     for name in NAMES - {"mig", "dci_informativeness"}:
         assert found[name] == pytest.approx(0, abs=0.05), name
     assert -0.2 < found["dci_informativeness"] < 0.02
+    found = disentanglement(np.hstack([truth, -truth]), truth)
+    assert found["sap"] == pytest.approx(0, abs=1e-12)
+    assert found["mig"] == pytest.approx(0, abs=1e-3)
+    assert found["r2"] == pytest.approx(1) and found["spearman"] == pytest.approx(1)
+    assert found["dci"] > 0.99 and found["dci_informativeness"] > 0.99
+    # Each factor is shared between two of six channels.
+    assert found["dci_completeness"] == pytest.approx(1 - np.log(2) / np.log(6), abs=0.06)
 
 
 def test_order_sign_and_scale_do_not_count(truth):
@@ -85,25 +79,15 @@ def test_order_sign_and_scale_do_not_count(truth):
         assert found[name] == pytest.approx(expected[name], abs=0.02), name
 
 
-def test_twice_the_same_channels_have_no_gap(truth):
-    found = disentanglement(np.hstack([truth, -truth]), truth)
-    assert found["sap"] == pytest.approx(0, abs=1e-12)
-    assert found["mig"] == pytest.approx(0, abs=1e-3)
-    assert found["r2"] == pytest.approx(1) and found["spearman"] == pytest.approx(1)
-    assert found["dci"] > 0.99 and found["dci_informativeness"] > 0.99
-    # Each factor is shared between two of six channels.
-    assert found["dci_completeness"] == pytest.approx(1 - np.log(2) / np.log(6), abs=0.06)
-
-
 @pytest.mark.parametrize("degrees", [0, 15, 30, 45])
 def test_turned_gaussian_factors_have_closed_forms(degrees):
     codes, factors = gaussian_pair(degrees)
     cos, sin = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
-    assert separated_predictability(codes, factors) == pytest.approx(cos**2 - sin**2, abs=1e-9)
-    np.testing.assert_allclose(matched_r2(codes, factors), cos**2, atol=1e-9)
+    assert scores.separated_predictability(codes, factors) == pytest.approx(cos**2 - sin**2, abs=1e-9)
+    np.testing.assert_allclose(scores.matched_r2(codes, factors), cos**2, atol=1e-9)
     if degrees:
         gap = gaussian_information(cos) - gaussian_information(sin)
-        found = mutual_information_gap(codes, factors)
+        found = scores.mutual_information_gap(codes, factors)
         assert found == pytest.approx(gap / np.log(BINS), abs=0.05)
 
 
@@ -117,17 +101,6 @@ def test_codes_turned_by_45_degrees_are_informative_but_not_disentangled():
     assert found["dci_informativeness"] > 0.9
 
 
-@pytest.mark.parametrize("correlation", [0.0, 0.3, 0.6, 0.85])
-def test_mutual_information_of_a_gaussian_pair(correlation):
-    factor, other = noise(2).T
-    code = correlation * factor + np.sqrt(1 - correlation**2) * other
-    found = mutual_information(code[:, None], factor[:, None]).item()
-    bias = (BINS - 1) ** 2 / (2 * N)
-    assert found - bias == pytest.approx(gaussian_information(correlation), abs=0.06)
-    neighbours = mutual_info_regression(code[:, None], factor, random_state=0).item()
-    assert found - bias == pytest.approx(neighbours, abs=0.06)
-
-
 def test_mutual_information_is_that_of_classes_of_equal_count(truth):
     codes = truth**2 + 0.1 * noise(3)
 
@@ -139,11 +112,12 @@ def test_mutual_information_is_that_of_classes_of_equal_count(truth):
     np.testing.assert_allclose(mutual_information(codes, truth), expected, atol=2e-3)
 
 
-def test_mutual_information_is_blind_to_monotone_maps(truth):
+def test_mutual_information_and_ranks_are_blind_to_monotone_maps(truth):
     codes = truth + 0.2 * noise(3)
     bent = np.stack([np.exp(codes[:, 0]), codes[:, 1] ** 3, np.arctan(codes[:, 2])], axis=1)
     np.testing.assert_allclose(mutual_information(bent, np.sqrt(truth)),
                                mutual_information(codes, truth), atol=1e-3)
+    np.testing.assert_allclose(matched_spearman(bent * [1, -1, 1], np.sqrt(truth)), matched_spearman(codes, truth))
 
 
 def test_equal_values_share_a_class():
@@ -152,18 +126,15 @@ def test_equal_values_share_a_class():
     codes = np.hstack([3 - level, noise(1)])
     found = mutual_information(codes, level)
     np.testing.assert_allclose(found, [[np.log(2)], [0]], atol=0.01)
-    assert mutual_information_gap(codes, level) == pytest.approx(1, abs=0.01)
+    assert scores.mutual_information_gap(codes, level) == pytest.approx(1, abs=0.01)
 
 
-def test_linear_r2_is_that_of_the_regression(truth):
+def test_linear_r2_is_that_of_the_regression_and_missing_channels_score_nothing(truth):
     codes = truth @ np.array([[1, 0.5, 0], [0, 1, 0.2], [0.4, 0, 1]]) + 0.3 * noise(3)
     expected = [[LinearRegression().fit(code[:, None], factor).score(code[:, None], factor)
                  for factor in truth.T] for code in codes.T]
-    np.testing.assert_allclose(univariate_r2(codes, truth), expected, atol=1e-12)
-
-
-def test_fewer_channels_than_factors(truth):
-    np.testing.assert_allclose(matched_r2(truth[:, 1:2], truth), [0, 1, 0], atol=1e-12)
+    np.testing.assert_allclose(scores.univariate_r2(codes, truth), expected, atol=1e-12)
+    np.testing.assert_allclose(scores.matched_r2(truth[:, 1:2], truth), [0, 1, 0], atol=1e-12)
     found = disentanglement(truth[:, 1:2], truth)
     assert found["spearman"] == pytest.approx(1 / 3)
     assert found["sap"] == pytest.approx(1 / 3, abs=0.01)
@@ -250,3 +221,8 @@ def test_interval_of_a_ratio_covers_it_and_widens_with_few_blocks():
     assert covered > 0.8 and high - low < 0.5 * (few_high - few_low)
     assert ratio_interval(np.full(60, 0.5), np.ones(60), np.arange(60) // 6) == pytest.approx((0.5, 0.5))
     assert np.isnan(ratio_interval(np.ones(5), np.ones(5), np.zeros(5))).all()
+
+
+def test_error_of_each_spectrum():
+    model = np.array([1.0, 2.0])[:, None, None] * np.ones((2, 3, 2))
+    np.testing.assert_allclose(mean_squared_error_per_spectrum(0 * model, model), [1, 4])

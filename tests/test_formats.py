@@ -1,9 +1,10 @@
 """Every format written with the library that defines it, or exactly as that does, and read back."""
 
-import io
 import pickle
+import shutil
 import zipfile
 from dataclasses import replace
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -39,9 +40,6 @@ def assert_loops(scan, piezoresponse, resonance_kHz, voltage_V, rtol=1e-12):
 def triangle(steps):
     """A drive of one cycle from +3 V, without a step at the same voltage as its neighbour."""
     return 3 - 12 * np.abs((np.arange(steps) / steps + 0.5) % 1 - 0.5)
-
-
-# MATLAB
 
 
 def matlab_variables(made, degrees=False):
@@ -129,50 +127,26 @@ def test_loops_from_zero_volt_are_stored_as_acquired(made, tmp_path, start):
     ("OutA1_mixed", Choice(cycle="mean"), "holds one cycle: expected several to average"),
     ("topo_mixed", Choice(field="on"), "off-field")])
 def test_what_a_matlab_file_lacks_is_named(write, made, tmp_path, absent, choice, message):
-    write(tmp_path / "d.mat", {name: v for name, v in matlab_variables(made).items() if name != absent})
+    variables = matlab_variables(made)
+    write(tmp_path / "d.mat", {name: values for name, values in variables.items() if name != absent})
     with pytest.raises(DataError, match=message):
         load_scan(tmp_path / "d.mat", choice)
-
-
-def test_a_matlab_file_may_lack_the_resonance(write, made, tmp_path):
-    write(tmp_path / "d.mat", {name: v for name, v in matlab_variables(made).items() if name != "Outw2_mixed"})
+    write(tmp_path / "d.mat", {name: values for name, values in variables.items() if name != "Outw2_mixed"})
     scan = load_scan(tmp_path / "d.mat")
     assert scan.resonance_kHz is None and "the file has no Outw2_mixed" in scan.notes
     assert scan.spectra.shape == (28, 96, 1)
-
-
-# NumPy
-
-
-@pytest.mark.parametrize("layout", [
-    lambda P, w: np.stack([P, w], -1), lambda P, w: np.stack([P, w], -1).reshape(28, 96, 2)])
-def test_npy_cubes_and_lists_are_read(layout, made, tmp_path):
-    np.save(tmp_path / "x.npy", layout(made.piezoresponse, made.resonance_kHz))
-    scan = load_scan(tmp_path / "x.npy", Choice(grid=SHAPE))
-    np.testing.assert_array_equal(scan.piezoresponse, made.piezoresponse)
-    np.testing.assert_array_equal(scan.voltage_V, drive_voltage())
-    assert any("taken to be the paper's drive" in note for note in scan.notes)
 
 
 def test_the_order_of_acquisition_shows_in_an_npy_of_the_known_drive(made, tmp_path):
     resonance = made.resonance_kHz + np.linspace(0, 4, 96)[(np.arange(96) + 24) % 96]  # a drift
     for stored in (resonance, np.roll(resonance, 24, axis=-1)):
         np.save(tmp_path / "x.npy", np.stack([made.piezoresponse, stored], -1))
-        np.testing.assert_allclose(load_scan(tmp_path / "x.npy").resonance_kHz, resonance)
+        scan = load_scan(tmp_path / "x.npy")
+        assert_loops(scan, made.piezoresponse, resonance, drive_voltage())
+        assert any("taken to be the paper's drive" in note for note in scan.notes)
 
 
-def test_npz_takes_names_and_its_own_voltage(made, tmp_path):
-    voltage_V = triangle(40)
-    np.savez(tmp_path / "x.bin", Loops=made.piezoresponse[..., :40],
-             resonance=made.resonance_kHz[..., :40] * 1e3, voltage=voltage_V)
-    scan = load_scan(tmp_path / "x.bin.npz")
-    assert_loops(scan, made.piezoresponse[..., :40], made.resonance_kHz[..., :40], voltage_V)
-    np.savez_compressed(tmp_path / "y.npz", made.piezoresponse[..., :40], voltage_V)
-    scan = load_scan(tmp_path / "y.npz")
-    assert scan.resonance_kHz is None and scan.voltage_V[0] == 3
-
-
-def test_a_list_of_pixels_is_square_or_has_a_grid(tmp_path):
+def test_a_list_of_pixels_is_square_or_has_a_grid_and_other_step_counts_need_a_voltage(tmp_path):
     loops = np.random.default_rng(0).normal(size=(3000, 96))
     np.save(tmp_path / "x.npy", loops)
     with pytest.raises(DataError, match=r"3000 pixels, not 54 × 54.*give grid=\(rows, columns\)"):
@@ -180,9 +154,6 @@ def test_a_list_of_pixels_is_square_or_has_a_grid(tmp_path):
     assert load_scan(tmp_path / "x.npy", Choice(grid=(40, 75))).shape == (40, 75)
     np.save(tmp_path / "x.npy", loops[:900])
     assert "900 pixels taken as a square of 30 × 30" in load_scan(tmp_path / "x.npy").notes
-
-
-def test_other_step_counts_need_a_voltage(tmp_path):
     np.save(tmp_path / "x.npy", np.random.default_rng(0).normal(size=(4, 5, 64)))
     with pytest.raises(DataError, match="64 steps and no voltage"):
         load_scan(tmp_path / "x.npy")
@@ -209,20 +180,15 @@ def test_nothing_is_ever_unpickled(tmp_path):
 
 
 def test_claims_of_size_are_checked_before_memory_is_taken(tmp_path):
-    header = io.BytesIO()
-    np.lib.format.write_array_header_1_0(
-        header, {"descr": "<f8", "fortran_order": False, "shape": (10**6, 10**6, 96)})
-    (tmp_path / "x.npy").write_bytes(header.getvalue())
+    header = {"descr": "<f8", "fortran_order": False, "shape": (10**6, 10**6, 96)}
+    with (tmp_path / "x.npy").open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, header)
     with h5py.File(tmp_path / "x.h5", "w") as file:
-        for name in ("piezoresponse", "resonance"):
-            file.create_dataset(name, (10**5, 10**5, 96), chunks=(10, 10, 96))
+        file.create_dataset("piezoresponse", (10**5, 10**5, 96), chunks=(10, 10, 96))
         file["voltage"] = drive_voltage()
     for name in ("x.npy", "x.h5"):
         with pytest.raises(DataError, match=name):
             load_scan(tmp_path / name)
-
-
-# USID
 
 
 def write_main(group, name, values, position, spectroscopic):
@@ -362,7 +328,7 @@ def test_raw_spectra_in_another_order_or_sign_give_the_same_loops(usid_parts, tm
     np.testing.assert_allclose(load_scan(tmp_path / "scan.h5").piezoresponse, plain.piezoresponse)
 
 
-def test_positions_in_any_order_and_missing_ones(usid_parts, tmp_path):
+def test_positions_in_any_order_or_missing_are_read_and_a_fit_broken_off_gives_way_to_the_spectra(usid_parts, tmp_path):
     positions = np.random.default_rng(0).permutation(28)[:25]
     write_usid(tmp_path / "scan.h5", usid_parts, ("fit",), positions)
     scan = load_scan(tmp_path / "scan.h5")
@@ -371,9 +337,6 @@ def test_positions_in_any_order_and_missing_ones(usid_parts, tmp_path):
     np.testing.assert_array_equal(scan.usable, there.ravel())
     expected = usid_parts[0][:, :, 1, 0][there]
     np.testing.assert_allclose(scan.piezoresponse[there], expected, rtol=1e-6, atol=1e-12)
-
-
-def test_a_fit_broken_off_gives_way_to_the_spectra(usid_parts, tmp_path):
     write_usid(tmp_path / "scan.h5", usid_parts, ("raw", "fit"))
     with h5py.File(tmp_path / "scan.h5", "a") as file:
         fit = file["Measurement_000/Channel_000/Raw_Data-SHO_Fit_000/Fit"]
@@ -394,9 +357,6 @@ def test_axes_that_are_not_there_are_named(usid_parts, tmp_path, choice, message
                 del file[f"Measurement_000/Channel_000/Raw_Data-SHO_Fit_000/Spectroscopic_{part}"].attrs["labels"]
     with pytest.raises(DataError, match=message):
         load_scan(tmp_path / "scan.h5", Choice(**choice or {}))
-
-
-# Too large
 
 
 @pytest.mark.parametrize("kind", ["npy", "list", "npz", "matlab", "own", "fit", "raw"])
@@ -426,9 +386,6 @@ def test_of_a_large_scan_one_row_and_column_in_so_many_is_used(kind, made, usid_
     np.testing.assert_allclose(thinned.piezoresponse, whole.piezoresponse[::2, ::2], atol=rtol * scale)
     np.testing.assert_allclose(thinned.resonance_kHz, whole.resonance_kHz[::2, ::2])
     np.testing.assert_array_equal(thinned.usable, whole.usable.reshape(rows, columns)[::2, ::2].ravel())
-
-
-# Anything
 
 
 def test_files_are_opened_read_only(usid_parts, made, tmp_path):
@@ -561,3 +518,27 @@ def test_a_scan_is_thinned_once_and_no_more_than_needed(rows, columns):
     left = -(-rows // every), -(-columns // every)
     assert left[0] * left[1] <= formats.MOST_PIXELS and formats.every_nth((*left, 96)) == 1
     assert every == 1 or -(-rows // (every - 1)) * -(-columns // (every - 1)) > formats.MOST_PIXELS
+
+
+FITTED = "Measurement_000/Channel_000/Raw_Data-SHO_Fit_000"
+
+
+@pytest.mark.parametrize(("removed", "factor", "note"), [
+    ([], 3, "loops of"), ([f"{FITTED}/Fit-Loop_Fit_000"], 1, "oscillators of"), ([FITTED], 1, "oscillators fitted to")])
+@pytest.mark.parametrize(("choice", "cycle", "field"), [
+    (Choice(), 1, 0), (Choice(cycle=1), 0, 0), (Choice(cycle=2, field="on"), 1, 1),
+    (Choice(cycle=1, field="on"), 0, 1)])
+def test_what_pyusid_wrote_is_read(tmp_path, removed, factor, note, choice, cycle, field):
+    written = shutil.copy(Path(__file__).with_name("pyusid.h5"), tmp_path)
+    with h5py.File(written, "a") as file:
+        for group in removed:
+            del file[group]
+    scan = load_scan(written, choice)
+    row, column, step = np.indices((2, 3, 12))
+    loops = factor * 1e-5 * (1 + 0.1 * row + 0.02 * column) * (1 + cycle + 0.3 * field) * np.sin(np.pi * step / 6)
+    rtol = 1e-4 if removed == [FITTED] else 1e-6  # complex64
+    np.testing.assert_allclose(scan.piezoresponse, loops, atol=rtol * loops.max())
+    np.testing.assert_allclose(scan.resonance_kHz, 318 + 0.8 * row + 0.3 * column + 0.1 * step, rtol=rtol)
+    np.testing.assert_allclose(scan.voltage_V, 10 * np.array([0, 1, 2, 3, 2, 1, 0, -1, -2, -3, -2, -1]) / 3)
+    assert note in scan.notes[0] and f"cycle {cycle + 1} of 2" in scan.notes
+    assert scan.size_um == pytest.approx(0.3)

@@ -40,28 +40,22 @@ def test_swept_channel_takes_the_values_and_the_others_follow_the_data():
     np.testing.assert_allclose(latents[inside, 1], 3 * values[inside], atol=0.02)
 
 
-def test_pixels_whose_code_is_zero_count_alike_wherever_they_lie():
+def test_pixels_whose_code_is_zero_count_alike_and_measured_spectra_are_those_of_the_nearest():
     code = np.concatenate([np.zeros(900), np.linspace(-1, 1, 101)])
     others = np.concatenate([np.full(450, 5.0), np.full(450, -5.0), np.zeros(101)])  # rows of a scan, from the top
     values, latents = sweep_channel(np.stack([code, others], axis=1), 0, points=3)
     assert values[1] == pytest.approx(0) and latents[1, 1] == pytest.approx(0)
+    channel = np.append(np.arange(300.0), np.nan)
+    spectra = np.nan_to_num(channel)[:, None] * np.ones(4)
+    found = nearest_spectra(channel[None], np.array([[150.0, 0.0]]), spectra)
+    np.testing.assert_allclose(found, [[[150.0] * 4, [(NEIGHBOURS - 1) / 2] * 4]])
 
 
-def test_generated_spectra_keep_the_order_of_channels():
+def test_generated_spectra_keep_the_order_of_channels_and_a_constant_one_gives_constant_values():
     embeddings = np.random.default_rng(0).normal(size=(50, 2))
     values, spectra = generate_sweeps(embeddings, [1, 0], lambda z: z[:, None, :], points=5)
     assert spectra.shape == (2, 5, 1, 2)
     np.testing.assert_array_equal(spectra[0, :, 0, 1], values[0])
     np.testing.assert_array_equal(spectra[1, :, 0, 0], values[1])
-
-
-def test_a_constant_channel_gives_constant_values():
     values, latents = sweep_channel(np.ones((5, 1)), 0, points=3)
     assert values == pytest.approx(1) and latents == pytest.approx(1)
-
-
-def test_measured_spectra_beside_a_value_are_those_of_its_nearest_pixels():
-    channel = np.append(np.arange(300.0), np.nan)
-    spectra = np.nan_to_num(channel)[:, None] * np.ones(4)
-    found = nearest_spectra(channel[None], np.array([[150.0, 0.0]]), spectra)
-    np.testing.assert_allclose(found, [[[150.0] * 4, [(NEIGHBOURS - 1) / 2] * 4]])

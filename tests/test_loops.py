@@ -1,8 +1,6 @@
-"""Features of loops against closed forms, symmetries, the twin's truth and the measured scan."""
+"""Features of loops against closed forms, symmetries, the twin's truth and the measured scan; seams and effects."""
 
-import os
 from itertools import combinations
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,15 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from helpers.loops import (
-    UNITS,
-    count_missing,
-    crossing_V,
-    intermediate_concavity,
-    loop_area,
-    loop_features,
-    softening_and_hardening,
-)
+from helpers.figures.physics import figure_effects
+from helpers.loops import UNITS, count_missing, crossing_V, intermediate_concavity, loop_area, loop_features
+from helpers.physics import HARDENING, channel_effects, harden_under_both, narrow_loops, share_along
+from helpers.scans.drive import seam, seam_drift, shared_interpolations
 from helpers.scans.reading import load_scan
 from helpers.scans.scan import simulated_scan
 from helpers.twin.domains import MECHANISMS, draw_truth
@@ -52,10 +45,6 @@ def tanh_loops(negative_V, positive_V, width_V=2.0, amplitude=1.0, offset=0.0, s
     return size * np.tanh((voltage_V - step_V) / width) + shift
 
 
-def flat_curves(loops):
-    return np.full(loops.shape, 1320.0)
-
-
 def pure(mechanism):
     """Noise-free loops of 12 x 12 pixels that all switch by one mechanism, and their truth."""
     truth = draw_truth(seed=1, shape=(12, 12))
@@ -71,7 +60,7 @@ coercive = st.floats(1.0, 10.0)
 def test_closed_forms_of_tanh_loops(low, high, width_V, amplitude, shift):
     offset = shift * amplitude
     loops = tanh_loops(-low, high, width_V, amplitude, offset)
-    found = features(loops, flat_curves(loops), sweep_V())
+    found = features(loops, np.full(loops.shape, 1320.0), sweep_V())
     moved_V = width_V * np.arctanh(shift)
     assert found["coercive_negative_V"] == pytest.approx(-low - moved_V, abs=0.1)
     assert found["coercive_positive_V"] == pytest.approx(high - moved_V, abs=0.1)
@@ -169,14 +158,6 @@ def test_a_bias_moves_coercive_voltages_and_imprint_alone(bias_V):
     compare(found, FEATURES, same, rtol=1e-6, atol=1e-12)
 
 
-def test_reversing_the_voltage_swaps_the_polarities():
-    found = features(LOOPS, CURVES, -SCAN.voltage_V)
-    for name, values in FEATURES.items():
-        other = name.replace("negative", "?").replace("positive", "negative").replace("?", "positive")
-        sign = -1 if name.endswith("_V") else 1
-        np.testing.assert_allclose(found[other], sign * values, rtol=1e-9, atol=1e-12, err_msg=name)
-
-
 @given(st.floats(0.1, 10), st.floats(-1000, 1000))
 def test_scale_and_origin_of_the_resonance(scale, origin_kHz):
     found = features(LOOPS, scale * CURVES + origin_kHz, SCAN.voltage_V)
@@ -185,13 +166,18 @@ def test_scale_and_origin_of_the_resonance(scale, origin_kHz):
     compare(found, expected, OF_RESONANCE, rtol=1e-7, atol=1e-9)
 
 
-def test_a_pixel_and_a_channel_do_not_depend_on_the_others():
+def test_pixels_and_channels_do_not_depend_on_others_and_reversing_the_voltage_swaps_the_polarities():
     one = features(LOOPS[7:8], CURVES[7:8], SCAN.voltage_V)
     compare(one, {name: values[7:8] for name, values in FEATURES.items()}, UNITS, rtol=1e-12)
     assert all(len(v) == 0 for v in features(LOOPS[:0], CURVES[:0], SCAN.voltage_V).values())
     alone = loop_features(LOOPS[..., None], SCAN.voltage_V)
     assert list(alone) == OF_PIEZORESPONSE
     compare(alone, FEATURES, OF_PIEZORESPONSE, rtol=0, atol=0)
+    found = features(LOOPS, CURVES, -SCAN.voltage_V)
+    for name, values in FEATURES.items():
+        other = name.replace("negative", "?").replace("positive", "negative").replace("?", "positive")
+        sign = -1 if name.endswith("_V") else 1
+        np.testing.assert_allclose(found[other], sign * values, rtol=1e-9, atol=1e-12, err_msg=name)
 
 
 @pytest.mark.filterwarnings("error")
@@ -223,9 +209,6 @@ def test_a_polarity_that_was_not_swept_has_no_features():
     assert all(np.isnan(found[name]) for name in UNITS if name.startswith(
         ("remanent", "softening", "hardening")))
     assert found["coercive_negative_V"] == pytest.approx(-8 + TIP_V + 1, abs=0.05)
-    branch_V = np.linspace(-1, -9, 13)
-    empty = softening_and_hardening(np.zeros((2, 13)), branch_V, np.zeros((2, 13)), branch_V[::-1])
-    assert np.isnan(empty).all()
 
 
 @pytest.mark.parametrize("change, message", [
@@ -275,11 +258,8 @@ def test_mechanisms_of_the_twin_have_the_marks_of_the_paper():
     assert areas[0] > areas[1] > areas[2] > 0
 
 
-def test_measured_loops_are_plausible():
-    path = Path(os.environ.get("BEPS_DATA", ""))
-    if not path.is_file():
-        pytest.skip("set BEPS_DATA to the file of measured loops to run this test")
-    scan = load_scan(path)
+def test_measured_loops_are_plausible(measured):
+    scan = load_scan(measured)
     found = loop_features(scan.spectra, scan.voltage_V)
     missing = count_missing(found)
     assert missing["imprint_V"] < 5 and missing["softening_at_positive_V"] < 500
@@ -294,3 +274,101 @@ def test_measured_loops_are_plausible():
     narrow = found["loop_area_arb_V"] < np.median(found["loop_area_arb_V"])
     hardening = found["hardening_positive_kHz"]
     assert np.median(hardening[narrow]) > 1.5 * np.median(hardening[~narrow])
+
+
+FILM = simulated_scan(seed=3, shape=(14, 14))
+DRIFT_KHZ = FILM.truth["drift_kHz"].reshape(-1, 1)
+
+
+def drifted(last, drift_kHz):
+    """The twin's loops, its drift replaced by that of a cycle measured from the step after `last` on."""
+    x = FILM.spectra.copy()
+    x[..., 1] += ramp(last) * drift_kHz - ramp(71) * DRIFT_KHZ
+    return x
+
+
+def ramp(last):
+    return np.roll(np.arange(96) / 96 - 0.5, last + 1)
+
+
+STILL = drifted(71, 0)
+UNDRIFTED = loop_features(STILL, FILM.voltage_V)
+
+
+def test_loops_without_a_seam_have_none_and_the_twin_s_own_is_found():
+    assert seam(STILL[..., 1]) is None and seam(STILL[..., 0]) is None
+    assert not seam_drift(STILL).any()
+    at, jump = seam(FILM.spectra[..., 1])
+    assert at == 71 and -jump == pytest.approx(np.median(DRIFT_KHZ), rel=0.1)
+
+
+@given(st.integers(0, 95), st.floats(0.4, 2).flatmap(lambda size: st.sampled_from([size, -size])))
+def test_a_seam_is_found_wherever_it_lies(last, drift_kHz):
+    at, jump = seam(drifted(last, drift_kHz)[..., 1])
+    assert at == last and jump == pytest.approx(-drift_kHz, abs=0.15)
+
+
+@pytest.mark.parametrize("last", [71, 60, 20, 95])
+def test_features_with_the_drift_taken_out_are_those_without_a_seam(last):
+    x = drifted(last, 0.45)
+    found = loop_features(x - seam_drift(x), FILM.voltage_V)
+    for name in ("softening_negative_kHz", "softening_positive_kHz"):
+        assert np.median(found[name]) == pytest.approx(np.median(UNDRIFTED[name]), rel=0.05), name
+    raw = loop_features(FILM.spectra, FILM.voltage_V)
+    assert abs(np.median(raw["softening_negative_kHz"]) / np.median(UNDRIFTED["softening_negative_kHz"]) - 1) > 0.1
+
+
+def test_effects_are_the_slopes_that_were_put_in():
+    random = np.random.default_rng(0)
+    z, blocks = random.normal(size=(900, 2)), np.repeat(np.arange(36), 25)
+    noise = random.normal(size=(2, 900))
+    features = {"sum": 3 * z[:, 0] - z[:, 1] + 0.5 * noise[0], "none": noise[1], "constant": np.ones(900),
+                "lacking": np.where(np.arange(900) < 600, np.nan, 1.0)}
+    features["sum"][::50] = np.nan
+    found = channel_effects(5 * z + 2, features, blocks, seed=0)
+    assert found.features == ("sum", "none")
+    spread = np.sqrt(9 + 1 + 0.25)
+    np.testing.assert_allclose(found.slope[:, 0], [3 / spread, -1 / spread], atol=0.04)
+    assert found.certain[:, 0].all() and not found.certain[:, 1].any()
+    assert ((found.low < found.slope) & (found.slope < found.high)).all()
+    texts = {text.get_text() for text in figure_effects(found, ["z1", "z2"], source="twin").axes[0].texts}
+    assert f"{found.slope[0, 0]:+.2f}" in texts and f"({found.slope[0, 1]:+.2f})" in texts
+
+
+def test_noise_hardens_in_few_loops_and_a_rise_under_both_polarities_in_all():
+    random = np.random.default_rng(1)
+    noise = np.stack([np.tile(np.tanh(FILM.voltage_V), (400, 1)), random.normal(0, 0.1, (400, 96))], axis=-1)
+    alone = harden_under_both(loop_features(noise, FILM.voltage_V), FILM.voltage_V, 0.1, seed=0)
+    assert alone.mean() < 0.02
+    falling = np.arange(96) <= 48
+    there = np.where(falling, FILM.voltage_V < 0, FILM.voltage_V > 0)
+    noise[..., 1] += there * np.exp(-((np.abs(FILM.voltage_V) - 8) / 2) ** 2)
+    assert harden_under_both(loop_features(noise, FILM.voltage_V), FILM.voltage_V, 0.1, seed=0).all()
+
+
+def test_points_interpolated_in_both_channels_tell_by_how_much_one_lags():
+    bridged, lag = [channel.reshape(-1, 96) for channel in FILM.channels.values()], 17
+    assert shared_interpolations(bridged[0], np.roll(bridged[1], lag, axis=1)).argmax() == lag
+    assert shared_interpolations(*bridged).argmax() == 0
+
+
+def test_a_share_along_a_feature_is_counted_in_parts_of_equal_size():
+    values, blocks = np.arange(800.0), np.arange(800) % 40
+    event = values % 8 < values // 100  # of each hundred 0, 1/8, 2/8 …
+    centre, share, interval = share_along(np.append(values, np.nan), np.append(event, True), np.append(blocks, 0))
+    np.testing.assert_allclose(centre, 49.5 + 100 * np.arange(8))
+    np.testing.assert_allclose(share, np.arange(8) / 8, atol=0.02)
+    assert ((interval[:, 0] <= share) & (share <= interval[:, 1])).all()
+
+
+def test_narrow_loops_of_the_measured_film_harden_more_often(measured):
+    scan = load_scan(measured)
+    assert scan.moved == 24
+    assert shared_interpolations(*(channel.reshape(-1, 96) for channel in scan.channels.values())).argmax() == 0
+    at, jump = seam(scan.spectra[..., 1])
+    assert at == 71 and jump == pytest.approx(-0.46, abs=0.05) and seam(scan.spectra[..., 0]) is None
+    found = loop_features(scan.spectra - seam_drift(scan.spectra), scan.voltage_V)
+    assert np.median(found["softening_negative_kHz"]) == pytest.approx(0.98, abs=0.03)
+    assert all(0.15 < np.median(found[name]) < 0.35 for name in HARDENING)
+    narrow, twice = narrow_loops(found), harden_under_both(found, scan.voltage_V, 0.09, seed=0)
+    assert twice[narrow].mean() > 2 * twice[~narrow].mean()

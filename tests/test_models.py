@@ -9,20 +9,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from helpers import beta_vae
 from helpers.additive import Patches
-from helpers.beta_vae import (
-    active_channels,
-    build_beta_vae,
-    decode,
-    embedding_size,
-    encode,
-    kl_divergence,
-    load_beta_vae,
-    mean_kl,
-    parameter_count,
-    part_layer,
-    reconstruct,
-)
+from helpers.beta_vae import build_beta_vae, decode, encode, kl_divergence, parameter_count, part_layer, reconstruct
 from helpers.paths import ROOT
 from helpers.profiles import PAPER_BEPS, PAPER_TOY, AdditiveNetwork, PaperNetwork
 
@@ -75,25 +64,21 @@ def test_l1_before_the_latents_is_an_option(before, penalties):
 def test_loss_is_mse_plus_beta_kl(model):
     model.compile("sgd", "mse")
     x = spectra()
-    silent = np.zeros((len(x), embedding_size(model)))
+    silent = np.zeros((len(x), beta_vae.embedding_size(model)))
     losses = []
     for beta in (0.0, 1e3):
         model.get_layer("latents").beta.assign(beta)
         losses.append(model.evaluate((x, silent), x, batch_size=64, verbose=0, return_dict=True)["loss"])
-    assert losses[1] - losses[0] == pytest.approx(1e3 * mean_kl(model, x).sum(), rel=1e-4)
+    assert losses[1] - losses[0] == pytest.approx(1e3 * beta_vae.mean_kl(model, x).sum(), rel=1e-4)
 
 
-def test_latents_are_the_posterior_mean_and_its_deviation_times_the_noise(model):
+def test_latents_are_posterior_mean_and_deviation_times_noise_and_depend_on_the_order_of_the_steps(model):
     x = spectra()
     mean, log_variance = encode(model, x)
     noise = np.random.default_rng(1).standard_normal(mean.shape).astype("float32")
     np.testing.assert_allclose(model.predict((x, 0 * noise), verbose=0), reconstruct(model, x), atol=1e-6)
     drawn = decode(model, mean + np.exp(log_variance / 2) * noise)
     np.testing.assert_allclose(model.predict((x, noise), verbose=0), drawn, atol=1e-5)
-
-
-def test_the_reconstruction_depends_on_the_order_of_the_steps(model):
-    x = spectra()
     assert np.abs(encode(model, x)[0] - encode(model, x[:, ::-1])[0]).max() > 1e-3
 
 
@@ -110,7 +95,7 @@ def made_of(model, z):
     return decode(model, z.astype("float32"))
 
 
-def test_the_decoder_adds_up_what_each_channel_contributes_until_the_joint_term_opens():
+def test_the_decoder_adds_up_what_channels_contribute_until_the_joint_term_opens_and_an_ordinary_one_does_not():
     model = build_beta_vae(ADDITIVE, DRIVE, 2, seed=0)
     gate = part_layer(model, "joint")[0]
     for layer in part_layer(model, "joint3"):
@@ -123,16 +108,13 @@ def test_the_decoder_adds_up_what_each_channel_contributes_until_the_joint_term_
         apart = sum(made_of(model, part) for part in each) - 2 * made_of(model, 0 * z)
         additive.append(np.abs(apart - made_of(model, z)).max())
     assert additive[0] < 1e-5 < 0.01 < additive[1]
-
-
-def test_an_ordinary_decoder_has_no_part_of_one_channel():
     model = build_beta_vae(replace(ADDITIVE, branch=0), DRIVE, 1, seed=0)
     assert not part_layer(model, "branches") and not part_layer(model, "joint")
     assert made_of(model, np.ones((2, 3))).shape == (2, 10, 1)
 
 
 def test_active_channels_come_by_falling_kl():
-    assert active_channels(np.array([0.05, 2.0, 0.11, 3.0])) == [3, 1, 2]
+    assert beta_vae.active_channels(np.array([0.05, 2.0, 0.11, 3.0])) == [3, 1, 2]
 
 
 def test_every_weight_survives_a_round_trip_and_none_is_skipped(network, model, tmp_path):
@@ -140,11 +122,11 @@ def test_every_weight_survives_a_round_trip_and_none_is_skipped(network, model, 
     model.save_weights(path)
     with warnings.catch_warnings():
         warnings.filterwarnings("error", message="Skipping")
-        again = load_beta_vae(path, network, DRIVE, 1)
+        again = beta_vae.load_beta_vae(path, network, DRIVE, 1)
     for stored, read in zip(model.get_weights(), again.get_weights(), strict=True):
         assert stored.tobytes() == read.tobytes()
     with pytest.raises(ValueError, match="a.weights.h5 does not hold the weights"):
-        load_beta_vae(path, replace(network, units=5), DRIVE, 1)
+        beta_vae.load_beta_vae(path, replace(network, units=5), DRIVE, 1)
 
 
 @pytest.mark.parametrize(("variables", "says"), [

@@ -1,7 +1,5 @@
 """Movies: what ffmpeg reads back, and what happens when a file cannot be written."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
@@ -13,14 +11,7 @@ from PIL import Image
 
 from helpers.figures import movies
 from helpers.figures.inputs import SCAN, TURNED, Channel, Look, Sweep
-from helpers.figures.movies import (
-    mark_nearest,
-    side_by_side,
-    sweep_frames,
-    sweep_movie,
-    training_frames,
-    training_movie,
-)
+from helpers.figures.movies import side_by_side, sweep_frames, sweep_movie, training_frames, training_movie
 from helpers.figures.snapshots import Snapshots
 from helpers.figures.style import TWIN_LABEL, page_figure
 
@@ -33,10 +24,6 @@ SWEEP = Sweep("companion's β-VAE", RNG.normal(size=(2, 15, 15)), np.linspace(-2
               RNG.normal(size=(2, 4, STEPS, 2)))
 
 
-def write_sweep(path: Path) -> float:
-    return sweep_movie(path, SWEEP, VOLTAGE, Look("twin", TURNED, CHANNELS), x_label="Voltage (V)", loop=True)
-
-
 def changes(path: Path) -> tuple[dict, np.ndarray]:
     """Properties as a player decodes them, and how many pixels differ between each frame and the next."""
     reader = imageio_ffmpeg.read_frames(str(path))
@@ -46,7 +33,8 @@ def changes(path: Path) -> tuple[dict, np.ndarray]:
 
 
 def test_a_movie_plays_in_browsers_and_moves(tmp_path):
-    seconds = write_sweep(tmp_path / "s6.mp4")
+    look = Look("twin", TURNED, CHANNELS)
+    seconds = sweep_movie(tmp_path / "s6.mp4", SWEEP, VOLTAGE, look, x_label="Voltage (V)", loop=True)
     properties, changed = changes(tmp_path / "s6.mp4")
     assert (properties["codec"], properties["size"]) == ("h264", SIZE) and seconds > 0
     assert properties["pix_fmt"].startswith("yuv420p")
@@ -61,16 +49,13 @@ def snapshots(count: int, source: str) -> Snapshots:
                      Look(source, SCAN, CHANNELS))
 
 
-def test_training_movie_holds_every_snapshot_of_every_model(tmp_path, monkeypatch):
+def test_training_movie_holds_every_snapshot_of_every_model_and_two_play_side_by_side(tmp_path, monkeypatch):
     monkeypatch.setattr(movies, "SECONDS", 0.6)
     training_movie(tmp_path / "s2.mp4", {"paper's": snapshots(2, "toy"), "companion's": snapshots(1, "toy")})
     changed, hold = changes(tmp_path / "s2.mp4")[1], 5
     assert len(changed) == 3 * hold - 1
     moved = changed[hold - 1 :: hold]
     assert moved.min() > 10 * (1 + np.delete(changed, slice(hold - 1, None, hold)).max())
-
-
-def test_two_trainings_play_side_by_side(tmp_path, monkeypatch):
     monkeypatch.setattr(movies, "SECONDS", 0.6)
     first, second = (snapshots(count, "toy") for count in (2, 4))
     training_movie(tmp_path / "s2.mp4", {"paper's": first, "companion's": second})
@@ -117,38 +102,32 @@ def test_frames_of_the_twin_alone_are_labelled(drawn, monkeypatch):
         assert (TWIN_LABEL in [text.get_text() for text in made.pop().texts]) == (source == "twin")
 
 
-def test_frame_depends_on_its_step_alone():
+def test_a_frame_depends_on_its_step_alone_one_channel_is_drawn_and_unusable_pixels_do_no_harm():
     there_and_back = Sweep(SWEEP.name, SWEEP.maps, SWEEP.values[:, [0, 3, 0]], SWEEP.generated[:, [0, 3, 0]])
     first, other, again = swept(sweep=there_and_back)
     assert first == again != other
-
-
-@pytest.mark.parametrize("lost", [0, 7])
-def test_nearest_pixels_are_marked_and_unusable_ones_never(lost):
-    values = np.arange(400.0).reshape(20, 20)
-    values[0, :lost] = np.nan
-    marked = mark_nearest(values, 0.0, SCAN)[..., 3] > 0
-    np.testing.assert_array_equal(marked, values < 100 + lost)
-
-
-def test_one_channel_is_one_panel_and_unusable_pixels_do_no_harm():
     maps = SWEEP.maps.copy()
     maps[:, 3, 4] = np.nan
     frames = swept("measured", replace(SWEEP, maps=maps), channels=1)
     assert len(set(frames)) == len(frames) == 4
 
 
-def test_unwritable_movie_is_one_sentence_and_leaves_nothing(tmp_path):
+@pytest.mark.parametrize("lost", [0, 7])
+def test_nearest_pixels_are_marked_and_unusable_ones_never(lost):
+    values = np.arange(400.0).reshape(20, 20)
+    values[0, :lost] = np.nan
+    marked = movies.mark_nearest(values, 0.0, SCAN)[..., 3] > 0
+    np.testing.assert_array_equal(marked, values < 100 + lost)
+
+
+def test_a_movie_that_cannot_be_written_or_lost_frames_is_one_sentence_and_leaves_what_was_there(tmp_path, monkeypatch):
+    black = [bytes(4 * SIZE[0] * SIZE[1])] * 8
     with pytest.raises(OSError, match=r"could not write .*s6\.mp4") as error:
-        write_sweep(tmp_path / "missing" / "s6.mp4")
-    assert "\n" not in str(error.value)
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_frames_lost_on_the_way_are_noticed(tmp_path, monkeypatch):
+        movies.write_movie(tmp_path / "missing" / "s6.mp4", iter(black), 8)
+    assert "\n" not in str(error.value) and list(tmp_path.iterdir()) == []
     monkeypatch.setattr(imageio_ffmpeg, "count_frames_and_secs", lambda path: (5, 0.2))
     (tmp_path / "s6.mp4").write_text("earlier movie")
     with pytest.raises(OSError, match="5 of 8 frames"):
-        write_sweep(tmp_path / "s6.mp4")
+        movies.write_movie(tmp_path / "s6.mp4", iter(black), 8)
     assert (tmp_path / "s6.mp4").read_text() == "earlier movie"
     assert len(list(tmp_path.iterdir())) == 1

@@ -55,23 +55,25 @@ def test_a_kept_training_is_read_with_weights_history_and_snapshots(kept, monkey
     ({"seed": 1}, "are of seed 0"),
 ])
 def test_where_it_does_not_fit_the_network_is_trained(kept, monkeypatch, tmp_path, capsys, changed, reason):
-    get(kept[0], monkeypatch, tmp_path, **changed)
-    assert reason in capsys.readouterr().out and any(tmp_path.iterdir())
+    monkeypatch.setattr(training, "train", lambda *given, **options: "trained here")
+    assert get(kept[0], monkeypatch, tmp_path, **changed) == "trained here"
+    assert reason in capsys.readouterr().out
 
 
-def test_weights_of_an_earlier_release_are_refused(kept, monkeypatch, tmp_path, capsys):
+def test_weights_of_an_earlier_release_or_none_are_not_used_and_an_unknown_choice_is_refused(
+        kept, monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(training, "train", lambda *given, **options: "trained here")
     earlier = tmp_path / "earlier"
     shutil.copytree(kept[0], earlier, ignore=shutil.ignore_patterns("checkpoints"))
     origin = json.loads((earlier / "toy.json").read_text())
     del origin["format"]
     (earlier / "toy.json").write_text(json.dumps(origin))
-    get(earlier, monkeypatch, tmp_path / "c")
+    assert get(earlier, monkeypatch, tmp_path / "c") == "trained here"
     assert "are of an earlier release (toy.json has format 1: expected 3" in capsys.readouterr().out
-
-
-def test_without_weights_in_advance_the_network_is_trained(monkeypatch, tmp_path, capsys):
     get(tmp_path / "none", monkeypatch, tmp_path)
     assert "toy.json is missing" in capsys.readouterr().out
+    with pytest.raises(ValueError, match="expected one of train, pretrained"):
+        get(tmp_path, monkeypatch, tmp_path, weights="best")
 
 
 def test_rounding_makes_the_fingerprint_the_same_everywhere():
@@ -88,8 +90,3 @@ def test_damaged_files_are_named(kept, monkeypatch, tmp_path, file):
         (folder / name).write_bytes(content[: len(content) // 2] if name == file else content)
     with pytest.raises(ValueError, match=f"{file}.*expected"):
         get(folder, monkeypatch, tmp_path / "c")
-
-
-def test_an_unknown_choice_is_refused(monkeypatch, tmp_path):
-    with pytest.raises(ValueError, match="expected one of train, pretrained"):
-        get(tmp_path, monkeypatch, tmp_path, weights="best")

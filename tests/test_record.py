@@ -50,12 +50,16 @@ def shown(monkeypatch):
     return seen
 
 
-def test_a_figure_is_shown_above_its_caption_with_its_source(tmp_path, shown):
-    opened(tmp_path).figure(panels("ab"), "figS4", "twin")
+def test_a_figure_is_shown_above_its_caption_with_its_source_and_a_table_is_stored(tmp_path, shown):
+    record = opened(tmp_path)
+    record.figure(panels("ab"), "figS4", "twin")
     figure, caption = shown
     texts = CAPTIONS["figS4"]
     assert figure.alt == texts.alt and caption.data == (
         f'<a id="figS4"></a>**Figure S4 (simulated loops (twin), not a measurement).** {texts.caption}')
+    record.table("table1", [{"": "Ordinal", "paper": "No"}], "toy")
+    assert json.loads((record.build.results / "table1.json").read_text()) == [{"": "Ordinal", "paper": "No"}]
+    assert "| Ordinal | No |" in shown[2].data and record.manifest[1]["panels"] == ["Ordinal"]
 
 
 def test_a_movie_is_a_picture_that_links_to_its_file(tmp_path, shown):
@@ -72,13 +76,6 @@ def test_a_movie_is_a_picture_that_links_to_its_file(tmp_path, shown):
     assert record.manifest[0]["panels"] == ["DL 1", "DL 2"]
 
 
-def test_a_table_is_stored_and_shown(tmp_path, shown):
-    record = opened(tmp_path)
-    record.table("table1", [{"": "Ordinal", "paper": "No"}], "toy")
-    assert json.loads((record.build.results / "table1.json").read_text()) == [{"": "Ordinal", "paper": "No"}]
-    assert "| Ordinal | No |" in shown[0].data and record.manifest[0]["panels"] == ["Ordinal"]
-
-
 @pytest.mark.parametrize(("changes", "message"), [
     ({"profile": "huge"}, "profile is 'huge': expected one of smoke, laptop, paper"),
     ({"seed": -1}, "seed is -1: expected a whole number"),
@@ -91,36 +88,29 @@ def test_unknown_values_are_refused(tmp_path, changes, message):
         opened(tmp_path, **changes)
 
 
-def test_a_build_folder_that_cannot_be_written_is_named(tmp_path):
+def test_a_build_folder_that_cannot_be_written_is_named_and_a_missing_result_names_the_remedy(tmp_path):
     (tmp_path / "taken").write_text("a file where a folder should be")
     with pytest.raises(PermissionError, match="cannot write to the build folder .*taken"):
         opened(tmp_path, build=str(tmp_path / "taken"))
-
-
-def test_a_missing_result_names_the_remedy(tmp_path):
     with pytest.raises(FileNotFoundError, match="run the notebooks in order"):
         load_arrays(tmp_path / "toy.npz")
 
 
-def test_arrays_come_back_and_objects_are_never_unpickled(tmp_path):
+def test_arrays_come_back_objects_are_never_unpickled_and_a_failed_write_leaves_what_was_there(tmp_path):
     save_arrays(tmp_path / "a.npz", x=np.arange(3))
     np.testing.assert_array_equal(load_arrays(tmp_path / "a.npz")["x"], [0, 1, 2])
     np.savez(tmp_path / "b.npz", x=np.array([{}], dtype=object))
     with pytest.raises(ValueError, match="allow_pickle"):
         load_arrays(tmp_path / "b.npz")
-
-
-def test_a_failed_write_leaves_what_was_there(tmp_path):
-    path = tmp_path / "a.txt"
+    path = tmp_path / "here/a.txt"
+    path.parent.mkdir()
     path.write_text("good")
     with pytest.raises(OSError, match="could not write .*a.txt .*No space left"), atomic(path) as temporary:
         temporary.write_text("half")
         raise OSError(errno.ENOSPC, "No space left on device")
-    assert path.read_text() == "good" and list(tmp_path.iterdir()) == [path]
+    assert path.read_text() == "good" and list(path.parent.iterdir()) == [path]
 
 
 def test_every_profile_has_at_least_24_snapshots():
-    for name in PROFILES:
-        profile = get_profile(name)
-        for training in (profile.toy_training, profile.beps_training):
-            assert min(training.snapshots, training.epochs) >= 24
+    for profile in map(get_profile, PROFILES):
+        assert all(min(t.snapshots, t.epochs) >= 24 for t in (profile.toy_training, profile.beps_training))

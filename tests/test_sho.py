@@ -113,12 +113,9 @@ def test_noise_alone_stays_within_the_bounds(seed):
     assert np.isnan(fit.frequency_sd).all()
 
 
-def test_a_resonance_outside_the_band_ends_at_the_bound_without_uncertainty():
+def test_a_resonance_outside_the_band_ends_at_the_bound_shapes_are_kept_and_unusable_spectra_are_nan():
     fit = fit_sho(sho_response(FREQUENCY_kHz, [1.0], [0.0], [1400.0], [200.0]), FREQUENCY_kHz)
     assert fit.frequency[0] == pytest.approx(1350) and np.isnan(fit.frequency_sd[0])
-
-
-def test_shapes_are_kept_and_unusable_spectra_are_nan():
     truth = draw(12, 3)
     spectra = sho_response(FREQUENCY_kHz, *truth).reshape(3, 4, -1)
     spectra[0, 1, 5], spectra[2, 3] = np.nan, 0
@@ -161,14 +158,11 @@ def test_the_rotation_undoes_any_phase_offset_and_no_wrap_matters(offset, seed):
     assert np.abs(np.angle(np.exp(1j * (again - theta)))) < 1e-9
 
 
-def test_missing_points_and_unswitched_pixels_do_not_turn_the_loops():
+def test_missing_points_and_unswitched_pixels_do_not_turn_the_loops_and_none_at_all_are_refused():
     _, voltage_V, amplitude, phase = switching(np.random.default_rng(0), 1.0, 0.01)
     amplitude[3, 4:9] = np.nan
     amplitude[5], phase[5] = 50.0, 2.5  # strong and constant: says nothing about switching
     assert optimum_rotation(amplitude, phase, voltage_V) == pytest.approx(1.0, abs=0.02)
-
-
-def test_a_response_that_never_changes_has_no_rotation():
     with pytest.raises(ValueError, match="no direction"):
         optimum_rotation(np.ones((3, 5)), np.zeros((3, 5)), np.arange(5.0))
 

@@ -1,13 +1,14 @@
 """The site of a run: its files, the arrays of the explorer, and one page of each kind in a browser."""
 
-from __future__ import annotations
-
 import json
+import os
 import re
 import shutil
+import subprocess
+import sys
+import time
 from dataclasses import replace
 from functools import cache
-from html.parser import HTMLParser
 from pathlib import Path
 from types import SimpleNamespace
 from urllib.parse import unquote, urlsplit
@@ -15,6 +16,9 @@ from urllib.parse import unquote, urlsplit
 import numpy as np
 import pytest
 from browsing import phone, preferring, touch, until
+from bs4 import BeautifulSoup
+from conftest import ROOT, write_notebook
+from one_node import free_ports
 from sklearn.decomposition import PCA
 
 from docs import explorer
@@ -44,56 +48,37 @@ def site(twin_run):
     return build_site(twin_run).parent
 
 
-class Links(HTMLParser):
-    """What a page loads, where it leads, and the places in it that can be led to."""
-
-    def __init__(self, page: Path):
-        super().__init__()
-        self.loaded, self.links, self.places, self.pictures = [], [], set(), []
-        self.feed(page.read_text(encoding="utf-8"))
-
-    def handle_starttag(self, tag, attributes):
-        given = dict(attributes)
-        self.places.add(given.get("id"))
-        self.links += [given["href"]] if tag == "a" and "href" in given else []
-        self.loaded += [given[name] for name in ("src", "poster") if name in given]
-        self.loaded += [given["href"]] if tag == "link" and "stylesheet" in given.get("rel", "") else []
-        self.pictures += [given] if tag == "img" else []
-
-
 @cache
-def linked(page: Path) -> Links:
-    return Links(page)
-
-
-# The files
+def parsed(path: Path) -> tuple[BeautifulSoup, set[str]]:
+    """A page, and the places in it that can be led to."""
+    page = BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
+    return page, {part["id"] for part in page.select("[id]")}
 
 
 @pytest.mark.parametrize("name", FILES)
 def test_page_is_light_describes_its_pictures_and_its_links_lead_somewhere(site, name):
-    page = linked(site / name)
-    for url in [*page.loaded, *page.links]:
+    page, _ = parsed(site / name)
+    loaded = [part[kind] for kind in ("src", "poster") for part in page.select(f"[{kind}]")]
+    loaded += [part["href"] for part in page.select("link[rel~=stylesheet]")]
+    for url in [*loaded, *(part["href"] for part in page.select("a[href]"))]:
         if url.startswith(("data:", "http")):
             continue
         address, place = unquote(urlsplit(url).path), unquote(urlsplit(url).fragment)
         target = (site / name).parent / address if address else site / name
         assert target.is_file(), url
-        assert not place or target.suffix != ".html" or place in linked(target).places, url
-    files = {(site / name).parent / unquote(urlsplit(url).path) for url in page.loaded if url[:5] != "data:"}
+        assert not place or target.suffix != ".html" or place in parsed(target)[1], url
+    files = {(site / name).parent / unquote(urlsplit(url).path) for url in loaded if url[:5] != "data:"}
     weight = sum(path.stat().st_size for path in {site / name, *files} if path.suffix != ".mp4")
     assert weight / 2**20 <= LARGEST_PAGE_MIB
     assert TWIN_LABEL in (site / name).read_text().lower()
-    assert all(picture.get("alt") for picture in page.pictures)
+    assert all(picture.get("alt") for picture in page.select("img"))
 
 
-def test_site_is_small(site):
+def test_site_is_small_and_shows_every_entry_with_caption_and_alternative_text(twin_run, site):
     assert sum(path.stat().st_size for path in site.rglob("*") if path.is_file()) / 2**20 <= LARGEST_SITE_MIB
-
-
-def test_gallery_and_movies_show_every_entry_with_caption_and_alternative_text(twin_run, site):
     pages = ((site / f"{name}.html").read_text() for name in ("gallery", "movies"))
     text = "".join(re.sub(r"<[^>]+>|\s+", " ", page) for page in pages)
-    alternatives = [picture["alt"] for picture in Links(site / "gallery.html").pictures]
+    alternatives = [picture["alt"] for picture in parsed(site / "gallery.html")[0].select("img")]
     entries = json.loads((twin_run / "manifest.json").read_text())
     assert len(entries) == 22
     for entry in entries:
@@ -111,8 +96,11 @@ def test_notebooks_carry_their_formulas_as_mathml_and_no_cell_for_machines(site)
         assert "colab-badge.svg" not in text
 
 
-def test_words_of_captions_are_no_marks_of_markdown_but_code_is():
+def test_words_of_captions_are_no_marks_a_constant_channel_is_kept_and_shades_keep_holes():
     assert plain("|R| of *a_b* in `x_y*`") == r"\|R\| of \*a\_b\* in `x_y*`"
+    constant = whole_numbers(np.full((3, 4, 1), 7.0))
+    assert (constant["changes"] == 0).all() and constant["zero"] == [7.0]
+    assert shades(np.array([0.5, -0.25, np.nan, 9.0]), 1.0).tolist() == [50, -25, NO_VALUE, 127]
 
 
 def test_site_of_an_unfinished_run_names_what_is_missing_and_keeps_the_old_one(twin_run, tmp_path):
@@ -124,18 +112,6 @@ def test_site_of_an_unfinished_run_names_what_is_missing_and_keeps_the_old_one(t
     with pytest.raises(FileNotFoundError, match=r"fig1\.png is not there"):
         build_site(run)
     assert (run / "site/index.html").read_text() == "old"
-
-
-# The arrays
-
-
-def test_a_constant_channel_is_kept():
-    constant = whole_numbers(np.full((3, 4, 1), 7.0))
-    assert (constant["changes"] == 0).all() and constant["zero"] == [7.0]
-
-
-def test_shades_keep_holes_and_cut_what_lies_beyond_the_colours():
-    assert shades(np.array([0.5, -0.25, np.nan, 9.0]), 1.0).tolist() == [50, -25, NO_VALUE, 127]
 
 
 def test_maps_are_turned_and_cropped_as_in_the_figures_and_uncropped_show_every_pixel():
@@ -217,9 +193,6 @@ def test_the_widget_draws_the_chosen_snapshot():
     assert [ax.get_ylabel() for ax in figure.axes].count("posterior mean") == 1
 
 
-# In a browser
-
-
 def show(browser, path: Path) -> None:
     """Open a page, with the logs of earlier ones thrown away, and wait until its plots are drawn."""
     browser.get_log("browser"), browser.get_log("performance")
@@ -256,27 +229,18 @@ FAINT = """
 
 @pytest.mark.parametrize("name", FILES)
 def test_page_opens_without_errors_and_network_stands_out_in_light_and_dark_and_fits_a_phone(browser, site, name):
-    show(browser, site / name)
+    for scheme in ("light", "dark"):
+        with preferring(browser, scheme):
+            show(browser, site / name)
+            assert browser.execute_script(FAINT) == [scheme == "light", [], 3]
     assert not [entry for entry in browser.get_log("browser") if entry["level"] in ("SEVERE", "WARNING")]
     messages = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
     urls = [message["params"]["request"]["url"] for message in messages
             if message["method"] == "Network.requestWillBeSent"]
     assert urls and all(url.startswith(("file:", "data:", "blob:", "about:")) for url in urls)
-    for scheme in ("light", "dark"):
-        with preferring(browser, scheme):
-            show(browser, site / name)
-            assert browser.execute_script(FAINT) == [scheme == "light", [], 3]
     with phone(browser):
         show(browser, site / name)
         assert browser.execute_script("return document.documentElement.scrollWidth") <= 390
-
-
-def error_of(browser) -> tuple[int, int, dict[str, float]]:
-    """Row and column that the page names, and each model's error there."""
-    said = browser.execute_script("return document.getElementById('readout').textContent")
-    row, column = map(int, re.search(r"Row (\d+), column (\d+)", said).groups())
-    errors = re.findall(rf"({'|'.join(MODELS[1:])}) ([\d.e−]+)", said)
-    return row, column, {name: float(value) for name, value in errors}
 
 
 def assert_shows(browser, run: Path, row: int, column: int) -> None:
@@ -285,8 +249,10 @@ def assert_shows(browser, run: Path, row: int, column: int) -> None:
     loops = loops[:, row * scan.shape[1] + column]
     deviation = shown_of(run)["deviation"]
     errors = dict(zip(MODELS[1:], np.square((loops[1:] - loops[0]) / deviation).mean(axis=(1, 2)), strict=True))
-    wanted = {name: pytest.approx(error, rel=1e-2) for name, error in errors.items()}
-    assert error_of(browser) == (row, column, wanted)
+    said = browser.execute_script("return document.getElementById('readout').textContent")
+    assert re.search(rf"Row {row}, column {column}\b", said)
+    shown = {name: float(value) for name, value in re.findall(r"(DL|PCA|companion's β-VAE) ([\d.e−]+)", said)}
+    assert shown == {name: pytest.approx(error, rel=1e-2) for name, error in errors.items()}
     for channel in range(loops.shape[-1]):
         lines = browser.find_elements("css selector", f"#loop{channel} .line path")
         paths = [line.get_attribute("d") for line in lines]
@@ -332,6 +298,7 @@ def test_click_keys_and_sliders_choose_the_pixel_whose_loops_are_shown(page, twi
     assert_shows(page, twin_run, 0, columns // 4 + 1)
 
 
+@pytest.mark.all
 def test_a_scan_with_holes_and_one_channel_says_where_nothing_was_measured(browser, own_run, site, tmp_path):
     shutil.copytree(site / "_static", tmp_path / "_static")
     shutil.copy(site / "explorer.html", tmp_path)
@@ -348,16 +315,13 @@ def test_a_scan_with_holes_and_one_channel_says_where_nothing_was_measured(brows
     assert not browser.find_elements("css selector", "#loop0 .line")
 
 
-def test_the_tab_key_meets_named_controls_alone(page):
+def test_the_tab_key_meets_named_controls_alone_and_a_box_hides_its_line_in_every_plot(page):
     names = page.execute_script("""
         return Array.from(document.querySelectorAll('.explorer :is(select, input, [tabindex]:not([tabindex="-1"]))'))
           .map((part) => part.ariaLabel ?? part.labels[0].firstChild.data ?? part.labels[0].innerText)""")
     assert [name.strip() for name in names] == [
         "Map", "Map of the scan. Arrow keys move the chosen pixel.", "Row", "Column", *MODELS, "Channel", "Its value",
         "Training of", "Snapshot of the training"]
-
-
-def test_a_box_hides_its_line_in_every_plot(page):
     lines = """return [0, 1].map((c) => Array.from(document.querySelectorAll(`#loop${c} .line`))
                                         .map((line) => line.dataset.model))"""
     assert page.execute_script(lines) == [list(MODELS)] * 2
@@ -404,7 +368,9 @@ def assert_painted(browser, canvas: str, layout: dict, values: np.ndarray, half:
     assert np.abs(shade - wanted).max() <= 2
 
 
-def test_map_and_sweep_follow_the_channel_chosen_at_either_place(page, twin_run):
+def test_map_and_sweep_follow_the_channel_chosen_at_either_place_and_a_slider_the_training(page, twin_run):
+    from selenium.webdriver.common.keys import Keys
+
     data = shown_of(twin_run)
     choose = """const box = document.getElementById(arguments[0])
                 box.value = arguments[1]
@@ -421,12 +387,6 @@ def test_map_and_sweep_follow_the_channel_chosen_at_either_place(page, twin_run)
     heights = [float(point.split(",")[1]) for point in after[1:].split("L")][:-1]
     assert after != before
     assert np.corrcoef(heights, unpacked(data["generated"])[chosen, 3, :, 0])[0, 1] < -0.999
-
-
-def test_the_training_slider_changes_the_maps(page, twin_run):
-    from selenium.webdriver.common.keys import Keys
-
-    data = shown_of(twin_run)
     for name, training in data["trainings"].items():
         page.find_element("id", "training-of").send_keys(name)
         for index, key in ((-1, Keys.END), (0, Keys.HOME)):
@@ -444,3 +404,56 @@ def test_movies_play_with_their_controls_below_the_picture(browser, site):
                 return movies.every((movie) => movie.videoWidth) && [movies.map((movie) => movie.duration), movies.map(
                   (movie) => movie.clientHeight - movie.clientWidth * movie.videoHeight / movie.videoWidth)]""")
         assert len(seconds) == 6 and min(seconds) > 0 and min(room) >= 70
+
+
+CELL = f"""
+import sys
+sys.path[:0] = [{str(ROOT)!r}, {str(ROOT / "tests")!r}]
+from helpers.figures.snapshots import show_training
+from test_site import made_snapshots
+show_training(made_snapshots())
+"""
+READY = "return window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.status == 'idle'"
+PICTURE = """
+    const pictures = document.querySelectorAll('.jp-OutputArea img')
+    return pictures.length == 1 && pictures[0].naturalWidth > 0 && pictures[0].src != arguments[0] && pictures[0].src"""
+
+
+@pytest.fixture
+def lab(tmp_path):
+    """Address of a notebook with one cell, in JupyterLab with settings of its own."""
+    pytest.importorskip("jupyterlab")
+    work, (port,) = tmp_path / "work", free_ports(1)
+    work.mkdir()
+    write_notebook(work / "slider.ipynb", CELL)
+    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ip=127.0.0.1", f"--port={port}",
+               "--ServerApp.port_retries=0", "--IdentityProvider.token=", f"--ServerApp.root_dir={work}",
+               "--LabApp.expose_app_in_browser=True", "--LabApp.news_url="]
+    with open(tmp_path / "log", "w") as log:
+        server = subprocess.Popen(command, env={**os.environ, "HOME": str(tmp_path)}, stdout=log, stderr=log)
+    yield f"http://127.0.0.1:{port}/lab/tree/slider.ipynb"
+    server.terminate()
+    server.wait(60)
+
+
+@pytest.mark.all
+def test_keys_move_the_slider_at_a_live_kernel_and_change_the_maps(browser, lab):
+    from selenium.common.exceptions import WebDriverException
+    from selenium.webdriver.common.keys import Keys
+
+    for _ in range(60):
+        try:
+            browser.get(lab)
+            break
+        except WebDriverException:  # not served yet
+            time.sleep(1)
+    until(browser, READY, seconds=60)
+    browser.execute_script("jupyterapp.commands.execute('notebook:run-all-cells')")
+    last = until(browser, PICTURE, "", seconds=60)
+    handle, readout = (browser.find_element("css selector", f".jp-OutputArea {part}")
+                       for part in (".noUi-handle", ".widget-readout"))
+    assert readout.text == "epoch 8"
+    handle.send_keys(Keys.ARROW_LEFT)
+    until(browser, PICTURE, last)
+    assert readout.text == "epoch 7"
+    assert not browser.execute_script("return arguments[0].scrollWidth > arguments[0].clientWidth", readout)

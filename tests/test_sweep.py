@@ -13,11 +13,17 @@ from workflow.cell import FRACTIONS, loop_height, run_cell, truth_scores
 from workflow.sweep import collect, missing, sweep_cells, sweep_folder, sweep_scans, tabulate
 
 
-def test_the_sweep_has_three_seeds_controls_and_settings():
+def test_the_sweep_has_three_seeds_controls_and_settings_another_its_own_folder_and_unknown_cells_are_refused(tmp_path):
     jobs = sweep_cells(ROOT / "workflow/sweep.yml")
     assert len(jobs) == len(set(jobs))
     assert {seed for cell, seed in jobs if cell == "headline"} >= {0, 1, 2}
     assert ("control.beps.lstm.shuffled", 0) in jobs and ("vary.vae.units=12", 0) in jobs
+    assert sweep_folder("sweep.yml", "laptop") == "build/laptop/sweep"
+    assert sweep_folder("/x/small.yml", "smoke") == "build/smoke/small"
+    with pytest.raises(ValueError, match="seed0 is the name of a folder of results"):
+        sweep_folder("seed0.yml", "smoke")
+    with pytest.raises(ValueError, match="cell 'best' is unknown"):
+        run_cell("best", get_profile("smoke"), None, 0, tmp_path)
 
 
 @pytest.mark.parametrize(("text", "message"), [
@@ -45,18 +51,6 @@ def test_settings_are_varied_at_every_seed_asked_for_and_scans_are_listed_or_a_f
     path.write_text("seeds: [4]\nscans: [a.h5, a.h5]")
     with pytest.raises(ValueError, match="two scans of the same name"):
         sweep_cells(path)
-
-
-def test_another_file_has_a_folder_of_its_own():
-    assert sweep_folder("sweep.yml", "laptop") == "build/laptop/sweep"
-    assert sweep_folder("/x/small.yml", "smoke") == "build/smoke/small"
-    with pytest.raises(ValueError, match="seed0 is the name of a folder of results"):
-        sweep_folder("seed0.yml", "smoke")
-
-
-def test_an_unknown_cell_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="cell 'best' is unknown"):
-        run_cell("best", get_profile("smoke"), None, 0, tmp_path)
 
 
 @pytest.mark.filterwarnings("ignore:.*the objective did not settle within 20 iterations")
@@ -109,7 +103,7 @@ def test_the_table_and_the_figure_show_what_is_finished_and_the_log_says_why_a_c
     assert line.startswith("vary.vae.units=16, seed 2: ValueError: few spectra; see ")
 
 
-def test_the_figure_has_a_panel_for_each_setting_and_a_point_for_each_seed():
+def test_the_figure_has_a_panel_for_each_setting_and_a_point_for_each_seed_in_as_many_rows_as_it_takes():
     found = {f"sensitivity.vae.units={units}": {seed: 0.1 / units + seed / 1e3 for seed in range(3)}
              for units in (4, 16)}
     found |= {"sensitivity.dl.atoms=3": {0: 0.2}, "beps.vae.mse_heldout": {seed: 0.02 for seed in range(5)}}
@@ -122,9 +116,6 @@ def test_the_figure_has_a_panel_for_each_setting_and_a_point_for_each_seed():
     assert len(dl.lines) == 2
     with pytest.raises(ValueError, match="no setting was varied"):
         figure_sensitivity({"beps.vae.mse_heldout": {0: 1.0}}, {}, source="twin")
-
-
-def test_panels_of_a_second_row_are_drawn_and_none_is_empty():
     names = ("units", "latents", "learning_rate", "end", "beta_step", "first_share", "priming")
     found = {f"sensitivity.vae.{name}={value}": {0: 0.1 + value} for name in names for value in (1, 2)}
     figure = figure_sensitivity(found, dict.fromkeys(names, 1), source="measured")
@@ -132,22 +123,16 @@ def test_panels_of_a_second_row_are_drawn_and_none_is_empty():
     assert len({ax.get_ylim() for ax in figure.axes}) == 1
 
 
-def test_matched_correlation_ignores_order_and_sign():
+def test_matched_correlation_ignores_order_and_sign_and_spatial_autocorrelation_unusable_pixels():
     rng = np.random.default_rng(0)
     a = rng.normal(size=(200, 3))
     np.testing.assert_allclose(matched_correlation(a, -a[:, [2, 0, 1]]), 1)
     assert matched_correlation(a, rng.normal(size=(200, 3))).max() < 0.4
-
-
-def test_spatial_autocorrelation_of_a_ramp_is_near_one_and_of_its_shuffle_near_zero():
     ramp = np.add.outer(np.arange(40.0), np.arange(30.0))
     alike, shuffled = spatial_autocorrelation(ramp, seed=0)
     assert alike > 0.9 and abs(shuffled) < 0.1
     board = np.indices((20, 20)).sum(axis=0) % 2
     assert spatial_autocorrelation(board, seed=0)[0] == pytest.approx(-1)
-
-
-def test_spatial_autocorrelation_leaves_unusable_pixels_out():
     noise = np.random.default_rng(0).normal(size=(40, 30))
     holed = noise.copy()
     holed[:10] = np.nan
@@ -157,7 +142,7 @@ def test_spatial_autocorrelation_leaves_unusable_pixels_out():
 
 
 def test_truth_is_told_by_itself_not_by_noise_and_in_part_by_the_height_of_the_loops():
-    scan = simulated_scan(0, (24, 24))
+    scan = simulated_scan(0, (18, 18))
     rng = np.random.default_rng(0)
     itself = np.stack([scan.truth[name].ravel() for name in FRACTIONS], axis=1)
     scores = {name: truth_scores(scan, embedding, 0) for name, embedding in {

@@ -1,18 +1,13 @@
 """The simulated twin: its truth, its mechanisms and its likeness to the measured scan."""
 
-import os
-from pathlib import Path
-
 import h5py
 import numpy as np
 import pytest
 
+from helpers.loops import loop_features
 from helpers.twin.domains import MECHANISMS, draw_truth
 from helpers.twin.measurement import PIEZORESPONSE_NOISE, RESONANCE_NOISE_kHz, simulate
-from helpers.twin.switching import drive_voltage, noise_free
-
-MEASURED = Path(os.environ.get("BEPS_DATA", ""))
-FALLING, RISING = slice(0, 49), slice(48, 96)
+from helpers.twin.switching import noise_free
 
 
 @pytest.fixture(scope="module")
@@ -24,36 +19,6 @@ def pure(mechanism: str) -> dict[str, np.ndarray]:
     """The truth of a small scan in which one mechanism switches every pixel."""
     truth = draw_truth(seed=1, shape=(12, 12))
     return truth | {name: np.full((12, 12), float(name == mechanism)) for name in MECHANISMS}
-
-
-def coercive_voltages(piezoresponse: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Voltages (V) of the steepest change on the falling and on the rising branch."""
-    found_V = []
-    for branch in (FALLING, RISING):
-        voltage_V = drive_voltage()[branch]
-        slope = np.abs(np.diff(piezoresponse[..., branch], axis=-1))
-        # The centre of mass of what lies above half the maximum resolves less than one step.
-        weight = np.clip(slope / slope.max(axis=-1, keepdims=True) - 0.5, 0, None)
-        middle_V = (voltage_V[1:] + voltage_V[:-1]) / 2
-        found_V.append((weight * middle_V).sum(-1) / weight.sum(-1))
-    return tuple(found_V)
-
-
-def n_steepest(branch: np.ndarray) -> np.ndarray:
-    """Number of maxima of the slope along each branch: two where the loop halts in between."""
-    slope = np.abs(np.diff(branch, axis=-1))
-    inner = slope[..., 1:-1]
-    peaks = (inner > slope[..., :-2]) & (inner >= slope[..., 2:])
-    return (peaks & (inner > 0.2 * inner.max(axis=-1, keepdims=True))).sum(axis=-1)
-
-
-def switching_kHz(resonance_kHz: np.ndarray) -> np.ndarray:
-    """Resonance (kHz) over the switching part of both branches, less the line through its ends.
-
-    Shape (2, rows, columns, 15): falling from -4 V to -13.33 V, rising from 4 V to 13.33 V.
-    """
-    parts = np.stack([resonance_kHz[..., 30:45], resonance_kHz[..., 78:93]])
-    return parts - np.linspace(parts[..., 0], parts[..., -1], parts.shape[-1], axis=-1)
 
 
 def second_difference_noise(channel: np.ndarray) -> float:
@@ -70,23 +35,17 @@ def pca_mse(piezoresponse: np.ndarray, resonance_kHz: np.ndarray, ranks: list[in
     return np.array([power[n:].sum() for n in ranks]) / z.size
 
 
-def test_shapes_and_drive(twin):
+def test_a_seed_is_a_scan_whose_fractions_share_every_pixel(twin):
     assert twin.piezoresponse.shape == twin.resonance_kHz.shape == (60, 60, 96)
     assert np.isfinite(twin.piezoresponse).all() and np.isfinite(twin.resonance_kHz).all()
     assert twin.voltage_V[[0, 24, 48, 72]].tolist() == [16, 0, -16, 0]
     assert np.allclose(np.abs(np.diff(twin.voltage_V)), 2 / 3)
     assert all(values.shape == (60, 60) for values in twin.truth.values())
-
-
-def test_fractions_share_every_pixel(twin):
     fractions = np.stack([twin.truth[name] for name in MECHANISMS])
     assert fractions.min() >= -1e-12
     assert np.allclose(fractions.sum(axis=0), 1)
     # Each mechanism somewhere dominates what a pixel does.
     assert (fractions.max(axis=(1, 2)) > 0.4).all()
-
-
-def test_a_seed_is_a_scan(twin):
     again, other = simulate(seed=0), simulate(seed=1)
     assert np.array_equal(twin.piezoresponse, again.piezoresponse)
     assert np.array_equal(twin.resonance_kHz, again.resonance_kHz)
@@ -94,13 +53,10 @@ def test_a_seed_is_a_scan(twin):
     assert np.abs(np.corrcoef(twin.truth["c"].ravel(), other.truth["c"].ravel())[0, 1]) < 0.6
 
 
-def test_smaller_scans_show_the_same_film():
+def test_smaller_scans_show_the_same_film_and_one_of_a_line_is_refused():
     small = simulate(seed=0, shape=(16, 20))
     assert small.piezoresponse.shape == (16, 20, 96)
     assert 0.4 < small.truth["c"].mean() < 0.8
-
-
-def test_a_scan_of_one_line_is_refused():
     with pytest.raises(ValueError, match="2 or more"):
         simulate(shape=(1, 60))
 
@@ -118,65 +74,28 @@ def test_bands_run_diagonally(twin):
     assert max(spread, key=spread.get) in (25, 30, 35)
 
 
-def test_coercive_voltages_are_the_truth():
-    truth = pure("c")
-    falling_V, rising_V = coercive_voltages(noise_free(truth)[0])
-    assert np.allclose(falling_V, truth["imprint_V"] - truth["coercive_V"], atol=0.2)
-    assert np.allclose(rising_V, truth["imprint_V"] + truth["coercive_V"], atol=0.2)
-
-
 def test_coercive_voltages_survive_the_noise(twin):
     square = twin.truth["c"] > 0.9
-    falling_V, rising_V = coercive_voltages(twin.piezoresponse[square])
-    coercive_V = twin.truth["coercive_V"][square]
-    assert np.abs(np.median((rising_V - falling_V) / 2 - coercive_V)) < 0.3
+    found = loop_features(twin.piezoresponse[square][..., None], twin.voltage_V)
+    coercive_V = (found["coercive_positive_V"] - found["coercive_negative_V"]) / 2
+    assert np.abs(np.median(coercive_V - twin.truth["coercive_V"][square])) < 0.3
 
 
-def test_only_three_state_loops_halt_in_between():
-    for mechanism, expected in (("c", 1), ("a", 1), ("three_state", 2)):
-        piezoresponse, _ = noise_free(pure(mechanism))
-        assert (n_steepest(piezoresponse[..., FALLING]) == expected).all(), mechanism
-        assert (n_steepest(piezoresponse[..., RISING]) == expected).all(), mechanism
-
-
-def test_a_loops_are_suppressed_and_tilted():
+def test_a_loops_are_suppressed_and_tilted_and_c_loops_close():
     square, tilted = (noise_free(pure(name))[0] for name in ("c", "a"))
     opening = [(loops[..., 24] - loops[..., 72]).mean() for loops in (square, tilted)]
     assert opening[1] < 0.7 * opening[0]
     steepness = [np.abs(np.diff(loops, axis=-1)).max(-1).mean() for loops in (square, tilted)]
     assert steepness[1] / opening[1] < 0.8 * steepness[0] / opening[0]
+    assert np.abs(square[..., 0] - square[..., -1]).max() < 0.1e-4
 
 
-def test_resonance_softens_where_c_loops_switch():
-    truth = pure("c")
-    falling_kHz, rising_kHz = switching_kHz(noise_free(truth)[1])
-    assert np.median(falling_kHz.min(-1)) < -0.4
-    assert np.median(rising_kHz.min(-1)) < -0.4
-    dip_V = drive_voltage()[30:45][falling_kHz.argmin(axis=-1)]
-    assert np.median(np.abs(dip_V - truth["imprint_V"] + truth["coercive_V"])) < 1
-
-
-def test_resonance_hardens_with_the_mechanism():
-    three_state = switching_kHz(noise_free(pure("three_state"))[1]).max(-1)
-    assert (np.median(three_state, axis=(1, 2)) > 0.3).all()
-    falling_kHz, rising_kHz = switching_kHz(noise_free(pure("charged_wall"))[1]).max(-1)
-    assert np.median(falling_kHz) < 0.2 < 0.5 < np.median(rising_kHz)
-
-
-def test_loops_close():
-    piezoresponse, _ = noise_free(pure("c"))
-    assert np.abs(piezoresponse[..., 0] - piezoresponse[..., -1]).max() < 0.1e-4
-
-
-def test_noise_is_as_stated(twin):
+def test_noise_is_as_stated_and_four_points_a_loop_are_bridged(twin):
     assert second_difference_noise(twin.piezoresponse) == pytest.approx(PIEZORESPONSE_NOISE, rel=0.15)
     # A pixel of strong response, away from switching, where the stated noise holds.
     strong = np.abs(twin.piezoresponse[..., 0:20]).mean(-1) > 0.9e-4
     noise_kHz = second_difference_noise(twin.resonance_kHz[strong][:, 0:20])
     assert noise_kHz == pytest.approx(RESONANCE_NOISE_kHz, rel=0.25)
-
-
-def test_four_points_a_loop_are_bridged(twin):
     bend = np.abs(np.diff(twin.piezoresponse, 2, axis=-1))
     straight = (bend < 1e-9 * twin.piezoresponse.std()).sum(axis=-1)
     assert straight.mean() == pytest.approx(4, abs=0.1)
@@ -187,22 +106,21 @@ def test_loops_are_not_a_linear_mixture(twin):
     assert (mse > [0.008, 0.004, 0.0025]).all()
 
 
-@pytest.mark.skipif(not MEASURED.is_file(), reason=f"no measured loops at {MEASURED}")
 @pytest.mark.parametrize("seed", [0, 1])
-def test_twin_is_like_the_measured_scan(seed):
-    with h5py.File(MEASURED) as file:
+def test_twin_is_like_the_measured_scan(measured, seed):
+    with h5py.File(measured) as file:
         names = ("piezoresponse", "resonance", "voltage")
         piezoresponse, resonance_kHz, voltage_V = (file[name][:] for name in names)
     # The file keeps the resonance in the order of acquisition, which starts at 0 V rising.
     resonance_kHz = np.roll(resonance_kHz, -24, axis=-1)
     twin = simulate(seed=seed)
     assert np.allclose(twin.voltage_V, voltage_V)
-    for mine, measured in ((twin.piezoresponse, piezoresponse), (twin.resonance_kHz, resonance_kHz)):
-        assert mine.std() == pytest.approx(measured.std(), rel=0.25)
-        assert mine.mean() == pytest.approx(measured.mean(), abs=0.2 * measured.std())
-        noise = second_difference_noise(measured)
+    for mine, theirs in ((twin.piezoresponse, piezoresponse), (twin.resonance_kHz, resonance_kHz)):
+        assert mine.std() == pytest.approx(theirs.std(), rel=0.25)
+        assert mine.mean() == pytest.approx(theirs.mean(), abs=0.2 * theirs.std())
+        noise = second_difference_noise(theirs)
         assert second_difference_noise(mine) == pytest.approx(noise, rel=0.25)
-        mean_loops = mine.mean((0, 1)), measured.mean((0, 1))
+        mean_loops = mine.mean((0, 1)), theirs.mean((0, 1))
         assert np.corrcoef(*mean_loops)[0, 1] > 0.85
     ranks = [1, 3, 5, 8, 16]
     ratio = pca_mse(twin.piezoresponse, twin.resonance_kHz, ranks)

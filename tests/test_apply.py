@@ -1,11 +1,12 @@
-"""Every pixel read a few rows at a time, against the same read at once, and in memory that does not grow."""
+"""Models of a run on every pixel and on other cycles, against the same read at once and errors step by step."""
 
 import json
-import os
+import runpy
 import shutil
 import subprocess
 import sys
 from dataclasses import replace
+from types import SimpleNamespace
 
 import h5py
 import numpy as np
@@ -21,15 +22,18 @@ from helpers.record import save_arrays
 from helpers.scans import blocks, formats
 from helpers.scans.blocks import Source, on_whole_grid
 from helpers.scans.choice import Choice
+from helpers.scans.cleaning import Cleaning
 from helpers.scans.formats import DataError
 from helpers.scans.reading import load_scan, read
-from helpers.scans.scan import drive_waveform, save_scan, simulated_scan, standardised
+from helpers.scans.scan import drive_waveform, heldout_blocks, save_scan, simulated_scan, standardised
 from helpers.twin import measurement as twin
-from workflow.apply import describe, fit_linear
+from workflow import apply
+from workflow.apply import describe, errors_on_cycles, fit_linear
 
 axes_of, usid_parts = test_formats.axes_of, test_formats.usid_parts
 
 GRID = (23, 31)
+PROFILE = get_profile("smoke")
 
 
 def write_loops(path, grid=GRID, broken=()):
@@ -74,12 +78,6 @@ def test_blocks_of_a_usid_file_share_one_rotation(usid_parts, tmp_path, keep, mo
     assert parts[0].grid == loops.piezoresponse.shape[:2]
 
 
-def test_formats_that_are_not_read_in_parts_say_what_to_do(tmp_path):
-    np.save(tmp_path / "loops.npy", np.zeros((4, 5, 96)))
-    with pytest.raises(DataError, match="a npy file, which is not read in parts: expected HDF5 with `piezoresponse`"):
-        read(tmp_path / "loops.npy", Choice(rows=(0, 1)))
-
-
 def test_linear_models_by_parts_are_those_of_the_whole():
     scan = simulated_scan(0, (24, 24))
     flat = stack_channels(standardised(scan)[0])
@@ -98,23 +96,27 @@ def test_linear_models_by_parts_are_those_of_the_whole():
         fit_linear([flat[:2]], whole.components_, 1.0)
 
 
+def leave_run(folder, scan, atoms):
+    """What a finished run leaves, with any weights; the network that has them."""
+    (folder / "results/weights").mkdir(parents=True)
+    save_scan(scan, folder / "results/scan.h5")
+    save_arrays(folder / "results/dictionary.npz", beps_atoms=atoms)
+    network = build_beta_vae(PROFILE.beps_network, drive_waveform(scan.voltage_V), 2, seed=1)
+    network.save_weights(folder / "results/weights/beps.weights.h5")
+    for name in ("0_measured_data", "3_beta_vae_training"):
+        (folder / f"results/{name}.json").write_text(json.dumps({"parameters": {
+            "profile": "smoke", "cycle": 0, "field": "off", "outlier_sd": 0, "valid_range": {}}}))
+    return network
+
+
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """What a finished run of a thinned file leaves, with any weights, and the file."""
+    """A run on a thinned file, the file beside it."""
     folder = tmp_path_factory.mktemp("run")
-    (folder / "results/weights").mkdir(parents=True)
     (folder / "figures").mkdir()
     path = write_loops(folder / "my.h5", broken=(5,))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(formats, "MOST_PIXELS", 200)
-        scan = load_scan(path)
-    save_scan(scan, folder / "results/scan.h5")
-    flat = stack_channels(standardised(scan)[0])
-    save_arrays(folder / "results/dictionary.npz", beps_atoms=learn_dictionary(flat, 5, 1.0, 500, seed=0).components_)
-    build_beta_vae(get_profile("smoke").beps_network, drive_waveform(scan.voltage_V), 2, seed=1).save_weights(
-        folder / "results/weights/beps.weights.h5")
-    (folder / "results/0_measured_data.json").write_text(json.dumps({"parameters": {
-        "profile": "smoke", "cycle": 0, "field": "off", "outlier_sd": 0, "valid_range": {}}}))
+    scan = load_at_most(200, path)
+    leave_run(folder, scan, learn_dictionary(stack_channels(standardised(scan)[0]), 5, 1.0, 500, seed=0).components_)
     return folder
 
 
@@ -125,7 +127,7 @@ def test_maps_of_every_pixel_agree_with_the_run_where_it_looked(run, monkeypatch
     scan = load_scan(run / "results/scan.h5")
     assert scan.shape == (12, 16)
     spectra, scaler = standardised(scan)
-    model = build_beta_vae(get_profile("smoke").beps_network, drive_waveform(scan.voltage_V), 2, seed=0)
+    model = build_beta_vae(PROFILE.beps_network, drive_waveform(scan.voltage_V), 2, seed=0)
     model.load_weights(run / "results/weights/beps.weights.h5")
     expected = np.square(reconstruct(model, spectra) - spectra).mean(axis=(1, 2)).reshape(scan.shape)
     with h5py.File(run / "results/every_pixel.h5") as maps:
@@ -136,7 +138,7 @@ def test_maps_of_every_pixel_agree_with_the_run_where_it_looked(run, monkeypatch
         assert np.isnan(maps["dl/mse"][:]).sum() == GRID[1]
         held = maps["heldout"][:]
         errors = {name: maps[f"{name}/mse"][:] for name in ("pca", "dl", "vae")}
-    whole = standardised(load_scan_whole(run / "my.h5"), scaler)[0]
+    whole = standardised(load_at_most(10**6, run / "my.h5"), scaler)[0]
     for row, (name, error) in zip(rows, errors.items(), strict=True):
         assert float(row["held out"]) == pytest.approx(np.nanmean(error[held]), rel=0.01), name
     flat = stack_channels(whole).reshape(*GRID, -1)
@@ -149,13 +151,13 @@ def test_maps_of_every_pixel_agree_with_the_run_where_it_looked(run, monkeypatch
     assert json.loads((run / "results/every_pixel.json").read_text()) == rows
 
 
-def load_scan_whole(path):
+def load_at_most(pixels, path):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(formats, "MOST_PIXELS", 10**6)
+        patch.setattr(formats, "MOST_PIXELS", pixels)
         return load_scan(path)
 
 
-def test_a_pixel_is_held_out_with_the_used_one_of_its_cell(monkeypatch):
+def test_a_pixel_is_held_out_with_the_used_one_of_its_cell_and_formats_not_read_in_parts_say_so(monkeypatch, tmp_path):
     for grid in ((5, 7), (23, 31), (12, 40), (11, 3)):
         monkeypatch.setattr(formats, "MOST_PIXELS", 16)
         every = formats.every_nth((*grid, 1))
@@ -163,9 +165,12 @@ def test_a_pixel_is_held_out_with_the_used_one_of_its_cell(monkeypatch):
         whole = on_whole_grid(used, grid)
         assert whole.shape == grid
         np.testing.assert_array_equal(whole[::every, ::every], used)
+    np.save(tmp_path / "loops.npy", np.zeros((4, 5, 96)))
+    with pytest.raises(DataError, match="a npy file, which is not read in parts: expected HDF5 with `piezoresponse`"):
+        read(tmp_path / "loops.npy", Choice(rows=(0, 1)))
 
 
-def test_a_file_that_changed_and_a_simulated_scan_are_refused(run, tmp_path):
+def test_a_file_that_changed_and_a_simulated_scan_are_refused(run, tmp_path, monkeypatch):
     folder = tmp_path / "changed"
     shutil.copytree(run, folder)
     scan = load_scan(run / "results/scan.h5")
@@ -175,9 +180,9 @@ def test_a_file_that_changed_and_a_simulated_scan_are_refused(run, tmp_path):
     save_scan(simulated_scan(0, (24, 24)), folder / "results/scan.h5")
     with pytest.raises(DataError, match="the scan of this run is simulated"):
         describe(folder)
-    done = subprocess.run([sys.executable, "-m", "workflow.apply", folder], cwd=ROOT, text=True,
-                          capture_output=True, check=False)
-    assert done.returncode == 1 and "simulated" in done.stderr and "Traceback" not in done.stderr
+    monkeypatch.setattr(sys, "argv", ["apply", str(folder)])
+    with pytest.raises(SystemExit, match="the scan of this run is simulated"):
+        runpy.run_module("workflow.apply", run_name="__main__")
 
 
 LARGE = """
@@ -215,7 +220,7 @@ def test_several_GiB_are_learned_from_in_bounded_memory(tmp_path):
             loops[row] = rng.normal(size=(columns, 2)) @ waves + 0.01 * rng.normal(size=steps)
         file["voltage"] = 5 * np.cos(time + 0.1)
     done = subprocess.run([sys.executable, "-c", LARGE, tmp_path / "large.h5", str(rows), str(columns)], cwd=ROOT,
-                          text=True, capture_output=True, check=False, env=os.environ)
+                          text=True, capture_output=True, check=False)
     (tmp_path / "large.h5").unlink()
     assert done.returncode == 0, done.stderr[-3000:]
     fitted, used_GiB, *variances = map(float, done.stdout.split())
@@ -225,3 +230,65 @@ def test_several_GiB_are_learned_from_in_bounded_memory(tmp_path):
     energy = np.square(waves).sum(axis=1)
     assert variances[:2] == pytest.approx(energy / (energy.sum() / steps), rel=0.05)
     assert max(variances[2:]) < 0.01 * variances[1]
+
+# Another cycle
+
+
+@pytest.fixture(scope="module")
+def scan():
+    return simulated_scan(4, (12, 11))
+
+
+@pytest.fixture(scope="module")
+def small_run(scan, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("small")
+    return folder, leave_run(folder, scan, np.random.default_rng(0).normal(size=(5, 192)))
+
+
+def test_errors_are_those_of_the_trained_models_in_units_of_the_trained_cycle(scan, small_run):
+    folder, network = small_run
+    noise = np.random.default_rng(1).normal(size=scan.piezoresponse.shape)
+    unusable = np.zeros(scan.shape, bool)
+    unusable[0, 0] = True
+    other = replace(scan, piezoresponse=1.1 * scan.piezoresponse + 1e-6 * noise,
+                    resonance_kHz=scan.resonance_kHz + 0.5, unusable=unusable)
+    spectra, scaler = standardised(scan)
+    shown = standardised(other, scaler)[0][1:]
+    np.testing.assert_allclose(shown[..., 1] - spectra[1:, :, 1], 0.5 / scaler.scale_[1])
+    errors = errors_on_cycles(folder, other)
+    pca = PCA(5).fit(stack_channels(spectra)[~heldout_blocks(scan.shape, PROFILE.heldout_every)])
+    for column, part in enumerate((spectra[1:], shown)):
+        flat = np.concatenate([part[..., 0], part[..., 1]], axis=1)
+        expected = np.square(pca.inverse_transform(pca.transform(flat)) - flat).mean()
+        assert errors["PCA, 5 components"][column] == pytest.approx(expected)
+        expected = np.square(reconstruct(network, part) - part).mean()
+        assert errors["companion's β-VAE"][column] == pytest.approx(expected, rel=1e-5)
+    assert errors["the trained cycle itself"] == (0, pytest.approx(np.square(shown - spectra[1:]).mean()))
+    assert errors["dictionary, 5 atoms"][0] > errors["PCA, 5 components"][0]
+    with pytest.raises(DataError, match=r"expected \(12, 11, 96\) with piezoresponse, resonance_kHz"):
+        errors_on_cycles(folder, replace(scan, resonance_kHz=None))
+    with pytest.raises(DataError, match="the file that the run was made from"):
+        errors_on_cycles(folder, simulated_scan(4, (11, 12)))
+
+
+def test_errors_on_another_cycle_are_a_table(scan, small_run, tmp_path):
+    save_scan(scan, tmp_path / "scan.h5")
+    lines = apply.report(small_run[0], tmp_path / "scan.h5", 1).splitlines()
+    assert lines[0].split() == ["mean", "squared", "error", "trained", "cycle", "cycle", "1"] and len(lines) == 5
+    for line in lines[1:]:
+        assert line.split()[-1] == line.split()[-2]  # the same cycle
+    with pytest.raises(DataError, match="holds one cycle"):
+        apply.report(small_run[0], tmp_path / "scan.h5", 2)
+
+
+def test_the_other_cycle_is_read_as_the_run_read_its_own(scan, tmp_path, monkeypatch):
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results/0_measured_data.json").write_text(json.dumps({"parameters": {
+        "cycle": 0, "field": "on", "outlier_sd": 6.0, "valid_range": {}}}))
+    asked = []
+    monkeypatch.setattr(apply, "read", lambda path, choice: asked.append(choice) or SimpleNamespace(theta_rad=0.7))
+    monkeypatch.setattr(apply, "load_scan", lambda *given: asked.append(given) or scan)
+    monkeypatch.setattr(apply, "errors_on_cycles", lambda folder, other: {})
+    apply.report(tmp_path, "scan.h5", 2)
+    assert asked == [Choice(field="on"),
+                     ("scan.h5", Choice(cycle=2, field="on", theta_rad=0.7), Cleaning(outlier_sd=6.0))]
