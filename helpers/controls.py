@@ -28,6 +28,7 @@ from helpers.backend import keras
 from helpers.beta_vae import PREDICTION_BATCH, active_channels, encode, mean_kl, parameter_count
 from helpers.profiles import AdditiveNetwork, Profile, Training
 from helpers.scans.scan import Scan, drive_waveform, heldout_blocks, standardised, training_pixels
+from helpers.schedule import annealed_path
 from helpers.scores import matched_spearman, mean_squared_error_per_spectrum
 from helpers.training import batch_size, epochs_of_batches, train
 
@@ -153,8 +154,11 @@ def run_control(benchmark: Benchmark, model: str, order: str, *, seed: int, fold
             raise ValueError(f"control {name!r} of the {benchmark.name} benchmark is unknown: expected one "
                              f"of {', '.join(known)}; correct the name")
     title = f"{benchmark.name} {model} {order}"
+    network, training = benchmark.network, benchmark.training
+    # The noise at which β ends is read off neighbouring steps: shuffled spectra would be taken for noise.
+    path = annealed_path(benchmark.spectra, network.latents, training.epochs) if order != "kept" else None
     benchmark = benchmark.ordered(order)
-    scores = _scores(benchmark, _fitted(benchmark, model, seed, title, folder))
+    scores = _scores(benchmark, _fitted(benchmark, model, seed, title, folder, path))
     if not np.isfinite(scores["mse"]):
         raise FloatingPointError(f"{title}: the error is {scores['mse']}: expected a finite number; "
                                  "lower the learning rate in the profile")
@@ -189,11 +193,12 @@ def _scores(benchmark: Benchmark, fitted: Fitted) -> dict[str, float]:
     return scores
 
 
-def _fitted(benchmark: Benchmark, model: str, seed: int, title: str, folder: Path) -> Fitted:
+def _fitted(benchmark: Benchmark, model: str, seed: int, title: str, folder: Path,
+            path: np.ndarray | None = None) -> Fitted:
     if model == "pca":
         return _fit_pca(benchmark)
     if model.startswith("vae"):
-        return _fit_vae(benchmark, model, seed, title, folder)
+        return _fit_vae(benchmark, model, seed, title, folder, path)
     build = {"dense": build_dense, "convolutional": build_convolutional, "lstm": build_lstm}[model]
     network = replace(benchmark.network, latents=benchmark.channels)
     return _fit(build(network, benchmark.drive, benchmark.spectra.shape[-1], seed), benchmark, seed)
@@ -213,7 +218,8 @@ def _flat(spectra: np.ndarray) -> np.ndarray:
     return spectra.reshape(len(spectra), -1).astype("float64")
 
 
-def _fit_vae(benchmark: Benchmark, model: str, seed: int, title: str, folder: Path) -> Fitted:
+def _fit_vae(benchmark: Benchmark, model: str, seed: int, title: str, folder: Path,
+             path: np.ndarray | None) -> Fitted:
     """The companion's β-VAE or a variant of it, with the weights of the snapshot that is shown."""
     network, training = benchmark.network, benchmark.training
     if model == "vae_few_latents":
@@ -225,7 +231,7 @@ def _fit_vae(benchmark: Benchmark, model: str, seed: int, title: str, folder: Pa
     if model == "vae_dense_encoder":
         network = replace(network, layers=0)
     run = train(network, training, benchmark.spectra, benchmark.drive, watched=benchmark.heldout[:10],
-                validation=benchmark.heldout[:PREDICTION_BATCH], seed=seed, title=title, folder=folder)
+                validation=benchmark.heldout[:PREDICTION_BATCH], seed=seed, title=title, folder=folder, path=path)
     run.restore_chosen()
     return _from_keras(run.model, run.seconds, training.epochs)
 

@@ -92,12 +92,13 @@ def epochs_of_batches(spectra: np.ndarray, batch: int, seed: int, latents: int, 
 
 
 def train(network: PaperNetwork | AdditiveNetwork, training: Training, spectra: np.ndarray, drive: np.ndarray, *,
-          watched: np.ndarray, validation: np.ndarray, seed: int, title: str, folder: Path) -> Trained:
+          watched: np.ndarray, validation: np.ndarray, seed: int, title: str, folder: Path,
+          path: np.ndarray | None = None) -> Trained:
     """Train a β-VAE, or go on with a training that was interrupted.
 
-    The state of every other second lies in a folder named by a hash of all that decides how the
-    training goes, so a killed training started again ends with the same weights, and a
-    changed parameter begins another one. A finished training is only read back.
+    The state of every other second lies in a folder named by a hash of all that decides how the training goes, so a
+    killed training started again ends with the same weights, and a changed parameter begins another one. A finished
+    training is only read back.
 
     Parameters
     ----------
@@ -113,6 +114,8 @@ def train(network: PaperNetwork | AdditiveNetwork, training: Training, spectra: 
         Name of the training, for the progress bar and the folder.
     folder : Path
         Holds the folders of checkpoints.
+    path : ndarray, shape (epochs,), optional
+        β of every epoch of an annealing, where it is not the one that these spectra set.
 
     Raises
     ------
@@ -123,8 +126,10 @@ def train(network: PaperNetwork | AdditiveNetwork, training: Training, spectra: 
     """
     _check(spectra, title)
     spectra, validation, watched = (x.astype("float32", copy=False) for x in (spectra, validation, watched))
-    name = f"{title}-{configuration_hash(network, training, seed, spectra, drive, watched)[:12]}"
-    starts = _Starts(network, training, spectra, drive, watched, validation, seed, title, folder / name)
+    given = () if path is None else (path,)
+    name = f"{title}-{configuration_hash(network, training, seed, spectra, drive, watched, *given)[:12]}"
+    path = annealed_path(spectra, network.latents, training.epochs) if path is None else path
+    starts = _Starts(network, training, spectra, drive, watched, validation, seed, title, folder / name, path)
     best, others_s = 0, 0.0
     if training.starts > 1:
         short = max(1, training.epochs // 4)
@@ -142,15 +147,13 @@ def train(network: PaperNetwork | AdditiveNetwork, training: Training, spectra: 
 class _Starts:
     """One compiled network, trained from one or several random weights."""
 
-    def __init__(self, network, training, spectra, drive, watched, validation, seed, title, folder):
+    def __init__(self, network, training, spectra, drive, watched, validation, seed, title, folder, path):
         self.network, self.training = network, training
         self.spectra, self.watched, self.validation = spectra, watched, validation
-        self.title, self.folder = title, folder
+        self.title, self.folder, self.path = title, folder, path
         self.seeds = [seed + 2**16 * number for number in range(training.starts)]
         self.batch = batch_size(training, spectra)
         self.steps = len(spectra) // self.batch
-        annealing = training.schedule == "annealing"
-        self.path = annealed_path(spectra, network.latents, training.epochs) if annealing else np.zeros(0)
         self.strategy = mirrored_strategy()
         weights = [build_beta_vae(network, drive, spectra.shape[-1], own).get_weights() for own in self.seeds[1:]]
         with self.strategy.scope() if self.strategy else nullcontext():
@@ -222,13 +225,7 @@ def train_or_load(weights: str, network: PaperNetwork | AdditiveNetwork, trainin
 
 def read_back(path: Path, network: PaperNetwork | AdditiveNetwork, training: Training, drive: np.ndarray,
               channels: int) -> Trained:
-    """Read what `checkpoints.store` wrote.
-
-    Raises
-    ------
-    ValueError
-        If a file is missing, damaged, or of another network.
-    """
+    """Read what `checkpoints.store` wrote; a ValueError if a file is missing, damaged, or of another network."""
     model = load_beta_vae(path.with_suffix(".weights.h5"), network, drive, channels)
     try:
         with np.load(path.with_suffix(".npz"), allow_pickle=False) as stored:
