@@ -293,6 +293,7 @@ def test_the_bar_shows_active_channels_and_the_time_left_without_the_first_epoch
     result = run(tmp_path, training=replace(TRAINING, schedule="none", starts=1, epochs=2))
     assert [values["active"] for values in shown] == result.snapshots.active.tolist()
     assert set(shown[0]) == {"loss", "mse", "kl", "beta", "active"} and result.history["beta"].tolist() == [0, 0]
+    monkeypatch.undo()
     shown = callbacks.ProgressBar(10, "t", 2, SimpleNamespace(kept=SimpleNamespace(active=[1])))
     logs = dict.fromkeys(("loss", "mse", "kl", "beta"), 1.0)
     for seconds in (60, 1):

@@ -269,6 +269,7 @@ def test_scans_of_a_folder_run_apart_share_the_toy_and_a_broken_one_is_named_and
 ODD = ["-n", "a,b \\d #1 <word>", """it's "x"; {y} [z]* ü \n""", "$HOME; touch hit `touch hit`"]
 
 
+@pytest.mark.all
 def test_scans_of_any_name_in_a_clone_of_any_name(tmp_path):
     tree = Tree(tmp_path / """a 'clone' [of] "$HOME"; touch hit""")
     pretend_installed(tree, f'exec "{sys.executable}" "$@"')
