@@ -7,6 +7,8 @@ bias. Names end in the unit: ``_V``, ``_kHz``, and ``_arb`` for the piezorespons
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 
 SLOPE_STEPS = 5  # voltage steps to which the line is fitted that gives the slope of a branch
@@ -18,6 +20,12 @@ UNITS = {
     "softening_at_negative_V": "V", "softening_at_positive_V": "V",
     "hardening_negative_kHz": "kHz", "hardening_positive_kHz": "kHz",
 }
+
+
+def feature_title(name: str) -> str:
+    """A key of `UNITS` for readers: "softening_negative_kHz" is "softening (−)"."""
+    name = re.sub("_(kHz|arb_V|arb|V)$", "", name)
+    return name.replace("_negative", " (−)").replace("_positive", " (+)").replace("_", " ")
 
 
 def loop_features(loops: np.ndarray, voltage_V: np.ndarray) -> dict[str, np.ndarray]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -14,6 +13,7 @@ from helpers.figures.inputs import Look, Orientation
 from helpers.figures.maps import lay_out, map_height, plot_map
 from helpers.figures.spectra import VOLTAGE, plot_loops
 from helpers.figures.style import DATA, DL, PAGE, SIGNED, letter_panels, page_figure
+from helpers.loops import feature_title
 from helpers.physics import NARROW, Effects
 
 CLASSES = (("neither", "0.85"), ("narrow", "#56B4E9"), ("hardens", DL), ("both", DATA))
@@ -29,7 +29,7 @@ def figure_effects(effects: Effects, titles: Sequence[str], *, source: str) -> F
         text = f"{slope:+.2f}" if effects.certain[row, column] else f"({slope:+.2f})"
         dark = abs(slope) < 0.45 * half
         ax.text(column, row, text, ha="center", va="center", fontsize=5.5, color="white" if dark else "black")
-    names = [re.sub("_(kHz|arb_V|arb|V)$", "", name).replace("_", " ") for name in effects.features]
+    names = [feature_title(name) for name in effects.features]
     ax.set_xticks(range(len(names)), names, rotation=35, ha="right")
     ax.set_yticks(range(len(titles)), titles)
     ax.tick_params(length=0)
