@@ -75,14 +75,14 @@ def training_strip(kept: Snapshots, chosen: Sequence[int]) -> PageFigure:
     shown = shown if len(shown) else np.arange(1)
     count, tall = len(shown), map_height(kept.maps.shape, kept.look.orientation)
     width = min(PAGE - 0.7, 1.1 * count)
-    bare = replace(kept.look.orientation, size_um=None)  # no room for scale bars
+    bare, norm = replace(kept.look.orientation, size_um=None), kept.norm  # no room for scale bars
     figure = page_figure(len(chosen) * (width / count * tall + 0.5), width + 0.7, kept.look.source)
     rows, aside = figure.subfigures(1, 2, width_ratios=[width, 0.7])
     for row, index in zip(rows.subfigures(len(chosen), 1, squeeze=False)[:, 0], chosen, strict=True):
         row.suptitle(kept.title(index), x=0.01, ha="left", fontsize=7)
         for ax, channel in zip(row.subplots(1, count, squeeze=False)[0], shown, strict=True):
             nat = kept.kl[index][channel]
-            plot_map(ax, kept.maps[index][channel], bare, norm=kept.norm)
+            plot_map(ax, kept.maps[index][channel], bare, norm=norm)
             ax.set_title(f"{kept.names[channel]}\n{nat:.1f}", pad=1.5, fontsize=6,
                          color=DATA if nat > ACTIVE_KL_NAT else "0.6")
     image = row.axes[0].images[0]
