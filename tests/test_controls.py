@@ -14,6 +14,7 @@ from helpers.controls import CONTROLS, Benchmark, beps_benchmark, run_control, s
 from helpers.figures.sensitivity import figure_controls
 from helpers.profiles import AdditiveNetwork, Training, get_profile
 from helpers.scans.scan import heldout_blocks, simulated_scan
+from helpers.schedule import annealed_path
 
 TRAINING = Training(epochs=2, batch=64, learning_rate=1e-2)
 NETWORK = AdditiveNetwork(units=4, layers=1, patch=5, branch=4)
@@ -149,7 +150,7 @@ def test_full_models_differ_in_what_their_names_say(beps, tmp_path, monkeypatch,
     asked = {}
 
     def train(network, training, spectra, drive, **options):
-        asked.update(network=network, training=training, spectra=spectra)
+        asked.update(network=network, training=training, spectra=spectra, path=options["path"])
         return SimpleNamespace(model=build_beta_vae(network, drive, 2, seed=0), seconds=1.0,
                                restore_chosen=lambda: asked.update(restored=True))
 
@@ -158,6 +159,8 @@ def test_full_models_differ_in_what_their_names_say(beps, tmp_path, monkeypatch,
     assert asked["network"] == replace(beps.network, **network)
     assert asked["training"] == replace(beps.training, **training) and asked["restored"]
     np.testing.assert_array_equal(asked["spectra"], beps.ordered("shuffled").spectra)
+    # β falls as for the spectra in order: shuffled, they would look like noise.
+    np.testing.assert_array_equal(asked["path"], annealed_path(beps.spectra, 16, beps.training.epochs))
 
 
 def test_beps_trains_on_the_pixels_that_are_not_held_out(scan, beps):

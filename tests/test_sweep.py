@@ -1,9 +1,12 @@
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from sklearn.decomposition import PCA
 
+import workflow.cell
 from helpers.figures.sensitivity import figure_sensitivity
 from helpers.paths import ROOT
 from helpers.profiles import get_profile
@@ -60,6 +63,21 @@ def test_a_dictionary_with_more_atoms_has_a_lower_error(tmp_path):
              for cell in ("vary.dl.atoms=2", "vary.dl.atoms=8")}
     assert [*error["vary.dl.atoms=2"]] == ["sensitivity.dl.atoms=2"]
     assert error["vary.dl.atoms=8"]["sensitivity.dl.atoms=8"] < error["vary.dl.atoms=2"]["sensitivity.dl.atoms=2"]
+
+
+def test_a_model_that_is_pca_has_its_error_on_either_half_of_the_scan(tmp_path, monkeypatch):
+    scan, shape = simulated_scan(0, (24, 25)), (-1, 96, 2)
+
+    def of_pca(benchmark, x):
+        assert {len(benchmark.spectra), len(benchmark.heldout)} == {24 * 12, 24 * 13}
+        pca = PCA(5).fit(benchmark.spectra.reshape(len(benchmark.spectra), -1))
+        return pca.inverse_transform(pca.transform(x.reshape(len(x), -1))).reshape(shape)
+
+    monkeypatch.setattr(workflow.cell, "_trained", lambda benchmark, seed, folder: SimpleNamespace(model=benchmark))
+    monkeypatch.setattr(workflow.cell, "mean_kl", lambda model, x: np.repeat([1.0, 0.0], [5, 11]))
+    monkeypatch.setattr(workflow.cell, "reconstruct", of_pca)
+    found = run_cell("halves", get_profile("smoke"), scan, 0, tmp_path)
+    assert found == {"beps.vae.over_pca_halves": pytest.approx(1, rel=1e-4)}
 
 
 def test_seeds_are_collected_as_median_and_spread_and_failed_cells_named(tmp_path):
