@@ -44,7 +44,7 @@ def _draw_examples(axes: np.ndarray, voltage_V: np.ndarray, data: np.ndarray,
     spectra = models[0].best_median_worst()
     plot_loops(axes, voltage_V, data, {model.name: model.reconstruction for model in models}, spectra, look.channels)
     for ax, rank, spectrum in zip(axes[0], RANKS, spectra, strict=True):
-        ax.set_title(f"{models[0].name} {rank}\nMSE {plain(models[0].mse[spectrum])}")
+        ax.set_title(f"{rank}\nMSE {plain(models[0].mse[spectrum])}")
     # The piezoresponse alone: the worst resonance is an outlier whose range would flatten the others.
     share_axis(axes[0])
 

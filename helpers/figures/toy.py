@@ -58,7 +58,7 @@ def _draw_model(axes: Sequence[Axes], time: np.ndarray, data: np.ndarray, model:
     for rank, spectrum, ax in zip(RANKS, model.best_median_worst(), axes[3:], strict=True):
         plot_reconstruction(ax, time, data[spectrum], {model.name: model.reconstruction[spectrum]})
         ax.set(xlabel=TIME, ylabel="Intensity (s.d.)",
-               title=f"{model.name} {rank}\nMSE {plain(model.mse[spectrum])}")
+               title=f"{rank}\nMSE {plain(model.mse[spectrum])}")
     share_axis(axes[3:])
     axes[3].legend(loc="best")
 
