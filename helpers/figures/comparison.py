@@ -155,7 +155,7 @@ def figure_loop_features(measured: Mapping[str, np.ndarray], models: Mapping[str
             bar.ax.locator_params(nbins=3)
             bar.outline.set_visible(False)
     loops = "measured" if look.source == "measured" else "simulated"
-    for ax, label in zip(axes[:, 0], [loops.capitalize(), *(f"{model} − {loops}" for model in models)], strict=True):
+    for ax, label in zip(axes[:, 0], [loops.capitalize(), *(f"{model}\n− {loops}" for model in models)], strict=True):
         ax.set_axis_on()
         ax.set(xticks=[], yticks=[], ylabel=label)
         ax.spines[:].set_visible(False)

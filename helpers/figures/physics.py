@@ -46,13 +46,13 @@ def figure_sureness(deviation: np.ndarray, titles: Sequence[str], ratio: np.ndar
     (rows, columns), is below 1 where the β-VAE is closer.
     """
     count = len(deviation) + 1
-    figure = page_figure(PAGE / count * map_height(ratio.shape, look.orientation) + 0.45, source=look.source)
+    figure = page_figure(PAGE / count * map_height(ratio.shape, look.orientation) + 0.6, source=look.source)
     axes = figure.subplots(1, count)
     low, high = np.nanpercentile(deviation, [1, 99])
     for ax, values, title in zip(axes, deviation, titles, strict=False):
         plot_map(ax, values, look.orientation, label="posterior σ", norm=Normalize(low, high)).set_title(title)
     log2 = np.log2(ratio)
-    plot_map(axes[-1], log2, look.orientation, label="log₂ of the ratio").set_title("MSE, β-VAE over PCA")
+    plot_map(axes[-1], log2, look.orientation, label="log₂ of the ratio").set_title("MSE over that of PCA")
     letter_panels(axes)
     return figure
 
