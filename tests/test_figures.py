@@ -290,7 +290,7 @@ def test_every_feature_is_drawn_for_the_scan_and_as_an_error_of_each_model(reson
     maps = [ax for ax in figure.axes if ax.images]
     assert len(maps) == 3 * drawn
     np.testing.assert_allclose(maps[drawn].images[0].get_array(), 0)
-    assert maps[0].get_ylabel() == "Simulated" and maps[drawn].get_ylabel() == "DL − simulated"
+    assert maps[0].get_ylabel() == "Simulated" and maps[drawn].get_ylabel() == "DL\n− simulated"
     figure.canvas.draw()
 
 
