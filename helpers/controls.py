@@ -2,8 +2,9 @@
 
 Variants of the companion's β-VAE have its spectra, optimiser, batches, epochs and path of β, and the snapshot is chosen
 by its rule. Plain autoencoders have as many latents as it shows, its batches, noise on what they read and about as many
-parameters as its network with so few latents, and train until their error on the training spectra no longer falls. Each is trained on the spectra in order
-and with the time steps shuffled by one permutation: a model that gains from order must lose by the shuffle.
+parameters as its network with so few latents, and train until their error on the training spectra no longer falls.
+Each is trained on the spectra in order and with the time steps shuffled by one permutation: a model that gains from
+order must lose by the shuffle.
 
 What is fair about the shuffle: the spectra are shuffled and the drive is not, as if the shuffled
 spectrum had been measured along that drive. The drive still tells the network which step it is
