@@ -96,11 +96,13 @@ def test_what_cannot_be_fetched_is_said_in_one_sentence(repository, tmp_path, ad
     assert f"at '{tag}' was not fetched (" in done.stderr and not list(tmp_path.iterdir())
 
 
-def test_without_an_address_the_first_cell_says_where_the_project_goes_and_elsewhere_nothing(tmp_path):
+def test_without_an_address_the_first_cell_says_where_the_project_goes_and_elsewhere_where_to_run_it(tmp_path):
     done = run_first_cell(tmp_path, "")
     assert f"upload or clone it as {tmp_path}/companion, and run this cell" in done.stdout
     done = run_first_cell(tmp_path, "", there=False)
-    assert (done.stdout, done.returncode) == (f"{tmp_path} False\n", 0) and not list(tmp_path.iterdir())
+    assert f"{tmp_path} lies outside the project: expected a folder in it" in done.stderr and done.returncode
+    assert not list(tmp_path.iterdir())
+    assert run_first_cell(ROOT / "notebooks", "", there=False).stdout == f"{ROOT / 'notebooks'} False\n"
 
 
 WHEEL = "Wheel-Version: 1.0\nGenerator: t\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
