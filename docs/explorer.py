@@ -10,7 +10,6 @@ import gzip
 from dataclasses import replace
 from pathlib import Path
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.colors import to_hex
 from scipy.ndimage import rotate
@@ -197,7 +196,7 @@ def explorer_data(folder: Path, profile: str) -> dict[str, object]:
         "quantities": [QUANTITIES.get(model, "score") for model, code in codes.items() for _ in code.T],
         "atoms": codes["DL"].shape[1],
         "swept": values.astype(np.float32), "generated": whole_numbers(in_physical_units(generated, scaler) * scale),
-        "palette": [to_hex(colour) for colour in mpl.colormaps[SIGNED](np.linspace(0, 1, 256))],
+        "palette": [to_hex(colour) for colour in SIGNED(np.linspace(0, 1, 256))],
         "grey": to_hex(UNUSABLE),
         # Uncropped, so that every pixel can be reached.
         "scan": layout((len(rows), len(columns)), replace(Look.of(scan).orientation, crop=0.0)),

@@ -1,6 +1,7 @@
 """Figures: what is drawn is what was given, its labels, files on disk; the paper's inventory, panel by panel."""
 
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -65,7 +66,7 @@ def figures_of(made: SimpleNamespace, maps: np.ndarray = MAPS) -> dict[str, Figu
     every = dict.fromkeys(("pca", "dl", "vae"), maps[0])
     latents = np.resize(maps, (16, *maps.shape[1:]))
     return {
-        "fig4": loops.figure_4(VOLTAGE, data, dl, vae, look),
+        "fig4": loops.figure_4(VOLTAGE, data, dl, vae, replace(dl, name="PCA"), look),
         "fig5": loops.figure_5(VOLTAGE, dl_sweep, vae_sweep, look),
         "figS5": loops.figure_s5(VOLTAGE, dl_sweep, look),
         "figS6": measurement.figure_s6(made.piezoresponse, VOLTAGE, look),
@@ -183,7 +184,7 @@ def test_axes_and_colour_bars_name_quantity_and_unit_and_channels_that_are_not_t
     assert [bar.get_xlabel() for bar in bars] == ["coefficient"] * 3 + ["posterior mean"] * 3
     data = RNG.normal(size=(PIXELS, STEPS, 2))
     vae = ModelOutput("companion's β-VAE", MAPS[:2], data, np.linspace(0, 1, PIXELS))
-    figure = loops.figure_4(VOLTAGE, data, model("DL", data), vae, Look.of(scan("twin")))
+    figure = loops.figure_4(VOLTAGE, data, model("DL", data), vae, model("PCA", data), Look.of(scan("twin")))
     texts = [text.get_text() for ax in figure.axes for text in ax.texts]
     assert texts.count("no further\nactive channel") == 1
 

@@ -16,7 +16,6 @@ from urllib.parse import quote
 
 import numpy as np
 from jinja2 import Environment
-from matplotlib import colormaps
 from matplotlib.image import imsave
 
 from helpers.figures.style import SIGNED
@@ -80,7 +79,7 @@ def _strip(maps: np.ndarray) -> str:
     if not len(maps):
         return ""
     wide = np.concatenate([np.pad(one, ((0, 0), (0, 1)), constant_values=np.nan) for one in maps], axis=1)
-    colours, buffer = colormaps[SIGNED].with_extremes(bad="white"), BytesIO()
+    colours, buffer = SIGNED.with_extremes(bad="white"), BytesIO()
     imsave(buffer, wide, vmin=-MAP_LIMIT, vmax=MAP_LIMIT, cmap=colours, format="png")
     return base64.b64encode(buffer.getvalue()).decode()
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from string import ascii_lowercase
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
@@ -39,8 +38,8 @@ ACROSS = 3  # maps side by side at full resolution
 
 
 def _draw_examples(axes: np.ndarray, voltage_V: np.ndarray, data: np.ndarray,
-                   models: tuple[ModelOutput, ModelOutput], look: Look) -> None:
-    """Best, median and worst spectrum of the first model; both models on each."""
+                   models: tuple[ModelOutput, ...], look: Look) -> None:
+    """Best, median and worst spectrum of the first model; all models on each."""
     spectra = models[0].best_median_worst()
     plot_loops(axes, voltage_V, data, {model.name: model.reconstruction for model in models}, spectra, look.channels)
     for ax, rank, spectrum in zip(axes[0], RANKS, spectra, strict=True):
@@ -54,23 +53,24 @@ def _draw_error_maps(axes: Iterable[Axes], errors: Mapping[str, np.ndarray], loo
     top = np.nanpercentile(np.stack(list(errors.values())), 99)
     for ax, (name, values) in zip(axes, errors.items(), strict=True):
         plot_map(ax, values, look.orientation, label=label, norm=Normalize(0, float(top)))
-        ax.set_title(f"{name}, mean {np.nanmean(values):.3g}")
+        ax.set_title(f"{name}\nmean {np.nanmean(values):.3g}")
 
 
-def figure_4(voltage_V: np.ndarray, data: np.ndarray, dl: ModelOutput, vae: ModelOutput, look: Look) -> Figure:
-    """Figure 4: both models on the switching loops.
+def figure_4(voltage_V: np.ndarray, data: np.ndarray, dl: ModelOutput, vae: ModelOutput, pca: ModelOutput,
+             look: Look) -> Figure:
+    """Figure 4: both models on the switching loops, and on each of them PCA.
 
     `data`, shape (n_spectra, n_steps, n_channels), holds the piezoresponse and, where there is one, the resonance. The
-    first three maps of each model are drawn. The paper's letter g stands for no panel and is left out here too; so are
-    the letters of the resonance where a scan has none.
+    first three maps of `dl` and `vae` are drawn. The paper's letter g stands for no panel and is left out here too; so
+    are the letters of the resonance where a scan has none.
     """
     tall = map_height(dl.maps.shape, look.orientation)
     heights = 0.61 + 1.15 * tall, 0.32 + 1.16 * len(look.channels)
-    errors = 0.4 + 1.2 * tall
+    errors = 0.5 + 1.2 * tall
     figure = page_figure(sum(heights) + errors, source=look.source)
     top, bottom = figure.subfigures(2, 1, height_ratios=[sum(heights), errors])
-    for half, models, letters in zip(top.subfigures(1, 2), ((dl, vae), (vae, dl)), ("abcdefhij", "klmnopqrs"),
-                                     strict=True):
+    for half, models, letters in zip(top.subfigures(1, 2), ((dl, pca, vae), (vae, pca, dl)),
+                                     ("abcdefhij", "klmnopqrs"), strict=True):
         upper, lower = half.subfigures(2, 1, height_ratios=heights)
         maps = upper.subplots(1, 3)
         examples = lower.subplots(len(look.channels), 3, squeeze=False, sharex=True)
@@ -78,10 +78,10 @@ def figure_4(voltage_V: np.ndarray, data: np.ndarray, dl: ModelOutput, vae: Mode
         _draw_examples(examples, voltage_V, data, models, look)
         letter_panels([*maps, *examples.flat], letters)
     handles, names = top.subfigs[0].subfigs[1].axes[0].get_legend_handles_labels()
-    top.legend(handles, names, loc="outside lower center", ncols=3)
-    below = bottom.subfigures(1, 3, width_ratios=[1, 3, 1])[1]
-    axes = below.subplots(1, 2)
-    _draw_error_maps(axes, {model.name: model.mse.reshape(model.maps.shape[1:]) for model in (dl, vae)}, look)
+    top.legend(handles, names, loc="outside lower center", ncols=4)
+    below = bottom.subfigures(1, 3, width_ratios=[1, 8, 1])[1]
+    axes = below.subplots(1, 3)
+    _draw_error_maps(axes, {model.name: model.mse.reshape(model.maps.shape[1:]) for model in (dl, vae, pca)}, look)
     letter_panels(axes, "tu")
     below.colorbar(axes[0].images[0], ax=axes, shrink=0.8, extend="max").set_label("MSE (s.d.²)")
     return figure
@@ -102,7 +102,7 @@ def _draw_sweep(block: Figure | SubFigure, voltage_V: np.ndarray, sweep: Sweep, 
         norm = signed_norm(sweep.maps[index])
         plot_map(of_map, sweep.maps[index], look.orientation, label=QUANTITIES[sweep.name], norm=norm)
         of_map.set_title(sweep.names[index])
-        colours = mpl.colormaps[SIGNED](norm(values[lines]))
+        colours = SIGNED(norm(values[lines]))
         for spectral, (ax, channel) in enumerate(zip(of_loops, look.channels, strict=True)):
             loops = channel_loops(_courses(sweep.generated)[index, lines], spectral, channel)
             plot_spectra(ax, close_loop(voltage_V), loops, colours).set_ylabel("Δ " * (spectral > 0) + channel.label)

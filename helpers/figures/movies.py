@@ -15,7 +15,6 @@ from math import ceil
 from pathlib import Path
 
 import imageio_ffmpeg
-import matplotlib as mpl
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -189,7 +188,7 @@ def sweep_frames(sweep: Sweep, index: int, x: np.ndarray, spectra: Sequence[np.n
         for line, every in zip([*lines, *points], [*spectra, *(measured or ())], strict=True):
             line.set_ydata(every[index, step])
         for line in lines:
-            line.set_color(mpl.colormaps[SIGNED](norm(value)))
+            line.set_color(SIGNED(norm(value)))
         yield draw()
 
 

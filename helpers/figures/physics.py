@@ -39,6 +39,19 @@ def figure_effects(effects: Effects, titles: Sequence[str], *, source: str) -> F
     return figure
 
 
+def figure_beside(maps: np.ndarray, others: np.ndarray, titles: Sequence[str], other_titles: Sequence[str],
+                  look: Look) -> Figure:
+    """Maps of one model (top) above those of another, both of shape (n_maps, rows, columns), each on its own scale."""
+    height = PAGE / len(maps) * map_height(maps.shape, look.orientation) + 0.2
+    figure = page_figure(2 * height, source=look.source)
+    axes = figure.subplots(2, len(maps), squeeze=False)
+    for row, shown, names in zip(axes, (maps, others), (titles, other_titles), strict=True):
+        for ax, values, name in zip(row, shown, names, strict=True):
+            plot_map(ax, values, look.orientation).set_title(name)
+    letter_panels(axes[:, 0])
+    return figure
+
+
 def figure_sureness(deviation: np.ndarray, titles: Sequence[str], ratio: np.ndarray, look: Look) -> Figure:
     """Posterior σ of every active channel, on one scale, and the error of the β-VAE over that of PCA in each pixel.
 

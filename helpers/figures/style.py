@@ -10,8 +10,10 @@ from pathlib import Path
 from string import ascii_lowercase
 
 import matplotlib as mpl
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
+from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 from PIL import Image
@@ -28,8 +30,9 @@ MODEL_COLOURS = {"DL": DL, "companion's β-VAE": VAE, "paper's β-VAE": VAE, "PC
 # Pictures within notebooks are sharp on screens of twice the usual density, and have few enough colours to be small.
 NOTEBOOK_DPI, FILE_DPI, COLOURS = 220, 300, 256
 
-# Signed values: zero is dark, so that lines of every value show on white paper.
-SIGNED, POSITIVE = "managua_r", "viridis"
+# Signed values: dark at zero, and cut where the ends would be too light for lines on white paper (contrast 3 : 1).
+SIGNED = ListedColormap(mpl.colormaps["managua_r"](np.linspace(0.17, 0.83, 256)), "signed")
+POSITIVE = "viridis"
 
 TWIN_LABEL = "simulated data (twin), not a measurement"
 SOURCES = ("measured", "twin", "toy", "schematic")
