@@ -12,7 +12,6 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import CenteredNorm, Normalize
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from helpers.figures.inputs import Look
 from helpers.figures.maps import map_height, plot_map
@@ -28,6 +27,8 @@ from helpers.figures.style import (
 )
 
 MARKERS = ("o", "s", "^", "v")
+OTHERS = {"paper's network, 1/25": "^", "kernel ridge": "s"}  # models of Figure S9 without a colour of their own
+SIZES = (1, 3, 5, 8, 12, 16)
 SHOWN_FEATURES = {
     "coercive_positive_V": "Coercive\nvoltage + (V)",
     "imprint_V": "Imprint (V)",
@@ -108,13 +109,13 @@ def plot_component_errors(ax: Axes, errors: Errors) -> None:
         numbers = np.unique(active[active > 0])
         ax.plot(numbers, [mse[active == n].min() for n in numbers], style, color=VAE, label=f"{name}, along β")
     for name, (n, mse) in errors.models.items():
-        ax.plot(n, mse, "D", color=MODEL_COLOURS.get(name, DATA), markersize=5 if name in MODEL_COLOURS else 3,
-                label=name)
+        ax.plot(n, mse, OTHERS.get(name, "D"), color=MODEL_COLOURS.get(name, DATA), markersize=4,
+                markerfacecolor="none" if name in OTHERS else None, label=name)
     for name, (n, mse) in errors.paper.items():
         ax.plot(n, mse, "D", color=MODEL_COLOURS[name], markersize=5, markerfacecolor="none", label=f"{name}, stated")
     ax.set(xlabel="Components", ylabel="MSE (s.d.²)", yscale="log", title=errors.title)
     plain_log_ticks(ax.yaxis)
-    ax.xaxis.set_major_locator(MaxNLocator(8, integer=True))
+    ax.set_xticks([n for n in SIZES if n <= len(components)])
 
 
 def figure_s9(toy: Errors, beps: Errors, *, source: str) -> Figure:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
@@ -11,7 +12,7 @@ from helpers.figures.style import BOUND, DL, PAGE, page_figure
 from helpers.ledger import FAILS, HOLDS, PARTLY, SUBJECTS, TIED, UNSAID
 
 # No verdict rests on its colour alone.
-MARKS = {HOLDS: {"marker": "o", "color": BOUND}, PARTLY: {"marker": "D", "color": "#E69F00"},
+MARKS = {HOLDS: {"marker": "o", "color": BOUND}, PARTLY: {"marker": "D", "color": "#A66F00"},
          FAILS: {"marker": "X", "color": DL}, TIED: {"marker": "s", "color": "0.4", "markerfacecolor": "white"}}
 OTHER = {"marker": "_", "color": "0.6"}
 WIDTH = 88  # characters of a claim on a line
@@ -19,7 +20,7 @@ WIDTH = 88  # characters of a claim on a line
 
 def figure_ledger(rows: Sequence[Mapping[str, str]], *, source: str) -> Figure:
     """Verdicts of `helpers.ledger.ledger_rows`; what a claim does not say of a model is left empty."""
-    claims = ["\n".join(textwrap.wrap(row["claim"], WIDTH)) for row in rows]
+    claims = [_balanced(row["claim"]) for row in rows]
     lines = [1.5 + claim.count("\n") for claim in claims]
     figure = page_figure(0.55 + 0.105 * sum(lines), PAGE, source)
     ax = figure.subplots()
@@ -41,4 +42,13 @@ def figure_ledger(rows: Sequence[Mapping[str, str]], *, source: str) -> Figure:
     shown["not measured yet, or not testable here"] = OTHER
     handles = [ax.plot([], [], linestyle="", label=label, **mark)[0] for label, mark in shown.items()]
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))
+    said = [f"{who}: " + ", ".join(f"{verdict} {count}" for verdict, count in Counter(
+        row[who] for row in rows if row[who] != UNSAID).items()) for who in SUBJECTS]
+    figure.alt = f"Chart of {len(rows)} claims with a verdict for each model. {'; '.join(said)}."
     return figure
+
+
+def _balanced(claim: str) -> str:
+    """A claim on as few lines as it needs, of about one length."""
+    wrapped = [textwrap.wrap(claim, width) for width in range(WIDTH // 2, WIDTH + 1)]
+    return "\n".join(next(lines for lines in wrapped if len(lines) == len(wrapped[-1])))

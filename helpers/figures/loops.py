@@ -19,13 +19,12 @@ from helpers.figures.maps import map_height, plot_grid, plot_map, plot_maps, sig
 from helpers.figures.spectra import (
     VOLTAGE,
     branches,
-    channel_loops,
-    close_loop,
     plot_error_bands,
     plot_loops,
     plot_spectra,
     share_axis,
     share_range,
+    without_level,
 )
 from helpers.figures.style import PAGE, SIGNED, letter_panels, page_figure, plain
 from helpers.scores import ACTIVE_KL_NAT
@@ -90,23 +89,26 @@ def figure_4(voltage_V: np.ndarray, data: np.ndarray, dl: ModelOutput, vae: Mode
 def _draw_sweep(block: Figure | SubFigure, voltage_V: np.ndarray, sweep: Sweep, look: Look, letters: str) -> np.ndarray:
     """A row for each map, at most one a letter: the map, then the generated loops of each channel in its colours.
 
-    The resonance is drawn from its mean along each loop: levels differ by ten times what a loop does. Returns the
-    panels, shape (n_maps, 1 + n_channels); each channel has one vertical range.
+    Falling voltage is solid, rising voltage dashed. The resonance is drawn from its mean along each loop; the title
+    tells that mean in the first and the last loop. Returns the panels, shape (n_maps, 1 + n_channels); each channel has
+    one vertical range.
     """
     rows = min(len(sweep.maps), len(letters))
     axes = block.subplots(rows, 1 + len(look.channels), squeeze=False, width_ratios=[1.3] + [1] * len(look.channels))
     for index, (of_map, *of_loops) in enumerate(axes):
-        ends = np.nanpercentile(sweep.maps[index], [100 - COMMON, COMMON])
-        values = sweep.values[index]
-        lines = np.unique(np.searchsorted(values, np.linspace(*ends, LINES)).clip(0, len(values) - 1))
-        norm = signed_norm(sweep.maps[index])
+        lines, norm = _drawn(sweep, index), signed_norm(sweep.maps[index])
         plot_map(of_map, sweep.maps[index], look.orientation, label=QUANTITIES[sweep.name], norm=norm)
         of_map.set_title(sweep.names[index])
-        colours = SIGNED(norm(values[lines]))
+        colours, generated = SIGNED(norm(sweep.values[index][lines])), sweep.generated[index, lines]
         for spectral, (ax, channel) in enumerate(zip(of_loops, look.channels, strict=True)):
-            loops = channel_loops(_courses(sweep.generated)[index, lines], spectral, channel)
-            plot_spectra(ax, close_loop(voltage_V), loops, colours).set_ylabel("Δ " * (spectral > 0) + channel.label)
+            loops = without_level(generated, generated)[..., spectral] * channel.scale
+            for steps, style in zip(branches(voltage_V), ("-", "--"), strict=True):
+                plot_spectra(ax, voltage_V[steps], loops[:, steps], colours, style)
+            ax.set_ylabel("Δ " * (spectral > 0) + channel.label)
             ax.tick_params(labelbottom=index == rows - 1)
+            if spectral:
+                first, last = generated[[0, -1], :, spectral].mean(axis=-1)
+                ax.set_title(f"mean {first:.1f}\n→ {last:.1f} {channel.unit}", fontsize=6)
     letter_panels(axes[:, 0], letters)
     for column in axes.T[1:]:
         share_range(column)
@@ -114,16 +116,17 @@ def _draw_sweep(block: Figure | SubFigure, voltage_V: np.ndarray, sweep: Sweep, 
     return axes
 
 
-def _courses(generated: np.ndarray) -> np.ndarray:
-    """Loops (…, steps, channels) with the resonance taken from its mean along the loop."""
-    level = generated.mean(axis=-2, keepdims=True)
-    level[..., 0] = 0
-    return generated - level
+def _drawn(sweep: Sweep, index: int) -> np.ndarray:
+    """Which generated loops of a map are drawn: evenly spaced, without the values of the few pixels at either end."""
+    ends = np.nanpercentile(sweep.maps[index], [100 - COMMON, COMMON])
+    values = sweep.values[index]
+    return np.unique(np.searchsorted(values, np.linspace(*ends, LINES)).clip(0, len(values) - 1))
 
 
 def _by_meaning(sweep: Sweep, count: int) -> Sweep:
-    """The channels that change the course of a loop most, each quantity measured by what all channels do to it."""
-    spread = np.square(_courses(sweep.generated).std(axis=1)).mean(axis=1)
+    """The channels whose drawn loops differ most, each quantity measured by what all channels do to it."""
+    drawn = [sweep.generated[index, _drawn(sweep, index)] for index in range(len(sweep.maps))]
+    spread = np.stack([without_level(loops, loops).var(axis=0).mean(axis=0) for loops in drawn])
     kept = np.argsort(-(spread / np.maximum(spread.mean(axis=0), 1e-30)).sum(axis=1), kind="stable")[:count]
     return Sweep(sweep.name, sweep.maps[kept], sweep.values[kept], sweep.generated[kept],
                  tuple(np.array(sweep.names)[kept]))
@@ -139,7 +142,7 @@ def figure_5(voltage_V: np.ndarray, dl: Sweep, vae: Sweep, look: Look) -> Figure
     dl, vae = _by_meaning(dl, 3), _by_meaning(vae, 3)
     rows = min(3, max(len(dl.maps), len(vae.maps)))
     width = PAGE if len(look.channels) > 1 else 0.75 * PAGE
-    figure = page_figure((1.6 + _taller(dl, look)) * rows, width, look.source)
+    figure = page_figure((1.7 + _taller(dl, look)) * rows, width, look.source)
     left, right = figure.subfigures(1, 2, wspace=0.03)
     drawn = _draw_sweep(left, voltage_V, dl, look, "abc"), _draw_sweep(right, voltage_V, vae, look, "def")
     for columns in zip(*(axes.T[1:] for axes in drawn), strict=True):
@@ -150,7 +153,7 @@ def figure_5(voltage_V: np.ndarray, dl: Sweep, vae: Sweep, look: Look) -> Figure
 def figure_s5(voltage_V: np.ndarray, sweep: Sweep, look: Look) -> Figure:
     """Figures S5 and S10: every channel of a model (of the β-VAE every active one) and its generated loops."""
     width = 5.0 if len(look.channels) > 1 else 3.6
-    figure = page_figure((1.55 + _taller(sweep, look)) * len(sweep.maps) + 0.2, width, look.source)
+    figure = page_figure((1.65 + _taller(sweep, look)) * len(sweep.maps) + 0.2, width, look.source)
     _draw_sweep(figure, voltage_V, sweep, look, ascii_lowercase)
     return figure
 

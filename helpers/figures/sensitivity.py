@@ -16,9 +16,9 @@ from helpers.figures.style import BOUND, DATA, DL, VAE, letter_panels, page_figu
 
 TITLES = {"toy": "toy, gamut", "beps": "BEPS, held-out blocks"}
 LABELS = {
-    "dense": "dense", "convolutional": "convolutional", "lstm": "LSTM, no noise, β = 0",
-    "vae_few_latents": "companion's β-VAE, no spare channels", "vae_full": "companion's β-VAE",
-    "vae_mixed": "ordinary decoder", "vae_beta0": "β = 0", "vae_dense_encoder": "dense encoder",
+    "dense": "dense autoencoder", "convolutional": "convolutional autoencoder", "lstm": "LSTM autoencoder",
+    "vae_few_latents": "… no spare channels", "vae_full": "companion's β-VAE",
+    "vae_mixed": "… ordinary decoder", "vae_beta0": "… β = 0", "vae_dense_encoder": "… dense encoder",
 }
 # Colour, filled or open, and place above or below the line of the model.
 MARKS = {"kept": (DATA, DATA, 0.12), "shuffled": (DL, "white", -0.12)}

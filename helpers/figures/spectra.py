@@ -25,10 +25,10 @@ def branches(voltage_V: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return order[: turn + 1], order[turn:]
 
 
-def plot_spectra(ax: Axes, x: np.ndarray, spectra: np.ndarray, colours: Sequence) -> Axes:
+def plot_spectra(ax: Axes, x: np.ndarray, spectra: np.ndarray, colours: Sequence, style: str = "-") -> Axes:
     """Draw spectra, shape (n_spectra, n_steps), over time or voltage, shape (n_steps,), each in its colour."""
     for spectrum, colour in zip(spectra, colours, strict=True):
-        ax.plot(x, spectrum, color=colour, linewidth=0.8)
+        ax.plot(x, spectrum, style, color=colour, linewidth=0.8)
     return ax
 
 
@@ -74,16 +74,28 @@ def channel_loops(spectra: np.ndarray, index: int, channel: Channel) -> np.ndarr
     return close_loop(spectra[..., index] * channel.scale)
 
 
+def without_level(loops: np.ndarray, own: np.ndarray) -> np.ndarray:
+    """Loops (…, steps, channels) with the resonance taken from its mean along the loops `own`.
+
+    Levels differ from pixel to pixel by ten times what a loop does.
+    """
+    level = own.mean(axis=-2, keepdims=True)
+    level[..., 0] = 0
+    return loops - level
+
+
 def plot_loops(axes: np.ndarray, voltage_V: np.ndarray, data: np.ndarray, models: Mapping[str, np.ndarray],
                pixels: Sequence[int], channels: Sequence[Channel]) -> None:
     """Loops of some pixels and what models make of them: a row for each channel, a column for each pixel.
 
-    `data` and `models`, by name, have the shape (n_spectra, n_steps, n_channels).
+    `data` and `models`, by name, have the shape (n_spectra, n_steps, n_channels). The resonance is drawn from its mean
+    in the data.
     """
     for row, (of_channel, channel) in enumerate(zip(axes, channels, strict=True)):
         for ax, pixel in zip(of_channel, pixels, strict=True):
-            made = {name: channel_loops(loops[pixel], row, channel) for name, loops in models.items()}
-            plot_reconstruction(ax, close_loop(voltage_V), channel_loops(data[pixel], row, channel), made)
-        of_channel[0].set_ylabel(channel.label)
+            drawn, *made = (channel_loops(without_level(loops[pixel], data[pixel]), row, channel)
+                            for loops in (data, *models.values()))
+            plot_reconstruction(ax, close_loop(voltage_V), drawn, dict(zip(models, made, strict=True)))
+        of_channel[0].set_ylabel("Δ " * (row > 0) + channel.label)
     for ax in axes[-1]:
         ax.set_xlabel(VOLTAGE)
