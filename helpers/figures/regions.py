@@ -1,0 +1,50 @@
+"""Mean loops of regions of a scan, and what models make of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from matplotlib.colors import ListedColormap, Normalize
+from matplotlib.figure import Figure
+
+from helpers.figures.inputs import Look
+from helpers.figures.maps import map_height, plot_map
+from helpers.figures.spectra import VOLTAGE, branches, share_range, without_level
+from helpers.figures.style import DATA, MODEL_COLOURS, letter_panels, page_figure
+
+POINTS = {"color": DATA, "marker": ".", "linestyle": ""}
+
+
+def figure_regions(voltage_V: np.ndarray, data: np.ndarray, models: Mapping[str, np.ndarray],
+                   regions: Mapping[str, np.ndarray], look: Look) -> Figure:
+    """A row for each region: where it lies, and its mean loop of each channel, measured and of every model.
+
+    `data` and `models`, by name, have the shape (n_pixels, steps, channels). Points are the mean measured loop, the
+    band holds the middle two thirds of them. `regions`, by title, are bool maps (rows, columns). The resonance is drawn
+    from the mean of each measured loop.
+    """
+    tall = map_height(next(iter(regions.values())).shape, look.orientation)
+    figure = page_figure(len(regions) * max(1.5, 1.9 * tall) + 0.4, source=look.source)
+    axes = figure.subplots(len(regions), 1 + len(look.channels), squeeze=False)
+    for (title, where), (of_map, *of_loops) in zip(regions.items(), axes, strict=True):
+        plot_map(of_map, look.masked(where.astype(float)), look.orientation, norm=Normalize(0, 1))
+        of_map.images[0].set_cmap(ListedColormap(["0.88", DATA]))
+        of_map.set_title(title)
+        own = where.ravel()
+        loops = {name: without_level(x[own], data[own]) for name, x in {"measured": data, **models}.items()}
+        for k, (ax, channel) in enumerate(zip(of_loops, look.channels, strict=True)):
+            for steps in branches(voltage_V):
+                low, high = np.percentile(loops["measured"][:, steps, k], [100 / 6, 500 / 6], axis=0) * channel.scale
+                ax.fill_between(voltage_V[steps], low, high, color=DATA, alpha=0.12, linewidth=0)
+                for name, x in loops.items():
+                    ax.plot(voltage_V[steps], x[:, steps, k].mean(axis=0) * channel.scale, label=name,
+                            **({"color": MODEL_COLOURS[name]} if name in models else POINTS))
+            ax.set_ylabel("Δ " * (k > 0) + channel.label)
+    for column in axes.T[1:]:
+        share_range(column)
+        column[-1].set_xlabel(VOLTAGE)
+    named = dict(zip(*reversed(axes[0, 1].get_legend_handles_labels()), strict=True))
+    figure.legend(named.values(), named.keys(), loc="outside lower center", ncols=len(named))
+    letter_panels(axes.flat)
+    return figure
