@@ -34,7 +34,7 @@ def figure_ledger(rows: Sequence[Mapping[str, str]], *, source: str) -> Figure:
         ax.axhline(height, color="0.9", linewidth=0.5)
     ax.set(xlim=(-0.5, len(SUBJECTS) - 0.5), ylim=(height, 0))
     ax.set_yticks(middles, claims)
-    ax.set_xticks(range(len(SUBJECTS)), [who.replace(" ", "\n", 1) for who in SUBJECTS])
+    ax.set_xticks(range(len(SUBJECTS)), ["\n".join(textwrap.wrap(who, 18)) for who in SUBJECTS])
     ax.xaxis.tick_top()
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
