@@ -9,10 +9,10 @@ from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from helpers.figures.inputs import Look, Orientation
-from helpers.figures.maps import lay_out, map_height, plot_map
+from helpers.figures.inputs import Look
+from helpers.figures.maps import map_height, plot_map
 from helpers.figures.spectra import VOLTAGE, plot_loops
-from helpers.figures.style import DATA, DL, PAGE, SIGNED, letter_panels, page_figure
+from helpers.figures.style import DATA, DL, PAGE, SIGNED, VAE, letter_panels, page_figure
 from helpers.loops import feature_title
 from helpers.physics import NARROW, Effects
 
@@ -94,11 +94,7 @@ def figure_narrow(narrow: np.ndarray, hardened: np.ndarray, along: tuple[np.ndar
     """
     figure = page_figure(2.2, source=look.source)
     where, share, rise = axes = figure.subplots(1, 3, width_ratios=[1.1, 1, 1.2])
-    # Each turned by itself: between a 0 and a 3 interpolation would make a 1 and a 2.
-    laid = [lay_out(look.masked(holds.astype(float)), look.orientation) for holds in (narrow, hardened)]
-    classes = np.where(np.isnan(laid[0]), np.nan, np.round(laid[0]) + 2 * np.round(laid[1]))
-    size_um = look.orientation.size_um and look.orientation.size_um * classes.shape[1] / narrow.shape[1]
-    plot_map(where, classes, Orientation(0.0, 0.0, size_um), norm=Normalize(-0.5, 3.5))
+    plot_map(where, look.masked(narrow + 2.0 * hardened), look.orientation, norm=Normalize(-0.5, 3.5), order=0)
     where.images[0].set_cmap(ListedColormap([colour for _, colour in CLASSES]))
     where.set_title("where")
     patches = [Patch(color=colour, label=name) for name, colour in CLASSES]
@@ -108,7 +104,7 @@ def figure_narrow(narrow: np.ndarray, hardened: np.ndarray, along: tuple[np.ndar
     share.plot(centre, found, ".-", color=DATA)
     share.axvline(NARROW, color="0.5", linestyle=":")
     share.set(xlabel="Loop area / median", ylabel="Share that hardens", ylim=(0, 1), title="narrower, more often")
-    for name, colour in (("narrow", DL), ("others", DATA)):
+    for name, colour in (("narrow", VAE), ("others", "0.45")):
         for number, (voltage_V, change_kHz) in enumerate(differences.get(name, ())):
             rise.plot(voltage_V, change_kHz, color=colour, label=name if number == 0 else None)
     rise.axhline(0, color="0.7", linewidth=0.6)
