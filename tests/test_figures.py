@@ -18,6 +18,7 @@ from helpers.figures.spectra import close_loop
 from helpers.figures.style import BOUND, TWIN_LABEL, page_figure, panel_letters, plain, plain_log_ticks, save_figure
 from helpers.loops import UNITS
 from helpers.paper import CAPTIONS
+from helpers.profiles import PROFILES
 
 ROWS, COLUMNS, STEPS = 12, 12, 16
 PIXELS = ROWS * COLUMNS
@@ -69,7 +70,8 @@ def figures_of(made: SimpleNamespace, maps: np.ndarray = MAPS) -> dict[str, Figu
         "fig4": loops.figure_4(VOLTAGE, data, dl, vae, replace(dl, name="PCA"), look),
         "fig5": loops.figure_5(VOLTAGE, dl_sweep, vae_sweep, look),
         "figS5": loops.figure_s5(VOLTAGE, dl_sweep, look),
-        "figS6": measurement.figure_s6(made.piezoresponse, VOLTAGE, look),
+        "figS1": measurement.figure_s1(VOLTAGE, raw_loop(), source=source),
+        "figS6": measurement.figure_s6(made.piezoresponse, VOLTAGE, look, resonance_kHz=made.resonance_kHz),
         "figS7": loops.figure_s7({"film": (latents, np.linspace(2, 0, 16), look)}),
         "figS8": loops.figure_s8(VOLTAGE, data, dl, vae, look),
         "figS9": comparison.figure_s9(errors, errors, source=source),
@@ -89,7 +91,7 @@ def other_figures() -> dict[str, Figure]:
         "fig2": toy.figure_2(time, data, model("DL", data), model("companion's β-VAE", data), RNG.random((9, 7, 3))),
         "figS3": toy.figure_s3(grid, {"coded at its own λ": grid, "coded at λ = 1": (grid - 0.5) ** 2}, 0.57, 0.109),
         "figS4": toy.figure_s4(RNG.random((400, 3)), mse, 0.109),
-        "figS1": measurement.figure_s1(VOLTAGE, raw_loop()), "figS2": measurement.figure_s2(raw_loop()),
+        "figS2": measurement.figure_s2(raw_loop()),
     }
 
 
@@ -255,14 +257,17 @@ def block(name: str) -> list[SimpleNamespace]:
     return [*(layer("Bidirectional", f"bilstm{n}", forward_layer=inner) for n in (1, 2)), layer("Add", "add")]
 
 
-@pytest.mark.parametrize(("linear", "note"), [(False, "Bracket"), (True, "Dashed")])
-def test_network_schematic_prints_the_sizes_and_names_what_is_drawn(linear, note):
+@pytest.mark.parametrize("linear", [False, True])
+def test_network_schematic_prints_the_sizes_ends_in_the_shape_of_the_input_and_names_what_is_drawn(linear):
     stages = network.network_stages(block("block1") + block("block2"))
     assert [stage.lines for stage in stages] == [("2 × BiLSTM", "32 units")] * 2
     figure = network.figure_3(stages, stages, n_latents=16, n_parameters=1234, linear_path=linear)
     texts = [text.get_text() for text in figure.axes[0].texts]
-    assert texts.count("25 × 64") == 4
-    assert [note in text and text.startswith("1,234 parameters") for text in texts].count(True) == 1
+    assert texts.count("25 × 64") == 4 + 2  # each output, too
+    paper = PROFILES["paper"].paper_network
+    assert texts.count(f"{paper.blocks} blocks of\n2 × BiLSTM\n{paper.units} units") == 2
+    assert texts.count("output") == 2 and sum("1,234 parameters" in text for text in texts) == 1
+    assert any("Dashed" in text for text in texts) == linear
 
 
 NAMES = ["SVD", "PCA", "DL, lasso", "k-means"]
