@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from matplotlib.colors import ListedColormap, Normalize
@@ -12,7 +13,7 @@ from matplotlib.patches import Patch
 from helpers.figures.inputs import Look
 from helpers.figures.maps import map_height, plot_map
 from helpers.figures.spectra import VOLTAGE, plot_loops
-from helpers.figures.style import DATA, DL, PAGE, SIGNED, VAE, letter_panels, page_figure
+from helpers.figures.style import DATA, DL, PAGE, SIGNED, VAE, letter_panels, page_figure, plain
 from helpers.loops import feature_title
 from helpers.physics import NARROW, Effects
 
@@ -59,27 +60,38 @@ def figure_sureness(deviation: np.ndarray, titles: Sequence[str], ratio: np.ndar
     (rows, columns), is below 1 where the β-VAE is closer.
     """
     count = len(deviation) + 1
-    figure = page_figure(PAGE / count * map_height(ratio.shape, look.orientation) + 0.6, source=look.source)
+    figure = page_figure(PAGE / count * map_height(ratio.shape, look.orientation) + 0.7, source=look.source)
     axes = figure.subplots(1, count)
     low, high = np.nanpercentile(deviation, [1, 99])
     for ax, values, title in zip(axes, deviation, titles, strict=False):
         plot_map(ax, values, look.orientation, label="posterior σ", norm=Normalize(low, high)).set_title(title)
     log2 = np.log2(ratio)
-    plot_map(axes[-1], log2, look.orientation, label="log₂ of the ratio").set_title("MSE over that of PCA")
+    plot_map(axes[-1], log2, look.orientation, label="log₂ ratio; below 0:\ncompanion's is closer")
+    axes[-1].set_title("MSE over that of PCA")
     letter_panels(axes)
     return figure
 
 
 def figure_gains(voltage_V: np.ndarray, data: np.ndarray, models: dict[str, np.ndarray], pixels: Sequence[int],
                  look: Look) -> Figure:
-    """Loops of some pixels with what two models make of them.
+    """Loops of some pixels with what two models make of them, the resonance from the mean of the measured one.
 
     `data` and `models`, named as in `helpers.figures.style.MODEL_COLOURS`, have the shape (n_pixels, steps, channels).
+    The titles give the errors, in squared standard deviations of each channel over the scan.
     """
-    figure = page_figure(1.35 * len(look.channels) + 0.35, source=look.source)
+    figure = page_figure(1.4 * len(look.channels) + 0.55, source=look.source)
     axes = figure.subplots(len(look.channels), len(pixels), squeeze=False, sharex=True)
-    plot_loops(axes, voltage_V, data, models, pixels, look.channels)
-    axes[0, -1].legend(loc="best")
+    usable = slice(None) if look.unusable is None else ~look.unusable.ravel()
+    variance, level = data[usable].var(axis=(0, 1)), data[pixels].mean(axis=1, keepdims=True)
+    level[..., 0] = 0
+    around = {name: loops[pixels] - level for name, loops in models.items()}
+    channels = [replace(channel, name="Δ " * (k > 0) + channel.name) for k, channel in enumerate(look.channels)]
+    plot_loops(axes, voltage_V, data[pixels] - level, around, range(len(pixels)), channels)
+    for ax, pixel in zip(axes[0], pixels, strict=True):
+        errors = (f"{name.split()[-1]} {plain(((loops[pixel] - data[pixel]) ** 2 / variance).mean())}"
+                  for name, loops in models.items())
+        ax.set_title(f"MSE: {', '.join(errors)}")
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=3)
     letter_panels(axes.flat)
     return figure
 
