@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.image import imread
 from PIL import Image
 
-from helpers.figures import comparison, loops, measurement, network, toy, training, twin
+from helpers.figures import comparison, loops, measurement, network, snapshots, toy, training, twin
 from helpers.figures.inputs import IMAGE, SCAN, TURNED, Look, ModelOutput, Orientation, Sweep, channels_of
 from helpers.figures.maps import lay_out, plot_map, signed_norm
 from helpers.figures.spectra import close_loop
@@ -243,6 +243,24 @@ def test_turned_bands_stand_upright_and_others_are_untouched():
     assert np.isfinite(upright).all()
     assert upright.std(axis=0).mean() < 0.1 * upright.std(axis=1).mean()
     assert lay_out(bands, SCAN) is lay_out(bands, IMAGE) is bands
+    classes = lay_out(3.0 * (bands > 0), TURNED, order=0)
+    assert set(np.unique(classes[np.isfinite(classes)])) == {0, 3}  # no class in between
+
+
+def test_maps_of_a_training_stand_in_rows_of_eight_with_the_snapshot_of_the_other_figures(monkeypatch):
+    count, times, size = 10, 12, np.where(np.arange(12), 1, 9)[:, None, None]
+    stored = {f"snapshot_{name}": np.ones(times) for name in ("beta", "mse")} | {
+        "snapshot_epochs": np.arange(times), "snapshot_kl": np.ones((times, count)), "order": np.arange(count),
+        "snapshot_embeddings": size * RNG.normal(size=(1, 36, count)),
+        "chosen": np.array(5)}
+    drawn = []
+    monkeypatch.setattr(snapshots, "display", drawn.append)
+    snapshots.show_training(snapshots.Snapshots.of_picture((6, 6), stored))
+    rows = drawn[0].subfigs[0].subfigs
+    assert [row.get_suptitle().split(",")[0] for row in rows] == [f"epoch {n}" for n in (0, 4, 5, 7, 11)]
+    assert ["beyond the colours" in row.get_suptitle() for row in rows] == [True] + 4 * [False]
+    assert [sum(bool(ax.images) for ax in row.axes) for row in rows] == [count] * 5
+    assert len({ax.get_position().y0 for ax in rows[0].axes}) == 2
 
 
 def block(name: str) -> list[SimpleNamespace]:

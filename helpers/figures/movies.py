@@ -232,7 +232,10 @@ def _draw_spectra(block: SubFigure, x: np.ndarray, spectra: Sequence[np.ndarray]
             means = shown[0][index].mean(axis=-1)
             levels.append((ax.set_title(" "), [f"level {level:.1f} {channel.unit}" for level in means]))
             shown = [every - every.mean(axis=-1, keepdims=True) for every in shown]
-        own, low, high = shown[0][index], min(map(np.min, shown)), max(map(np.max, shown))
+        own = shown[0][index]
+        # One range for all channels, but for the resonance, whose dips differ tenfold.
+        ranged = [every[index] for every in shown] if position else shown
+        low, high = min(map(np.min, ranged)), max(map(np.max, ranged))
         margin = 0.05 * (high - low)
         ax.plot(x, own[:: max(1, len(own) // 10)].T, color="0.75", linewidth=0.6)
         lines.append((*ax.plot(x, own[0], linewidth=1.8), own))

@@ -110,7 +110,7 @@ def figure_truth(rgb: np.ndarray, models: Mapping[str, np.ndarray]) -> Figure:
                 counts, *_, image = ax.hist2d(
                     rgb[:, column], values, bins=40, range=[(0, 1), (low, max(high, low + 1e-9))], cmap="Greys")
                 # A sparse code is 0 in many spectra, and that line would leave the rest pale.
-                image.set_norm(PowerNorm(0.5, 0, np.percentile(counts[counts > 0], 99)))
+                image.set_norm(PowerNorm(0.5, 0, np.percentile(counts[counts > 0], 95)))
                 ax.set(xticks=[0, 1], yticks=[])
                 ax.spines[:].set_visible(True)
             axes[row, 0].set_ylabel(f"channel for {'RGB'[row]}", fontsize=5)
