@@ -270,7 +270,7 @@ def training_frames(name: str, kept: Snapshots) -> Iterator[bytes]:
     axes[1].set(xlabel="Epoch", xlim=axes[0].get_xlim())
     bars = axes[2].bar(range(len(kept.names)), kept.kl[0])
     axes[2].axhline(ACTIVE_KL_NAT, color="0.5", linestyle=":", linewidth=0.8)
-    axes[2].set(xticks=[], xlabel="Channel, in the order of the maps", ylim=(0, 1.05 * kept.kl.max()))
+    axes[2].set(xticks=[], xlabel="Channel (order of maps)", ylim=(0, 1.05 * kept.kl.max()))
     axes[2].set_ylabel("KL (nat)")
     draw = _animated(figure, [*images, *scale_bars, *markers, *bars, text])
     for snapshot, maps in enumerate(kept.maps):
