@@ -11,13 +11,14 @@ from matplotlib.figure import Figure
 from matplotlib.image import imread
 from PIL import Image
 
-from helpers.figures import comparison, loops, measurement, network, toy, training, twin
+from helpers.figures import comparison, loops, measurement, network, snapshots, toy, training, twin
 from helpers.figures.inputs import IMAGE, SCAN, TURNED, Look, ModelOutput, Orientation, Sweep, channels_of
 from helpers.figures.maps import lay_out, plot_map, signed_norm
 from helpers.figures.spectra import close_loop
 from helpers.figures.style import BOUND, TWIN_LABEL, page_figure, panel_letters, plain, plain_log_ticks, save_figure
 from helpers.loops import UNITS
 from helpers.paper import CAPTIONS
+from helpers.profiles import PROFILES
 
 ROWS, COLUMNS, STEPS = 12, 12, 16
 PIXELS = ROWS * COLUMNS
@@ -69,7 +70,8 @@ def figures_of(made: SimpleNamespace, maps: np.ndarray = MAPS) -> dict[str, Figu
         "fig4": loops.figure_4(VOLTAGE, data, dl, vae, replace(dl, name="PCA"), look),
         "fig5": loops.figure_5(VOLTAGE, dl_sweep, vae_sweep, look),
         "figS5": loops.figure_s5(VOLTAGE, dl_sweep, look),
-        "figS6": measurement.figure_s6(made.piezoresponse, VOLTAGE, look),
+        "figS1": measurement.figure_s1(VOLTAGE, raw_loop(), source=source),
+        "figS6": measurement.figure_s6(made.piezoresponse, VOLTAGE, look, resonance_kHz=made.resonance_kHz),
         "figS7": loops.figure_s7({"film": (latents, np.linspace(2, 0, 16), look)}),
         "figS8": loops.figure_s8(VOLTAGE, data, dl, vae, look),
         "figS9": comparison.figure_s9(errors, errors, source=source),
@@ -89,7 +91,7 @@ def other_figures() -> dict[str, Figure]:
         "fig2": toy.figure_2(time, data, model("DL", data), model("companion's β-VAE", data), RNG.random((9, 7, 3))),
         "figS3": toy.figure_s3(grid, {"coded at its own λ": grid, "coded at λ = 1": (grid - 0.5) ** 2}, 0.57, 0.109),
         "figS4": toy.figure_s4(RNG.random((400, 3)), mse, 0.109),
-        "figS1": measurement.figure_s1(VOLTAGE, raw_loop()), "figS2": measurement.figure_s2(raw_loop()),
+        "figS2": measurement.figure_s2(raw_loop()),
     }
 
 
@@ -241,6 +243,24 @@ def test_turned_bands_stand_upright_and_others_are_untouched():
     assert np.isfinite(upright).all()
     assert upright.std(axis=0).mean() < 0.1 * upright.std(axis=1).mean()
     assert lay_out(bands, SCAN) is lay_out(bands, IMAGE) is bands
+    classes = lay_out(3.0 * (bands > 0), TURNED, order=0)
+    assert set(np.unique(classes[np.isfinite(classes)])) == {0, 3}  # no class in between
+
+
+def test_maps_of_a_training_stand_in_rows_of_eight_with_the_snapshot_of_the_other_figures(monkeypatch):
+    count, times, size = 10, 12, np.where(np.arange(12), 1, 9)[:, None, None]
+    stored = {f"snapshot_{name}": np.ones(times) for name in ("beta", "mse")} | {
+        "snapshot_epochs": np.arange(times), "snapshot_kl": np.ones((times, count)), "order": np.arange(count),
+        "snapshot_embeddings": size * RNG.normal(size=(1, 36, count)),
+        "chosen": np.array(5)}
+    drawn = []
+    monkeypatch.setattr(snapshots, "display", drawn.append)
+    snapshots.show_training(snapshots.Snapshots.of_picture((6, 6), stored))
+    rows = drawn[0].subfigs[0].subfigs
+    assert [row.get_suptitle().split(",")[0] for row in rows] == [f"epoch {n}" for n in (0, 4, 5, 7, 11)]
+    assert ["beyond the colours" in row.get_suptitle() for row in rows] == [True] + 4 * [False]
+    assert [sum(bool(ax.images) for ax in row.axes) for row in rows] == [count] * 5
+    assert len({ax.get_position().y0 for ax in rows[0].axes}) == 2
 
 
 def block(name: str) -> list[SimpleNamespace]:
@@ -255,14 +275,17 @@ def block(name: str) -> list[SimpleNamespace]:
     return [*(layer("Bidirectional", f"bilstm{n}", forward_layer=inner) for n in (1, 2)), layer("Add", "add")]
 
 
-@pytest.mark.parametrize(("linear", "note"), [(False, "Bracket"), (True, "Dashed")])
-def test_network_schematic_prints_the_sizes_and_names_what_is_drawn(linear, note):
+@pytest.mark.parametrize("linear", [False, True])
+def test_network_schematic_prints_the_sizes_ends_in_the_shape_of_the_input_and_names_what_is_drawn(linear):
     stages = network.network_stages(block("block1") + block("block2"))
     assert [stage.lines for stage in stages] == [("2 × BiLSTM", "32 units")] * 2
     figure = network.figure_3(stages, stages, n_latents=16, n_parameters=1234, linear_path=linear)
     texts = [text.get_text() for text in figure.axes[0].texts]
-    assert texts.count("25 × 64") == 4
-    assert [note in text and text.startswith("1,234 parameters") for text in texts].count(True) == 1
+    assert texts.count("25 × 64") == 4 + 2  # each output, too
+    paper = PROFILES["paper"].paper_network
+    assert texts.count(f"{paper.blocks} blocks of\n2 × BiLSTM\n{paper.units} units") == 2
+    assert texts.count("output") == 2 and sum("1,234 parameters" in text for text in texts) == 1
+    assert any("Dashed" in text for text in texts) == linear
 
 
 NAMES = ["SVD", "PCA", "DL, lasso", "k-means"]

@@ -43,6 +43,33 @@ def test_a_movie_plays_in_browsers_and_moves(tmp_path):
     assert 0 < content.index(b"moov") < content.index(b"mdat")  # the index before the frames
 
 
+def test_a_long_movie_leaves_out_values_but_no_end(tmp_path, monkeypatch):
+    monkeypatch.setattr(movies, "LONGEST_SECONDS", 1)
+    monkeypatch.setattr(movies, "FPS", 6)
+    kept = []
+    monkeypatch.setattr(movies, "sweep_frames", lambda sweep, *_: kept.append(sweep.values) or iter(()))
+    monkeypatch.setattr(movies, "write_movie", lambda path, frames, count: (list(frames), count)[1])
+    values = np.linspace(-2, 2, 9) * np.ones((2, 1))
+    sweep = replace(SWEEP, values=values, generated=RNG.normal(size=(2, 9, STEPS, 2)))
+    look = Look("twin", TURNED, CHANNELS)
+    assert sweep_movie(tmp_path / "s6.mp4", sweep, VOLTAGE, look, x_label="Voltage (V)", loop=True) == 6
+    np.testing.assert_allclose(kept[0], [[-2, 0, 2]] * 2)
+
+
+def test_measured_points_lie_in_their_panels_and_a_resonance_is_drawn_from_its_mean():
+    figure = page_figure(3.0)
+    generated = [SWEEP.generated[..., 0], 1300 + SWEEP.generated[..., 1]]
+    measured = [3 * generated[0], 1310 + 4 * SWEEP.generated[..., 1]]
+    block, = figure.subfigures(1, 1, squeeze=False)[0]
+    lines, points, levels = movies._draw_spectra(block, VOLTAGE, generated, measured, 0, "Voltage (V)", CHANNELS)
+    for ax, (_, values) in zip(block.axes, points, strict=True):
+        low, high = ax.get_ylim()
+        assert low < values.min() and values.max() < high
+    assert np.abs(lines[1][1].mean(axis=1)).max() < 1e-9 and block.axes[1].get_ylabel().startswith("Δ Resonance")
+    (_, texts), = levels
+    assert texts[0] == f"level {generated[1][0, 0].mean():.1f} kHz"
+
+
 def snapshots(count: int, source: str) -> Snapshots:
     return Snapshots(RNG.normal(size=(count, 5, 15, 12)), RNG.random((count, 5)), np.arange(1, count + 1),
                      np.linspace(0, 0.2, count), np.linspace(0.5, 0.1, count), tuple("abcde"),
@@ -80,7 +107,7 @@ def test_measured_spectra_stand_beside_the_generated_ones():
     spectra = [SWEEP.generated[..., i] for i in range(2)]
     alone, beside = (next(sweep_frames(SWEEP, 0, VOLTAGE, spectra, Look("twin", SCAN, CHANNELS), "x", measured))
                      for measured in (None, [values + 0.5 for values in spectra]))
-    dark = [(np.frombuffer(frame, np.uint8).reshape(*SIZE[::-1], 4)[360:, :, :3].max(axis=-1) < 90).sum()
+    dark = [(np.frombuffer(frame, np.uint8).reshape(*SIZE[::-1], 4)[..., :3].max(axis=-1) < 90).sum()
             for frame in (alone, beside)]
     assert dark[1] > dark[0] + 20 * STEPS
 

@@ -26,14 +26,15 @@ def map_height(shape: tuple[int, ...], orientation: Orientation) -> float:
     return float(np.clip(rows / columns, 0.5, 2.0))
 
 
-def lay_out(values: np.ndarray, orientation: Orientation) -> np.ndarray:
+def lay_out(values: np.ndarray, orientation: Orientation, order: int = 1) -> np.ndarray:
     """Turn and crop a map for display; pixels outside the scan become NaN.
 
-    Shapes: (rows, columns) in, (rows', columns') out, with pixels of the same size; interpolated linearly where turned.
+    Shapes: (rows, columns) in, (rows', columns') out, with pixels of the same size; where turned, interpolated linearly
+    or, with `order` 0, taken from the nearest pixel.
     """
     if orientation.angle_deg == 0.0:
         return values
-    turned = rotate(values.astype(float), orientation.angle_deg, order=1, cval=np.nan, prefilter=False)
+    turned = rotate(values.astype(float), orientation.angle_deg, order=order, cval=np.nan, prefilter=False)
     rows, columns = (round(n * orientation.crop) for n in turned.shape)
     return turned[rows : turned.shape[0] - rows, columns : turned.shape[1] - columns]
 
@@ -59,18 +60,18 @@ def _scale_bar(ax: Axes, shape: tuple[int, int], orientation: Orientation) -> No
 
 
 def plot_map(ax: Axes, values: np.ndarray, orientation: Orientation, *, label: str = "",
-             norm: Normalize | None = None) -> Axes:
+             norm: Normalize | None = None, order: int = 1) -> Axes:
     """Draw one map, shape (rows, columns), with its scale bar; NaN, at unusable pixels, are grey.
 
     `label`, quantity and unit, is written at a colour bar; without it there is none. `norm` is a colour scale to share
-    between panels, symmetric about zero where left out.
+    between panels, symmetric about zero where left out. Classes are drawn with `order` 0 (see `lay_out`).
     """
     norm = signed_norm(values) if norm is None else norm
     colours = SIGNED if isinstance(norm, CenteredNorm) else POSITIVE
-    shown = lay_out(values, orientation)
+    shown = lay_out(values, orientation, order)
     image = ax.imshow(shown, cmap=colours, norm=norm)
     if np.isnan(values).any():
-        inside = np.isfinite(lay_out(np.zeros(values.shape), orientation))
+        inside = np.isfinite(lay_out(np.zeros(values.shape), orientation, order))
         lost = np.where(inside & np.isnan(shown), 0.0, np.nan)
         ax.imshow(lost, cmap=ListedColormap([UNUSABLE]), zorder=-1)
     ax.set_axis_off()

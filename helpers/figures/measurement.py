@@ -44,12 +44,13 @@ def plot_on_off(ax: Axes, voltage_V: np.ndarray) -> Axes:
     return ax
 
 
-def figure_s1(voltage_V: np.ndarray, raw: RawLoop) -> Figure:
+def figure_s1(voltage_V: np.ndarray, raw: RawLoop, *, source: str = "twin") -> Figure:
     """Figure S1: the drive of the scan, on- and off-field measurement, and what is recorded.
 
-    `voltage_V`, shape (n_steps,), is the bias (V) of one cycle in the order applied; `raw` are simulated spectra.
+    `voltage_V`, shape (n_steps,), is the bias (V) of one cycle in the order applied, of a scan of that `source`; `raw`
+    are simulated spectra, and the title of their panel says so.
     """
-    figure = page_figure(2.1, source="twin")
+    figure = page_figure(2.1, source=source)
     axes = drive, detail, spectrogram = figure.subplots(1, 3, width_ratios=[1, 1.1, 1.2])
     drive.step(np.arange(len(voltage_V) + 1), close_loop(voltage_V), where="post", color=DATA, linewidth=0.7)
     drive.set(xlabel="Voltage step", ylabel="DC bias (V)", xlim=(0, len(voltage_V)), title="cycle used")
@@ -58,7 +59,7 @@ def figure_s1(voltage_V: np.ndarray, raw: RawLoop) -> Figure:
     mesh = spectrogram.pcolormesh(np.arange(len(raw.spectra)), raw.frequency_kHz, np.abs(raw.spectra).T, cmap=POSITIVE,
                                   rasterized=True)
     figure.colorbar(mesh, ax=spectrogram, label="|response| (arb. u.)", aspect=25)
-    spectrogram.set(xlabel="Voltage step", ylabel="Frequency (kHz)", title="one pixel, simulated")
+    spectrogram.set(xlabel="Voltage step", ylabel="Frequency (kHz)", title="one pixel, simulated (twin)")
     letter_panels(axes)
     return figure
 
@@ -90,18 +91,20 @@ def figure_s2(raw: RawLoop) -> Figure:
 
 
 def figure_s6(piezoresponse: np.ndarray, voltage_V: np.ndarray, look: Look, *,
-              topography: np.ndarray | None = None) -> Figure:
+              resonance_kHz: np.ndarray | None = None, topography: np.ndarray | None = None) -> Figure:
     """Figure S6: topography, or the nearest observables where the file has none.
 
-    `piezoresponse` (arb. u.) has the shape (rows, columns, n_steps); `voltage_V`, shape (n_steps,), is the applied bias
-    (V), one closed cycle; `topography`, the height in the unit of the file, has a grid of its own.
+    `piezoresponse` (arb. u.) and `resonance_kHz` have the shape (rows, columns, n_steps); `voltage_V`, shape
+    (n_steps,), is the applied bias (V), one closed cycle; `topography`, the height in the unit of the file, has a grid
+    of its own. The mean piezoresponse is drawn where there is no resonance.
     """
     channel = look.channels[0]
     area = np.abs(np.trapezoid(close_loop(piezoresponse), close_loop(voltage_V), axis=-1))
-    maps = {
-        f"loop area ({channel.unit} · V)": look.masked(area * channel.scale),
-        f"mean |piezoresponse| ({channel.unit})": look.masked(np.abs(piezoresponse).mean(-1) * channel.scale),
-    }
+    maps = {f"loop area ({channel.unit} · V)": look.masked(area * channel.scale)}
+    if resonance_kHz is None:
+        maps[f"mean piezoresponse ({channel.unit})"] = look.masked(piezoresponse.mean(axis=-1) * channel.scale)
+    else:
+        maps[f"mean resonance ({look.channels[1].unit})"] = look.masked(resonance_kHz.mean(axis=-1))
     title = "no topography in the data file: loop observables instead"
     if topography is not None:
         maps = {"height (unit of the file)": topography - np.nanmin(topography)} | maps

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from io import BytesIO
 from itertools import chain
 from math import ceil
@@ -17,9 +18,12 @@ from pathlib import Path
 import imageio_ffmpeg
 import numpy as np
 from matplotlib.artist import Artist
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import Normalize, to_rgba
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
+from matplotlib.patheffects import Normal, Stroke
 from PIL import Image
 from tqdm import tqdm
 
@@ -32,19 +36,27 @@ from helpers.generate import nearest_pixels
 from helpers.paths import atomic
 from helpers.scores import ACTIVE_KL_NAT
 
-# 8 × 4.5 inches at this resolution is 1280 × 720, a size every player takes.
-WIDTH, HEIGHT, DPI = 8.0, 4.5, 160
+FRAME = 1280, 720  # pixels, a size every player takes
+# Inches that a frame is drawn in: the fewer, the larger the letters. Two trainings stand side by side in the README.
+SWEEP_INCHES, TRAINING_INCHES = (6.0, 3.375), (4.8, 2.7)
 FPS = 25
 SECONDS = 12  # of a movie of trainings
+LONGEST_SECONDS = 16  # of a movie of swept channels
+NEAREST = "#3DF58C"  # green, which neither maps nor paper have
 
 
 def sweep_movie(path: Path | str, sweep: Sweep, x: np.ndarray, look: Look, *, x_label: str, loop: bool) -> float:
-    """Movies S1, S3, S4 and S6 at `path`: spectra generated while each channel is swept, a frame for every value.
+    """Movies S1, S3, S4 and S6 at `path`: spectra generated while each channel is swept.
 
-    `x`, shape (n_steps,), is time or voltage, `x_label` its name and unit; `loop` joins the last step to the first;
-    `look` is that of the scan or the toy.
+    There is a frame for every value, or for as many, evenly spaced, as LONGEST_SECONDS hold. `x`, shape (n_steps,), is
+    time or voltage, `x_label` its name and unit; `loop` joins the last step to the first; `look` is that of the scan or
+    the toy.
     """
     joined = close_loop if loop else np.asarray
+    count = min(sweep.values.shape[1], LONGEST_SECONDS * FPS // len(sweep.maps))
+    steps = np.linspace(0, sweep.values.shape[1] - 1, count).round().astype(int)
+    sweep = replace(sweep, values=sweep.values[:, steps], generated=sweep.generated[:, steps],
+                    measured=None if sweep.measured is None else sweep.measured[:, steps])
     spectra, measured = ([joined(every[..., i] * channel.scale) for i, channel in enumerate(look.channels)]
                          if every is not None else None for every in (sweep.generated, sweep.measured))
     frames = (sweep_frames(sweep, index, joined(x), spectra, look, x_label, measured)
@@ -117,7 +129,7 @@ def side_by_side(path: Path, trainings: Sequence[Path], frames: int, width: int)
 def _encode(path: Path, frames: Iterator[bytes]) -> None:
     """Send the frames to ffmpeg."""
     writer = imageio_ffmpeg.write_frames(
-        str(path), (round(WIDTH * DPI), round(HEIGHT * DPI)), pix_fmt_in="rgba", pix_fmt_out="yuv420p", fps=FPS,
+        str(path), FRAME, pix_fmt_in="rgba", pix_fmt_out="yuv420p", fps=FPS,
         codec="libx264", quality=None, macro_block_size=2, ffmpeg_log_level="quiet",
         output_params=["-crf", "28", "-movflags", "+faststart"])
     writer.send(None)
@@ -130,7 +142,7 @@ def _encode(path: Path, frames: Iterator[bytes]) -> None:
 
 def _animated(figure: Figure, artists: Sequence[Artist]) -> Callable[[], bytes]:
     """Draw a figure once; what is returned draws the listed artists alone, as they are, and gives the RGBA bytes."""
-    figure.set_dpi(DPI)
+    figure.set_dpi(FRAME[0] / figure.get_figwidth())
     canvas = FigureCanvasAgg(figure)
     for artist in artists:
         artist.set_animated(True)
@@ -150,12 +162,12 @@ def _animated(figure: Figure, artists: Sequence[Artist]) -> Callable[[], bytes]:
 
 
 def mark_nearest(values: np.ndarray, value: float, orientation: Orientation) -> np.ndarray:
-    """White overlay on the pixels whose mean embedding the generator starts from.
+    """Green overlay on the pixels whose mean embedding the generator starts from.
 
     Shapes: (rows, columns) in, (rows', columns', 4) as laid out on the page out.
     """
     shown = lay_out(nearest_pixels(values, value).astype(float), orientation) > 0.5
-    return np.stack([np.ones(shown.shape)] * 3 + [0.9 * shown], axis=-1)
+    return shown[..., None] * np.array(to_rgba(NEAREST))
 
 
 def sweep_frames(sweep: Sweep, index: int, x: np.ndarray, spectra: Sequence[np.ndarray], look: Look,
@@ -169,55 +181,83 @@ def sweep_frames(sweep: Sweep, index: int, x: np.ndarray, spectra: Sequence[np.n
     norm, title = signed_norm(values), sweep.names[index]
     if not title.startswith(sweep.name):
         title = f"{sweep.name}, {title}"
-    figure = page_figure(HEIGHT, WIDTH, look.source)
-    upper, lower = figure.subfigures(2, 1, height_ratios=[1.15, 1])
-    of_map, histogram = upper.subplots(1, 2, width_ratios=[1, 1.7])
-    plot_map(of_map, values, look.orientation, label=quantity, norm=norm).set_title(f"{title}; white: nearest pixels")
+    width, height = SWEEP_INCHES
+    figure = page_figure(height, width, look.source)
+    left, right = figure.subfigures(1, 2, width_ratios=[1, 1.2])
+    of_map, histogram = left.subplots(2, 1, height_ratios=[4, 1])
+    plot_map(of_map, values, look.orientation, norm=norm).set_title(f"{title}; green: nearest pixels")
     overlay = of_map.imshow(mark_nearest(values, swept[0], look.orientation))
-    histogram.hist(values[np.isfinite(values)], 200, color="0.6", log=True)
-    histogram.set(xlabel=quantity, ylabel="Pixels")
-    marker = histogram.axvline(swept[0], color=DATA, linewidth=1.5)
-    text = histogram.text(1, 1.02, "", transform=histogram.transAxes, ha="right", fontsize=9)
-    lines, points = _draw_spectra(lower, x, spectra, measured, index, x_label, look.channels)
+    histogram.set_xlabel(quantity)
+    marker, text = _draw_histogram(histogram, values, norm), histogram.set_title(" ")
+    lines, points, levels = _draw_spectra(right, x, spectra, measured, index, x_label, look.channels)
     # The scale bar of the map has to be drawn again over the moving image.
-    draw = _animated(figure, [overlay, *of_map.artists, marker, text, *points, *lines])
+    moving = [artist for artist, _ in points + lines + levels]
+    draw = _animated(figure, [overlay, *of_map.artists, marker, text, *moving])
     for step, value in enumerate(swept):
         overlay.set_data(mark_nearest(values, value, look.orientation))
         marker.set_xdata([value, value])
         text.set_text(f"{quantity} {value:+.2f}".replace("-", "−"))
-        for line, every in zip([*lines, *points], [*spectra, *(measured or ())], strict=True):
-            line.set_ydata(every[index, step])
-        for line in lines:
+        for line, every in lines + points:
+            line.set_ydata(every[step])
+        for line, _ in lines:
             line.set_color(SIGNED(norm(value)))
+        for title, level in levels:
+            title.set_text(level[step])
         yield draw()
+
+
+def _draw_histogram(ax: Axes, values: np.ndarray, norm: Normalize) -> Line2D:
+    """Histogram in the colours of the map, so that it is its colour bar too; returns the line that moves along it."""
+    _, edges, bars = ax.hist(values[np.isfinite(values)], 80, log=True)
+    for bar, left, right in zip(bars, edges, edges[1:], strict=False):
+        bar.set_color(SIGNED(norm((left + right) / 2)))
+    ax.set_ylabel("Pixels")
+    outlined = [Stroke(linewidth=3, foreground=DATA), Normal()]
+    return ax.axvline(edges[0], color=NEAREST, linewidth=1.5, path_effects=outlined)
 
 
 def _draw_spectra(block: SubFigure, x: np.ndarray, spectra: Sequence[np.ndarray],
                   measured: Sequence[np.ndarray] | None, index: int, x_label: str, channels: Sequence[Channel]
-                  ) -> tuple[list[Line2D], list[Line2D]]:
-    """Pale lines over the whole range; returns the line of each channel that moves among them, and any points."""
-    lines, points = [], []
-    for ax, every, channel in zip(block.subplots(1, len(spectra), squeeze=False)[0], spectra, channels, strict=True):
-        own, margin = every[index], 0.05 * np.ptp(every)
-        ax.plot(x, own[:: max(1, len(own) // 10)].T, color="0.85", linewidth=0.6)
-        lines += ax.plot(x, own[0], linewidth=1.8)
+                  ) -> tuple[list[tuple[Artist, Sequence]], ...]:
+    """Pale lines over the whole range; returns what moves among them, each with its content at every value.
+
+    These are the line of each channel, any points, and titles that give the level of a resonance, which is drawn from
+    its mean along each loop.
+    """
+    lines, points, levels = [], [], []
+    axes = block.subplots(len(spectra), 1, squeeze=False)[:, 0]
+    for position, (ax, channel) in enumerate(zip(axes, channels, strict=True)):
+        shown = [spectra[position], *([measured[position]] if measured else [])]
+        if position:
+            means = shown[0][index].mean(axis=-1)
+            levels.append((ax.set_title(" "), [f"level {level:.1f} {channel.unit}" for level in means]))
+            shown = [every - every.mean(axis=-1, keepdims=True) for every in shown]
+        own = shown[0][index]
+        # One range for all channels, but for the resonance, whose dips differ tenfold.
+        ranged = [every[index] for every in shown] if position else shown
+        low, high = min(map(np.min, ranged)), max(map(np.max, ranged))
+        margin = 0.05 * (high - low)
+        ax.plot(x, own[:: max(1, len(own) // 10)].T, color="0.75", linewidth=0.6)
+        lines.append((*ax.plot(x, own[0], linewidth=1.8), own))
         if measured:
-            points += ax.plot(x, own[0], ".", color=DATA, markersize=3, zorder=1)
-        ax.set(xlabel=x_label, ylabel=channel.label, ylim=(every.min() - margin, every.max() + margin))
-    if measured:
-        block.suptitle("line: generated; points: mean of the nearest pixels as recorded", fontsize=8)
-    return lines, points
+            points.append((*ax.plot(x, own[0], ".", color=DATA, markersize=3, zorder=1), shown[1][index]))
+        ax.set(ylabel="Δ " * (position > 0) + channel.label, ylim=(low - margin, high + margin))
+    ax.set_xlabel(x_label)
+    ax.locator_params(axis="x", nbins=6)
+    block.suptitle("line: generated" + "; points: mean of the nearest pixels" * bool(measured), fontsize=7)
+    return lines, points, levels
 
 
 def training_frames(name: str, kept: Snapshots) -> Iterator[bytes]:
     """Maps and KL of every channel at one snapshot, beside β and the error of all: RGBA bytes of each snapshot."""
-    figure = page_figure(HEIGHT, WIDTH, kept.look.source)
-    figure.suptitle(name, fontsize=10)
+    width, height = TRAINING_INCHES
+    figure = page_figure(height, width, kept.look.source)
+    figure.suptitle(name, fontsize=8)
     left, right = figure.subfigures(1, 2, width_ratios=[1.35, 1])
     columns = int(np.ceil(np.sqrt(len(kept.names) * map_height(kept.maps.shape, kept.look.orientation))))
     panels = plot_grid(left, kept.maps[0], kept.names, kept.look.orientation, columns, kept.norm)
     images, scale_bars = [ax.images[0] for ax in panels], [bar for ax in panels for bar in ax.artists]
-    text = right.suptitle("epoch", fontsize=8)
+    text = right.suptitle("epoch\nerror", fontsize=7)
     beta = np.where(kept.beta > 0, kept.beta, np.nan)  # a logarithmic axis cannot show 0
     curves, markers = ((kept.mse, "MSE (s.d.²)", DATA), (beta, "β", VAE)), []
     axes = right.subplots(3, 1)
@@ -225,12 +265,13 @@ def training_frames(name: str, kept: Snapshots) -> Iterator[bytes]:
         ax.plot(kept.epochs, values, color=colour)
         ax.set(ylabel=label, yscale="log")
         plain_log_ticks(ax.yaxis)
-        markers += ax.plot(kept.epochs[:1], values[:1], "o", color=colour, markersize=6)
+        markers += ax.plot(kept.epochs[:1], values[:1], "o", color=colour, markersize=5)
+    axes[0].tick_params(labelbottom=False)
     axes[1].set(xlabel="Epoch", xlim=axes[0].get_xlim())
     bars = axes[2].bar(range(len(kept.names)), kept.kl[0])
     axes[2].axhline(ACTIVE_KL_NAT, color="0.5", linestyle=":", linewidth=0.8)
-    axes[2].set(xticks=range(len(kept.names)), xlabel="Channel", ylim=(0, 1.05 * kept.kl.max()), ylabel="KL (nat)")
-    axes[2].set_xticklabels([channel.removeprefix("z") for channel in kept.names], fontsize=6)
+    axes[2].set(xticks=[], xlabel="Channel (order of maps)", ylim=(0, 1.05 * kept.kl.max()))
+    axes[2].set_ylabel("KL (nat)")
     draw = _animated(figure, [*images, *scale_bars, *markers, *bars, text])
     for snapshot, maps in enumerate(kept.maps):
         for image, values in zip(images, maps, strict=True):
@@ -239,5 +280,5 @@ def training_frames(name: str, kept: Snapshots) -> Iterator[bytes]:
             marker.set_data(kept.epochs[[snapshot]], values[[snapshot]])
         for bar, nat in zip(bars, kept.kl[snapshot], strict=True):
             bar.set(height=nat, color=VAE if nat > ACTIVE_KL_NAT else "0.6")
-        text.set_text(kept.title(snapshot))
+        text.set_text(kept.title(snapshot).replace(", error", "\nerror"))
         yield draw()

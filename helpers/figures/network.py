@@ -1,17 +1,17 @@
-"""Figure 3: the network, drawn from the layers of the built models."""
+"""Figure 3: the network, drawn from the layers of the built models, above the paper's own."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
 from helpers.figures.style import page_figure
+from helpers.profiles import PAPER_BEPS
 
 FILLS = {"data": "#F0F0F0", "recurrent": "#CFE3F3", "dense": "#F9DFC8", "shape": "#FFFFFF", "latent": "#CDEBE0"}
 SKIP = "#0072B2"
@@ -85,64 +85,74 @@ def _draw_stage(ax: Axes, stage: Stage, x: float, y: float) -> None:
     ax.text(x, corner[1] - 0.06, size, ha="center", va="top", fontsize=6, color="0.35")
 
 
-def _draw_arrow(ax: Axes, start: tuple[float, float], end: tuple[float, float]) -> None:
-    ax.annotate("", end, start, arrowprops={"arrowstyle": "-|>", "mutation_scale": 6, "linewidth": 0.8,
-                                            "color": "0.3", "shrinkA": 0, "shrinkB": 0})
-
-
-def _draw_row(ax: Axes, stages: Sequence[Stage], columns: Sequence[int], y: float) -> None:
-    """Boxes at the given columns, arrows between neighbours, shortcuts over blocks."""
-    for stage, x in zip(stages, columns, strict=True):
+def _draw_row(ax: Axes, stages: Sequence[Stage], y: float) -> None:
+    """Boxes from left to right, arrows between neighbours, shortcuts over blocks."""
+    for x, stage in enumerate(stages):
         _draw_stage(ax, stage, x, y)
-    for here, there in pairwise(columns):
-        half = BOX_WIDTH / 2 if there > here else -BOX_WIDTH / 2
-        _draw_arrow(ax, (here + half, y), (there - half, y))
-    top = y + BOX_HEIGHT / 2 + 0.12
-    for stage, x in zip(stages, columns, strict=True):
+        if x:
+            ax.annotate("", (x - BOX_WIDTH / 2, y), (x - 1 + BOX_WIDTH / 2, y),
+                        arrowprops={"arrowstyle": "-|>", "mutation_scale": 6, "linewidth": 0.8, "color": "0.3",
+                                    "shrinkA": 0, "shrinkB": 0})
         if stage.skip:
-            left, right = x - 0.47, x + 0.47
+            left, right, top = x - 0.46, x + 0.46, y + BOX_HEIGHT / 2 + 0.12
             ax.plot([left, left, right, right], [y, top, top, y], color=SKIP, linewidth=0.8)
+
+
+def _draw_linear_path(ax: Axes, first: int, last: int, y: float) -> None:
+    """Dashed line above the boxes from one to another."""
+    edge, top = y + BOX_HEIGHT / 2, y + BOX_HEIGHT / 2 + 0.25
+    ax.plot([first, first, last, last], [edge, top, top, edge], color=SKIP, linewidth=0.8, linestyle="--")
+    ax.text((first + last) / 2, top, "linear path", fontsize=6, color=SKIP, ha="center", va="center",
+            backgroundcolor="white")
+
+
+def paper_stages(steps: int, channels: int) -> tuple[list[Stage], list[Stage]]:
+    """Encoder and decoder of the paper's network for loops, without the latents (`helpers.paper_network`)."""
+    network, wide = PAPER_BEPS, 2 * PAPER_BEPS.units
+    units = f"{network.units} units"
+    blocks = f"{network.blocks} blocks of", "2 × BiLSTM", units
+    read = steps * channels if network.interleave else steps
+    given = ("input,", "interleaved") if network.interleave else ("input",)
+    encoder = [Stage("data", given, (read, steps * channels // read)),
+               Stage("recurrent", blocks, (read, wide), skip=True),
+               Stage("recurrent", ("BiLSTM", units, "last step"), (wide,)),
+               Stage("dense", (f"Dense {network.latents}",), (network.latents,))]
+    decoder = [Stage("dense", (f"Dense {network.latents}", f"repeat {steps} ×"), (steps, network.latents)),
+               Stage("recurrent", ("BiLSTM", units), (steps, wide)),
+               Stage("recurrent", blocks, (steps, wide), skip=True)]
+    return encoder, decoder
 
 
 def figure_3(encoder: Sequence[Stage], decoder: Sequence[Stage], *, n_latents: int, n_parameters: int,
              linear_path: bool = False, joint: bool = False) -> Figure:
-    """Figure 3: schematic of the network, sizes printed in and under the boxes.
+    """Figure 3: schematic of the network, sizes printed in and under the boxes, above that of the paper.
 
     `encoder` and `decoder` are from `network_stages`, each in the order the data pass; `n_latents` is the size of the
     embedding, `n_parameters` counts the trainable numbers of the whole network. `linear_path` tells whether a linear
     map bridges the encoder, and another the decoder; `joint`, whether a term of all channels is added to the sum.
     """
-    latent = (n_latents,)
-    up = [*encoder, Stage("latent", ("mean µ", "log variance", "log σ²"), latent)]
-    down = [Stage("latent", ("sample", "z = µ + σε"), latent), *decoder]
-    n = max(len(up), len(down))
-    figure = page_figure(0.31 * 7.2 + 0.4)
+    shape = encoder[0].shape
+    rows = {f"The companion's β-VAE, {n_parameters:,} parameters": (encoder, decoder, n_latents),
+            "The paper's β-VAE": (*paper_stages(*shape), PAPER_BEPS.latents)}
+    longest = max(len(up) + len(down) for up, down, _ in rows.values()) + 3
+    figure = page_figure(2.75)
     ax = figure.subplots()
-    _draw_row(ax, up, range(n - len(up), n), 2.0)
-    _draw_row(ax, down, range(n - 1, n - 1 - len(down), -1), 0.0)
-    _draw_arrow(ax, (n - 1, 2.0 - BOX_HEIGHT / 2 - 0.25), (n - 1, BOX_HEIGHT / 2))
+    for y, (name, (up, down, latents)) in zip((2.5, 0.0), rows.items(), strict=True):
+        between = [Stage("latent", text, (latents,)) for text in (
+            ("mean µ", "log variance", "log σ²"), ("sample", "z = µ + σε"))]
+        _draw_row(ax, [*up, *between, *down, Stage("data", ("output",), shape)], y)
+        ax.text(-0.41, y + 1.25, name, weight="bold")
+        for text, x in (("encoder", 0), ("decoder", len(up) + 1)):
+            ax.text(x - 0.41, y + 0.9, text, style="italic", fontsize=6)
     if linear_path:
-        _draw_linear_paths(ax, n - len(up), n - len(down), n - 1)
-    ax.text(n - len(up) - 0.4, 2.78, "encoder", weight="bold")
-    ax.text(n - len(down) - 0.4, 0.78, "decoder", weight="bold")
-    note = f"{n_parameters:,} parameters. Under each box: output shape."
-    if any(stage.skip for stage in (*encoder, *decoder)):
-        note += " Bracket: shortcut, added."
+        _draw_linear_path(ax, 0, len(encoder), 2.5)
+        _draw_linear_path(ax, len(encoder) + 1, len(encoder) + 1 + len(decoder), 2.5)
+    note = "Under each box: output shape. Bracket: shortcut around each block, added."
     if linear_path:
         note += " Dashed: linear map, added."
     if joint:
-        note += " A joint term of all channels is added to the sum."
-    ax.text(n - 0.6, -1.15, note, ha="right", fontsize=6, color="0.35")
-    ax.set(xlim=(-0.55, n - 0.45), ylim=(-1.2, 3.0))
+        note += " Σ also has a joint term of all channels."
+    ax.text(longest - 0.6, -1.0, note, ha="right", fontsize=6, color="0.35")
+    ax.set(xlim=(-0.5, longest - 0.5), ylim=(-1.1, 4.0))
     ax.set_axis_off()
     return figure
-
-
-def _draw_linear_paths(ax: Axes, first_up: int, first_down: int, last: int) -> None:
-    """Dashed lines from the input to the mean, and from the sample to the output."""
-    for first, y, side in ((first_up, 2.0, 0.68), (first_down, 0.0, -0.85)):
-        edge = BOX_HEIGHT / 2 if side > 0 else -BOX_HEIGHT / 2 - 0.22
-        ax.plot([first, first, last, last], [y + edge, y + side, y + side, y + edge], color=SKIP, linewidth=0.8,
-                linestyle="--")
-        ax.text((first + last) / 2, y + side, "linear path", fontsize=6, color=SKIP,
-                ha="center", va="center", backgroundcolor="white")

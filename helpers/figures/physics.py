@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from helpers.figures.inputs import Look, Orientation
-from helpers.figures.maps import lay_out, map_height, plot_map
+from helpers.figures.inputs import Look
+from helpers.figures.maps import map_height, plot_map
 from helpers.figures.spectra import VOLTAGE, plot_loops
-from helpers.figures.style import DATA, DL, PAGE, SIGNED, letter_panels, page_figure
+from helpers.figures.style import DATA, DL, PAGE, SIGNED, VAE, letter_panels, page_figure, plain
 from helpers.loops import feature_title
 from helpers.physics import NARROW, Effects
 
@@ -59,27 +60,38 @@ def figure_sureness(deviation: np.ndarray, titles: Sequence[str], ratio: np.ndar
     (rows, columns), is below 1 where the β-VAE is closer.
     """
     count = len(deviation) + 1
-    figure = page_figure(PAGE / count * map_height(ratio.shape, look.orientation) + 0.6, source=look.source)
+    figure = page_figure(PAGE / count * map_height(ratio.shape, look.orientation) + 0.7, source=look.source)
     axes = figure.subplots(1, count)
     low, high = np.nanpercentile(deviation, [1, 99])
     for ax, values, title in zip(axes, deviation, titles, strict=False):
         plot_map(ax, values, look.orientation, label="posterior σ", norm=Normalize(low, high)).set_title(title)
     log2 = np.log2(ratio)
-    plot_map(axes[-1], log2, look.orientation, label="log₂ of the ratio").set_title("MSE over that of PCA")
+    plot_map(axes[-1], log2, look.orientation, label="log₂ ratio; below 0:\ncompanion's is closer")
+    axes[-1].set_title("MSE over that of PCA")
     letter_panels(axes)
     return figure
 
 
 def figure_gains(voltage_V: np.ndarray, data: np.ndarray, models: dict[str, np.ndarray], pixels: Sequence[int],
                  look: Look) -> Figure:
-    """Loops of some pixels with what two models make of them.
+    """Loops of some pixels with what two models make of them, the resonance from the mean of the measured one.
 
     `data` and `models`, named as in `helpers.figures.style.MODEL_COLOURS`, have the shape (n_pixels, steps, channels).
+    The titles give the errors, in squared standard deviations of each channel over the scan.
     """
-    figure = page_figure(1.35 * len(look.channels) + 0.35, source=look.source)
+    figure = page_figure(1.4 * len(look.channels) + 0.55, source=look.source)
     axes = figure.subplots(len(look.channels), len(pixels), squeeze=False, sharex=True)
-    plot_loops(axes, voltage_V, data, models, pixels, look.channels)
-    axes[0, -1].legend(loc="best")
+    usable = slice(None) if look.unusable is None else ~look.unusable.ravel()
+    variance, level = data[usable].var(axis=(0, 1)), data[pixels].mean(axis=1, keepdims=True)
+    level[..., 0] = 0
+    around = {name: loops[pixels] - level for name, loops in models.items()}
+    channels = [replace(channel, name="Δ " * (k > 0) + channel.name) for k, channel in enumerate(look.channels)]
+    plot_loops(axes, voltage_V, data[pixels] - level, around, range(len(pixels)), channels)
+    for ax, pixel in zip(axes[0], pixels, strict=True):
+        errors = (f"{name.split()[-1]} {plain(((loops[pixel] - data[pixel]) ** 2 / variance).mean())}"
+                  for name, loops in models.items())
+        ax.set_title(f"MSE: {', '.join(errors)}")
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=3)
     letter_panels(axes.flat)
     return figure
 
@@ -94,11 +106,7 @@ def figure_narrow(narrow: np.ndarray, hardened: np.ndarray, along: tuple[np.ndar
     """
     figure = page_figure(2.2, source=look.source)
     where, share, rise = axes = figure.subplots(1, 3, width_ratios=[1.1, 1, 1.2])
-    # Each turned by itself: between a 0 and a 3 interpolation would make a 1 and a 2.
-    laid = [lay_out(look.masked(holds.astype(float)), look.orientation) for holds in (narrow, hardened)]
-    classes = np.where(np.isnan(laid[0]), np.nan, np.round(laid[0]) + 2 * np.round(laid[1]))
-    size_um = look.orientation.size_um and look.orientation.size_um * classes.shape[1] / narrow.shape[1]
-    plot_map(where, classes, Orientation(0.0, 0.0, size_um), norm=Normalize(-0.5, 3.5))
+    plot_map(where, look.masked(narrow + 2.0 * hardened), look.orientation, norm=Normalize(-0.5, 3.5), order=0)
     where.images[0].set_cmap(ListedColormap([colour for _, colour in CLASSES]))
     where.set_title("where")
     patches = [Patch(color=colour, label=name) for name, colour in CLASSES]
@@ -108,7 +116,7 @@ def figure_narrow(narrow: np.ndarray, hardened: np.ndarray, along: tuple[np.ndar
     share.plot(centre, found, ".-", color=DATA)
     share.axvline(NARROW, color="0.5", linestyle=":")
     share.set(xlabel="Loop area / median", ylabel="Share that hardens", ylim=(0, 1), title="narrower, more often")
-    for name, colour in (("narrow", DL), ("others", DATA)):
+    for name, colour in (("narrow", VAE), ("others", "0.45")):
         for number, (voltage_V, change_kHz) in enumerate(differences.get(name, ())):
             rise.plot(voltage_V, change_kHz, color=colour, label=name if number == 0 else None)
     rise.axhline(0, color="0.7", linewidth=0.6)

@@ -10,13 +10,16 @@ import numpy as np
 from IPython import get_ipython
 from IPython.display import display
 from matplotlib.colors import CenteredNorm
+from matplotlib.figure import SubFigure
 
 from helpers.figures.inputs import QUANTITIES, TOY, Look
 from helpers.figures.maps import map_height, plot_map, signed_norm
 from helpers.figures.style import DATA, PAGE, PageFigure, page_figure
 from helpers.scores import ACTIVE_KL_NAT
 
-STRIP = 4  # snapshots of the static picture
+STRIP = 4  # snapshots of the static picture, besides the one of the other figures
+ALONG = 8  # maps side by side
+CLIPPED = 0.05  # share of the values beyond the colours from which a picture says so
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,7 @@ class Snapshots:
     mse: np.ndarray
     names: tuple[str, ...]  # of the channels
     look: Look
+    shown_epoch: int | None = None  # of the snapshot that other figures show
 
     @classmethod
     def of_picture(cls, shape: tuple[int, int], stored: Mapping[str, np.ndarray]) -> Snapshots:
@@ -53,7 +57,8 @@ class Snapshots:
     @classmethod
     def _of(cls, stored: Mapping[str, np.ndarray], order: Sequence[int], maps: np.ndarray, look: Look) -> Snapshots:
         epochs, beta, mse = (stored[f"snapshot_{name}"] for name in ("epochs", "beta", "mse"))
-        return cls(maps, stored["snapshot_kl"][:, order], epochs, beta, mse, tuple(f"z{k + 1}" for k in order), look)
+        names = tuple(f"z{k + 1}" for k in order)
+        return cls(maps, stored["snapshot_kl"][:, order], epochs, beta, mse, names, look, int(epochs[stored["chosen"]]))
 
     @property
     def norm(self) -> CenteredNorm:
@@ -67,30 +72,44 @@ class Snapshots:
 
 
 def training_strip(kept: Snapshots, chosen: Sequence[int]) -> PageFigure:
-    """A row of maps for each of the `chosen` snapshots, of every channel active in one of them; one colour bar for all.
+    """Maps at each of the `chosen` snapshots, of every channel active in one of them; one colour bar for all.
 
-    Below each name stands the KL (nat); names of channels that are not active at that snapshot are grey.
+    Below each name stands the KL (nat); names of channels that are not active at that snapshot are grey. A snapshot of
+    which the one scale clips many values says so.
     """
     shown = np.flatnonzero((kept.kl[list(chosen)] > ACTIVE_KL_NAT).any(axis=0))
     shown = shown if len(shown) else np.arange(1)
-    count, tall = len(shown), map_height(kept.maps.shape, kept.look.orientation)
-    width = min(PAGE - 0.7, 1.1 * count)
-    bare, norm = replace(kept.look.orientation, size_um=None), kept.norm  # no room for scale bars
-    figure = page_figure(len(chosen) * (width / count * tall + 0.5), width + 0.7, kept.look.source)
+    columns = min(ALONG, len(shown))
+    lines, tall = -(-len(shown) // columns), map_height(kept.maps.shape, kept.look.orientation)
+    width = min(PAGE - 0.7, 1.1 * columns)
+    height = lines * (width / columns * tall + 0.3) + 0.2
+    figure = page_figure(len(chosen) * height, width + 0.7, kept.look.source)
     rows, aside = figure.subfigures(1, 2, width_ratios=[width, 0.7])
     for row, index in zip(rows.subfigures(len(chosen), 1, squeeze=False)[:, 0], chosen, strict=True):
-        row.suptitle(kept.title(index), x=0.01, ha="left", fontsize=7)
-        for ax, channel in zip(row.subplots(1, count, squeeze=False)[0], shown, strict=True):
-            nat = kept.kl[index][channel]
-            plot_map(ax, kept.maps[index][channel], bare, norm=norm)
-            ax.set_title(f"{kept.names[channel]}\n{nat:.1f}", pad=1.5, fontsize=6,
-                         color=DATA if nat > ACTIVE_KL_NAT else "0.6")
+        _draw_snapshot(row, kept, index, shown, (lines, columns))
     image = row.axes[0].images[0]
-    bar = aside.colorbar(image, cax=aside.add_axes((0.05, 0.3, 0.15, 0.4)))
+    bar = aside.colorbar(image, cax=aside.add_axes((0.05, 0.3, 0.15, 0.4)), extend="both")
     bar.set_label(QUANTITIES["companion's β-VAE"])
     figure.alt = (f"Maps of {', '.join(kept.names[channel] for channel in shown)}, from left to right, at epoch "
                   f"{', '.join(str(kept.epochs[index]) for index in chosen)}, from top to bottom.")
     return figure
+
+
+def _draw_snapshot(row: SubFigure, kept: Snapshots, index: int, shown: np.ndarray, grid: tuple[int, int]) -> None:
+    """Maps of the `shown` channels at one snapshot, in a grid of so many rows and columns, below its title."""
+    bare, norm = replace(kept.look.orientation, size_um=None), kept.norm  # no room for scale bars
+    drawn = kept.maps[index][shown]
+    beyond = (np.abs(drawn) > norm.halfrange).sum() / np.isfinite(drawn).sum()
+    clipped = f"; {beyond:.0%} of the values lie beyond the colours" if beyond > CLIPPED else ""
+    row.suptitle(kept.title(index) + clipped, x=0.01, ha="left", fontsize=7)
+    axes = row.subplots(*grid, squeeze=False).ravel()
+    for ax, channel, values in zip(axes, shown, drawn, strict=False):
+        nat = kept.kl[index][channel]
+        plot_map(ax, values, bare, norm=norm)
+        ax.set_title(f"{kept.names[channel]}\n{nat:.2g}", pad=1.5, fontsize=6,
+                     color=DATA if nat > ACTIVE_KL_NAT else "0.5")
+    for ax in axes[len(shown):]:
+        ax.set_axis_off()
 
 
 def attended() -> bool:
@@ -110,4 +129,5 @@ def show_training(kept: Snapshots) -> None:
             description="Snapshot", layout={"width": "100%"})
         ipywidgets.interact(lambda snapshot: display(training_strip(kept, [snapshot])), snapshot=slider)
     else:
-        display(training_strip(kept, np.unique(np.linspace(0, last, STRIP).round().astype(int)).tolist()))
+        spread = np.linspace(0, last, STRIP).round().astype(int)
+        display(training_strip(kept, np.union1d(spread, np.flatnonzero(kept.epochs == kept.shown_epoch)).tolist()))

@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter
+from matplotlib.ticker import LogFormatterSciNotation, LogLocator, NullFormatter
 from PIL import Image
 
 from helpers.paths import atomic
@@ -119,14 +119,15 @@ def named_axes(figure: Figure) -> str:
 def plain_log_ticks(axis: Axis) -> None:
     """Label a logarithmic axis with plain numbers: a few of every decade, one of many, or all where it spans less.
 
-    Labels of a horizontal axis stand side by side, so that there is room for fewer.
+    Below 0.0001 they are powers of ten. Labels of a horizontal axis stand side by side: there is room for fewer.
     """
     low, high = sorted(axis.get_view_interval())
     few = (1.0, 2.0, 5.0) if high < 1e4 * low else (1.0,)
     if axis.axis_name == "x":
         few = (1.0, 3.0) if high < 300 * low else (1.0,)
     axis.set_major_locator(LogLocator(subs=few if high > 5 * low else range(1, 10)))
-    axis.set_major_formatter("{x:g}")
+    # Not "0.0001" beside "1e-05".
+    axis.set_major_formatter("{x:g}" if low > 9e-5 else LogFormatterSciNotation(minor_thresholds=(np.inf, np.inf)))
     axis.set_minor_formatter(NullFormatter())
 
 

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import ListedColormap, Normalize, PowerNorm
 from matplotlib.figure import Figure
+from matplotlib.patheffects import Normal, Stroke
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from helpers.figures.inputs import IMAGE, RANKS, ModelOutput
@@ -17,6 +18,7 @@ from helpers.figures.spectra import plot_error_bands, plot_reconstruction, plot_
 from helpers.figures.style import BOUND, COLUMN, DATA, MODEL_COLOURS, letter_panels, page_figure, plain, plain_log_ticks
 
 TIME = "Time t"
+MOVED = "R moves a step (tanh)", "G moves a kink (SELU)", "B moves a fall (sigmoid)"
 
 
 def _colour_ramp(primary: int, values: np.ndarray) -> np.ndarray:
@@ -26,7 +28,10 @@ def _colour_ramp(primary: int, values: np.ndarray) -> np.ndarray:
 
 def plot_colour_axis(ax: Axes, time: np.ndarray, spectra: np.ndarray, values: np.ndarray, primary: int) -> None:
     """Draw the spectra along one primary colour, each in the colour it belongs to."""
-    plot_spectra(ax, time, spectra, _colour_ramp(primary, values)).set(xlabel=TIME, ylabel="Intensity (arb. u.)")
+    plot_spectra(ax, time, spectra, _colour_ramp(primary, values))
+    for line in ax.lines:  # the lightest of the colours would be lost on white
+        line.set(linewidth=1.0, path_effects=[Stroke(linewidth=1.8, foreground="0.25"), Normal()])
+    ax.set(xlabel=TIME, ylabel="Intensity (arb. u.)", title=MOVED[primary])
     ramp = ListedColormap(_colour_ramp(primary, np.linspace(values[0], values[-1], 256)))
     bar = ax.figure.colorbar(ScalarMappable(Normalize(values[0], values[-1]), ramp), ax=ax, location="bottom",
                              aspect=25, pad=0.02)
@@ -60,7 +65,6 @@ def _draw_model(axes: Sequence[Axes], time: np.ndarray, data: np.ndarray, model:
         ax.set(xlabel=TIME, ylabel="Intensity (s.d.)",
                title=f"{rank}\nMSE {plain(model.mse[spectrum])}")
     share_axis(axes[3:])
-    axes[3].legend(loc="best")
 
 
 def figure_2(time: np.ndarray, data: np.ndarray, dl: ModelOutput, vae: ModelOutput, picture: np.ndarray) -> Figure:
@@ -69,7 +73,7 @@ def figure_2(time: np.ndarray, data: np.ndarray, dl: ModelOutput, vae: ModelOutp
     `time` has the shape (n_steps,), `data`, standardised, (n_spectra, n_steps), and `picture`, whose R, G and B in
     [0, 1] are the truth, (rows, columns, 3). The first three maps of each model are drawn.
     """
-    figure = page_figure(6.3)
+    figure = page_figure(6.5)
     top, bottom = figure.subfigures(2, 1, height_ratios=[3.1, 1.1])
     lettered, halves = [], [half.subplots(3, 3, height_ratios=[0.8, 1, 1]) for half in top.subfigures(1, 2)]
     for axes, model in zip(halves, (dl, vae), strict=True):
@@ -79,6 +83,9 @@ def figure_2(time: np.ndarray, data: np.ndarray, dl: ModelOutput, vae: ModelOutp
             ax.set_title(f"true {colour}")
         _draw_model(axes[1:].ravel(), time, data, model)
         lettered += list(axes[1:].flat)
+    # Every line once: the data are those of both.
+    drawn = {line.get_label(): line for half in halves for line in half[2, 0].lines}
+    top.legend(drawn.values(), drawn, loc="outside lower center", ncols=3)
     for ax, model in zip(below := bottom.subplots(1, 2), (dl, vae), strict=True):
         plot_error_bands(ax, np.arange(len(time)), {model.name: model.reconstruction - data})
         ax.set(xlabel="Spectrum index", ylabel="Error (s.d.)",
@@ -100,11 +107,13 @@ def figure_truth(rgb: np.ndarray, models: Mapping[str, np.ndarray]) -> Figure:
         for row, values in enumerate(channels.T):
             low, high = np.percentile(values, [0.5, 99.5])
             for column, ax in enumerate(axes[row]):
-                ax.hist2d(rgb[:, column], values, bins=40, range=[(0, 1), (low, max(high, low + 1e-9))], cmap="Greys",
-                          norm=PowerNorm(0.5))
+                counts, *_, image = ax.hist2d(
+                    rgb[:, column], values, bins=40, range=[(0, 1), (low, max(high, low + 1e-9))], cmap="Greys")
+                # A sparse code is 0 in many spectra, and that line would leave the rest pale.
+                image.set_norm(PowerNorm(0.5, 0, np.percentile(counts[counts > 0], 95)))
                 ax.set(xticks=[0, 1], yticks=[])
                 ax.spines[:].set_visible(True)
-            axes[row, 0].set_ylabel(f"for {'RGB'[row]}")
+            axes[row, 0].set_ylabel(f"channel for {'RGB'[row]}", fontsize=5)
         for ax, colour in zip(axes[-1], "RGB", strict=True):
             ax.set_xlabel(f"true {colour}")
     return figure

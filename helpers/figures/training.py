@@ -41,6 +41,10 @@ def training_curves(history: Mapping[str, np.ndarray], *, source: str, snapshot_
     axes[2].set(xlabel="Epoch", ylabel="Active\nchannels", ylim=(0, None))
     axes[2].yaxis.set_major_locator(MaxNLocator(4, integer=True))
     letter_panels(axes)
+    beta = history["beta"][history["beta"] > 0] if penalty.any() else np.zeros(1)
+    drawn = {"the error goes": history["mse"], "β": beta, "the number of active channels": active}
+    ends = (f"{name} from {values[0]:.2g} to {values[-1]:.2g}" for name, values in drawn.items())
+    figure.alt = f"Curves over {len(epochs)} epochs: {', '.join(ends)}."
     return figure
 
 
@@ -75,9 +79,9 @@ def path_of_beta(snapshots: Mapping[str, np.ndarray], *, shown: int, pca_mse: np
         counted.legend()
     counted.set(ylabel="Active channels", ylim=(0, kl.shape[1] + 0.5))
     counted.yaxis.set_major_locator(MaxNLocator(8, integer=True))
+    carried.set_xlabel("β (training runs left to right)")
     for ax in axes:
-        ax.set(xscale="log", xlabel="β (training runs left to right)")
-        plain_log_ticks(ax.xaxis)
+        ax.set_xscale("log")
         if beta[-1] < beta[0]:
             ax.invert_xaxis()
     letter_panels(axes)

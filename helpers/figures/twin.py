@@ -12,8 +12,9 @@ from matplotlib.figure import Figure
 from helpers.figures.inputs import Look
 from helpers.figures.maps import map_height, plot_map
 from helpers.figures.spectra import VOLTAGE, branches, close_loop, share_axis
-from helpers.figures.style import BOUND, DL, PAGE, VAE, letter_panels, page_figure
+from helpers.figures.style import PAGE, letter_panels, page_figure
 
+GREYS = "0.58", "0.35", "0"  # of loops that open little, as usual and widely
 SOURCE_NAMES = {"measured": "measured", "twin": "simulated (twin)"}
 
 
@@ -51,13 +52,14 @@ def _draw_channel(axes: np.ndarray, scans: Sequence, looks: Sequence[Look], inde
     for (examples, spread, of_map), scan, look, cube, step, values, ends in zip(
             axes.T, scans, looks, cubes, steps, maps, limits, strict=True):
         loops, piezoresponse = (x.reshape(-1, x.shape[-1])[scan.usable] for x in (cube, scan.piezoresponse))
-        for loop, colour in zip(loops[opening_pixels(piezoresponse)], (VAE, DL, BOUND), strict=True):
+        for loop, colour in zip(loops[opening_pixels(piezoresponse)], GREYS, strict=True):
             examples.plot(close_loop(scan.voltage_V), close_loop(loop), color=colour, linewidth=0.8)
-        plot_loop_spread(spread, scan.voltage_V, loops)
+        # From its mean along each loop, as in Figure 5: else the spread between pixels hides its course.
+        plot_loop_spread(spread, scan.voltage_V, loops - loops.mean(axis=1, keepdims=True) if index else loops)
         label, source = look.channels[index].label, SOURCE_NAMES[scan.source]
         plot_map(of_map, values, look.orientation, label=label.replace("\n", " "), norm=Normalize(*ends))
         examples.set(xlabel=VOLTAGE, ylabel=label, title=f"{source}\none pixel each")
-        spread.set(xlabel=VOLTAGE, ylabel=label, title=f"{source}\nmean, 10–90 %")
+        spread.set(xlabel=VOLTAGE, ylabel="Δ " * (index > 0) + label, title=f"{source}\nmean, 10–90 %")
         of_map.set_title(f"{source}\nat {scan.voltage_V[step]:.1f} V")
     for row in axes[:2] if together else []:
         share_axis(row)
@@ -73,10 +75,10 @@ def compare_scans(one, other) -> Figure:
     tall = max(map_height(scan.piezoresponse.shape[:2], look.orientation)
                for scan, look in zip(scans, looks, strict=True))
     count = min(len(scan.channels) for scan in scans)
-    figure = page_figure(4.6 + 1.6 * tall, PAGE if count > 1 else 0.6 * PAGE)
+    figure = page_figure(4.8 + 1.6 * tall, PAGE if count > 1 else 0.6 * PAGE)
     blocks = np.atleast_1d(figure.subfigures(1, count))
     for index, (block, letters) in enumerate(zip(blocks, ("abcdef", "ghijkl"), strict=False)):
-        axes = block.subplots(3, 2, height_ratios=[1, 1, 0.35 + 0.9 * tall])
+        axes = block.subplots(3, 2, height_ratios=[1, 1, 0.5 + 0.9 * tall])
         _draw_channel(axes, scans, looks, index)
         letter_panels(axes.flat, letters)
         # On the block, since the figure itself makes no room for a legend beside its blocks.
