@@ -100,7 +100,7 @@ def _draw_snapshot(row: SubFigure, kept: Snapshots, index: int, shown: np.ndarra
     bare, norm = replace(kept.look.orientation, size_um=None), kept.norm  # no room for scale bars
     drawn = kept.maps[index][shown]
     beyond = (np.abs(drawn) > norm.halfrange).sum() / np.isfinite(drawn).sum()
-    clipped = f"; {beyond:.0%} of the values lie beyond the colours" if beyond > CLIPPED else ""
+    clipped = f"; {beyond:.0%} clipped" if beyond > CLIPPED else ""
     row.suptitle(kept.title(index) + clipped, x=0.01, ha="left", fontsize=7)
     axes = row.subplots(*grid, squeeze=False).ravel()
     for ax, channel, values in zip(axes, shown, drawn, strict=False):
