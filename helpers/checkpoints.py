@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from helpers.backend import keras
-from helpers.paths import ROOT, atomic
+from helpers.paths import ROOT, atomic, write_json
 from helpers.profiles import AdditiveNetwork, PaperNetwork, Training
 
 KEPT = 2
@@ -135,8 +135,7 @@ def store(path: Path, run, network: PaperNetwork | AdditiveNetwork, training: Tr
         np.savez_compressed(temporary, **arrays)
     origin = {**about, "format": FORMAT, "network": asdict(network), "training": asdict(training),
               "spectra": fingerprint(spectra), "watched": fingerprint(watched)}
-    with atomic(path.with_suffix(".json")) as temporary:
-        temporary.write_text(json.dumps(origin, indent=2) + "\n", encoding="utf-8")
+    write_json(path.with_suffix(".json"), origin)
 
 
 def mismatch(path: Path, network: PaperNetwork | AdditiveNetwork, training: Training, spectra: np.ndarray,

@@ -119,17 +119,8 @@ def prepare(notebook: str, *, profile: str, seed: int, build: str, data: str = "
     those asked for; "auto" asks for none in particular. Networks are taken from
     data/weights where they fit; those that notebook 3 has trained are kept.
 
-    Parameters
-    ----------
-    notebook : str
-        The one that is open, without suffix.
-    profile, seed, build, data
-        Its parameters; `data` is for notebook 0.
-
-    Raises
-    ------
-    RuntimeError
-        If one of them fails, with its error and the path of the notebook as far as it came.
+    `notebook`, without suffix, is the one that is open, and the rest are its parameters; `data` is for notebook 0.
+    One that fails is a RuntimeError, with its error and the path of the notebook as far as it came.
     """
     from helpers.notebooks import needed  # YAML need not be there before `install`
 

@@ -26,7 +26,7 @@ from sklearn.decomposition import PCA
 from helpers import toy
 from helpers.autoencoders import build_convolutional, build_dense, build_lstm
 from helpers.backend import keras
-from helpers.beta_vae import PREDICTION_BATCH, active_channels, encode, mean_kl, parameter_count
+from helpers.beta_vae import PREDICTION_BATCH, active_channels, decode, encode, mean_kl, parameter_count
 from helpers.profiles import AdditiveNetwork, Profile, Training
 from helpers.scans.scan import Scan, drive_waveform, heldout_blocks, standardised, training_pixels
 from helpers.schedule import annealed_path
@@ -36,8 +36,8 @@ from helpers.training import batch_size, epochs_of_batches, train
 ORDERS = ("kept", "shuffled", "paired")
 # Latents of the controls that choose none themselves: the colours, and as many as the paper shows of the loops.
 CHANNELS = {"toy": 3, "beps": 5}
-CONTROLS = ("pca", "dense", "convolutional", "lstm", "vae_full", "vae_few_latents", "vae_mixed", "vae_beta0",
-            "vae_dense_encoder")
+AUTOENCODERS = {"dense": build_dense, "convolutional": build_convolutional, "lstm": build_lstm}
+CONTROLS = ("pca", *AUTOENCODERS, "vae_full", "vae_few_latents", "vae_mixed", "vae_beta0", "vae_dense_encoder")
 PATIENCE = 10  # epochs without a lower loss after which a plain autoencoder halves its learning rate
 LEAST_GAIN = 1e-6  # in the loss (s.d.²), less than which is none
 LONGEST = 2  # times the epochs of the β-VAE, at most
@@ -128,20 +128,19 @@ def run_control(benchmark: Benchmark, model: str, order: str, *, seed: int, fold
         latents than it shows (what the spare ones do); "vae_mixed", with an ordinary decoder (what adding up does);
         "vae_beta0", with β = 0 throughout (what β does); and "vae_dense_encoder" (what recurrence does).
     order : str
-        "kept", "shuffled" or "paired" (see the module).
+        One of `ORDERS` (see the module).
     seed : int
-        Of the initial weights, the latent noise and the order of the spectra.
+        Of weights, latent noise and order of the spectra.
     folder : Path
-        Holds the checkpoints of the full models, so that a killed job goes on.
+        Holds the checkpoints of the β-VAEs, so that a killed job goes on.
 
     Returns
     -------
     dict of str to float
-        ``{benchmark}.control.{model}.{order}.{score}`` with the scores "parameters", "channels"
-        (active ones of a VAE), "mse" (held out) and "mse_training" in standard deviations
-        squared, "seconds" and "epochs" of training, "converged" (1, or 0 where a plain autoencoder came to the limit
-        of epochs before its error stopped falling), and for the toy "spearman": mean |Spearman| of the
-        colours with the channels matched to them.
+        ``{benchmark}.control.{model}.{order}.{score}`` with the scores "parameters", "channels" (active ones of a
+        VAE), "mse" (held out) and "mse_training" (s.d.²), "seconds" and "epochs" of training, "converged" (0 where a
+        plain autoencoder came to the limit of epochs before its error stopped falling), and for the toy "spearman":
+        mean |Spearman| of the colours with the channels matched to them.
 
     Raises
     ------
@@ -155,11 +154,17 @@ def run_control(benchmark: Benchmark, model: str, order: str, *, seed: int, fold
             raise ValueError(f"control {name!r} of the {benchmark.name} benchmark is unknown: expected one "
                              f"of {', '.join(known)}; correct the name")
     title = f"{benchmark.name} {model} {order}"
-    network, training = benchmark.network, benchmark.training
     # The noise at which β ends is read off neighbouring steps: shuffled spectra would be taken for noise.
-    path = annealed_path(benchmark.spectra, network.latents, training.epochs) if order != "kept" else None
+    path = None if order == "kept" else annealed_path(benchmark.spectra, benchmark.network.latents,
+                                                      benchmark.training.epochs)
     benchmark = benchmark.ordered(order)
-    scores = _scores(benchmark, _fitted(benchmark, model, seed, title, folder, path))
+    if model == "pca":
+        fitted = _fit_pca(benchmark)
+    elif model in AUTOENCODERS:
+        fitted = _fit_autoencoder(benchmark, AUTOENCODERS[model], seed)
+    else:
+        fitted = _fit_vae(benchmark, model, seed, title, folder, path)
+    scores = _scores(benchmark, fitted)
     if not np.isfinite(scores["mse"]):
         raise FloatingPointError(f"{title}: the error is {scores['mse']}: expected a finite number; "
                                  "lower the learning rate in the profile")
@@ -169,11 +174,11 @@ def run_control(benchmark: Benchmark, model: str, order: str, *, seed: int, fold
 
 @dataclass(frozen=True)
 class Fitted:
-    """A fitted control: spectra (n, steps, channels) to embedding (n, latents) and back."""
+    """A fitted control: spectra (n, steps, channels) to embedding (n, latents) and back, and its active channels."""
 
     encode: Callable[[np.ndarray], np.ndarray]
     decode: Callable[[np.ndarray], np.ndarray]
-    active: Callable[[np.ndarray], list[int]]
+    active: list[int]
     parameters: int
     seconds: float
     epochs: int = 1
@@ -184,25 +189,13 @@ def _scores(benchmark: Benchmark, fitted: Fitted) -> dict[str, float]:
     def error(x: np.ndarray) -> float:
         return mean_squared_error_per_spectrum(x, fitted.decode(fitted.encode(x))).mean()
 
-    active = fitted.active(benchmark.heldout)
-    scores = {"parameters": fitted.parameters, "channels": len(active), "mse": error(benchmark.heldout),
+    scores = {"parameters": fitted.parameters, "channels": len(fitted.active), "mse": error(benchmark.heldout),
               "mse_training": error(benchmark.spectra), "seconds": fitted.seconds, "epochs": fitted.epochs,
               "converged": fitted.converged}
     if benchmark.truth is not None:
-        embedding = fitted.encode(benchmark.heldout)[:, active]
+        embedding = fitted.encode(benchmark.heldout)[:, fitted.active]
         scores["spearman"] = matched_spearman(embedding, benchmark.truth).mean()
     return scores
-
-
-def _fitted(benchmark: Benchmark, model: str, seed: int, title: str, folder: Path,
-            path: np.ndarray | None = None) -> Fitted:
-    if model == "pca":
-        return _fit_pca(benchmark)
-    if model.startswith("vae"):
-        return _fit_vae(benchmark, model, seed, title, folder, path)
-    build = {"dense": build_dense, "convolutional": build_convolutional, "lstm": build_lstm}[model]
-    network = replace(benchmark.network, latents=benchmark.channels)
-    return _fit(build(network, benchmark.drive, benchmark.spectra.shape[-1], seed), benchmark, seed)
 
 
 def _fit_pca(benchmark: Benchmark) -> Fitted:
@@ -211,7 +204,7 @@ def _fit_pca(benchmark: Benchmark) -> Fitted:
     # In double precision, so that the order of the steps cannot matter beyond rounding.
     pca = PCA(benchmark.channels, svd_solver="full").fit(_flat(benchmark.spectra))
     return Fitted(lambda x: pca.transform(_flat(x)), lambda z: pca.inverse_transform(z).reshape(-1, *shape),
-                  lambda x: list(range(benchmark.channels)), pca.components_.size + pca.mean_.size,
+                  list(range(benchmark.channels)), pca.components_.size + pca.mean_.size,
                   time.perf_counter() - started)
 
 
@@ -234,36 +227,34 @@ def _fit_vae(benchmark: Benchmark, model: str, seed: int, title: str, folder: Pa
     run = train(network, training, benchmark.spectra, benchmark.drive, watched=benchmark.heldout[:10],
                 validation=benchmark.heldout[:PREDICTION_BATCH], seed=seed, title=title, folder=folder, path=path)
     run.restore_chosen()
-    return _from_keras(run.model, run.seconds, training.epochs)
+    return Fitted(lambda x: encode(run.model, x)[0], lambda z: decode(run.model, z),
+                  active_channels(mean_kl(run.model, benchmark.heldout)), parameter_count(run.model), run.seconds,
+                  training.epochs)
 
 
-def _fit(model: keras.Model, benchmark: Benchmark, seed: int) -> Fitted:
+def _fit_autoencoder(benchmark: Benchmark, build: Callable[..., keras.Model], seed: int) -> Fitted:
+    network = replace(benchmark.network, latents=benchmark.channels)
+    model = build(network, benchmark.drive, benchmark.spectra.shape[-1], seed)
+    started = time.perf_counter()
+    converged = _fit(model, benchmark, seed)
+    return Fitted(lambda x: model.get_layer("encoder").predict(x, batch_size=PREDICTION_BATCH, verbose=0),
+                  lambda z: decode(model, z), list(range(benchmark.channels)), parameter_count(model),
+                  time.perf_counter() - started, len(model.history.epoch), converged)
+
+
+def _fit(model: keras.Model, benchmark: Benchmark, seed: int) -> bool:
     """Train with the batches, noise and first learning rate of the companion's β-VAE until the loss no longer falls.
 
     The rate is halved where the training loss has not fallen by `LEAST_GAIN` for `PATIENCE` epochs; the training ends
-    where it has not for three times as many, or after `LONGEST` times the epochs of the β-VAE.
+    where it has not for three times as many (True), or after `LONGEST` times the epochs of the β-VAE (False).
     """
-    started = time.perf_counter()
-    training, longest = benchmark.training, LONGEST * benchmark.training.epochs
+    training = benchmark.training
     batch = batch_size(training, benchmark.spectra)
     batches = epochs_of_batches(benchmark.spectra, batch, seed, 1, benchmark.network.input_noise)
-    steps = len(benchmark.spectra) // batch
     model.compile(keras.optimizers.Adam(training.learning_rate, global_clipnorm=training.clip_norm), "mse")
     lower = keras.callbacks.ReduceLROnPlateau("loss", factor=0.5, patience=PATIENCE, min_delta=LEAST_GAIN)
     stop = keras.callbacks.EarlyStopping("loss", patience=3 * PATIENCE, min_delta=LEAST_GAIN, restore_best_weights=True)
     model.fit(((read, target) for (reads, _), targets in batches for read, target in zip(reads, targets, strict=True)),
-              steps_per_epoch=steps, epochs=longest, shuffle=False, verbose=0, callbacks=[lower, stop])
-    epochs = len(model.history.epoch)
-    return _from_keras(model, time.perf_counter() - started, epochs, stop.stopped_epoch > 0)
-
-
-def _from_keras(model: keras.Model, seconds: float, epochs: int, converged: bool = True) -> Fitted:
-    encoder, decoder = model.get_layer("encoder"), model.get_layer("decoder")
-    options = {"batch_size": PREDICTION_BATCH, "verbose": 0}
-    variational = model.name == "beta_vae"
-    return Fitted(
-        (lambda x: encode(model, x)[0]) if variational else (lambda x: encoder.predict(x, **options)),
-        lambda z: decoder.predict(z, **options),
-        (lambda x: active_channels(mean_kl(model, x))) if variational
-        else (lambda x: list(range(decoder.input_shape[-1]))),
-        parameter_count(model), seconds, epochs, converged)
+              steps_per_epoch=len(benchmark.spectra) // batch, epochs=LONGEST * training.epochs, shuffle=False,
+              verbose=0, callbacks=[lower, stop])
+    return stop.stopped_epoch > 0

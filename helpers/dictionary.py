@@ -26,6 +26,7 @@ TOLERANCE = 1e-5
 # Passes of coordinate descent over the atoms, at most: the usual 1000 are too few where atoms are nearly collinear.
 PASSES = 20_000
 LASSO = {"algorithm": "lasso_cd", "max_iter": PASSES}
+BY_DESCENT = {"fit_algorithm": "cd", "transform_algorithm": "lasso_cd", "transform_max_iter": PASSES}
 
 
 def learn_dictionary(spectra: np.ndarray, atoms: int, sparsity: float, iterations: int, seed: int,
@@ -42,7 +43,7 @@ def learn_dictionary(spectra: np.ndarray, atoms: int, sparsity: float, iteration
     sparsity : float
         λ, of the fit and of the codes.
     iterations : int
-        At most so many.
+        At most.
     seed : int
         Used only where an atom falls out of use and is drawn again: the start is the SVD.
     tolerance : float
@@ -52,11 +53,25 @@ def learn_dictionary(spectra: np.ndarray, atoms: int, sparsity: float, iteration
         Of a progress bar.
     """
     with tqdm(total=iterations, desc=title, unit="iteration", disable=title is None) as bar:
+        report = None if title is None else lambda state: bar.update(state["ii"] + 1 - bar.n)
         return _settled(DictionaryLearning(
-            atoms, alpha=sparsity, max_iter=iterations, tol=tolerance, fit_algorithm="cd",
-            transform_algorithm="lasso_cd", transform_alpha=sparsity, transform_max_iter=PASSES, random_state=seed,
-            callback=None if title is None else lambda state: bar.update(state["ii"] + 1 - bar.n),
-        ).fit(spectra))
+            atoms, alpha=sparsity, transform_alpha=sparsity, max_iter=iterations, tol=tolerance, random_state=seed,
+            callback=report, **BY_DESCENT).fit(spectra))
+
+
+def learn_positive_dictionary(spectra: np.ndarray, atoms: int, sparsity: float, iterations: int,
+                              seed: int) -> DictionaryLearning:
+    """`learn_dictionary` with no negative codes, started at the centres of k-means, whose seed is `seed`.
+
+    The set-up of the paper's reference 34 (Griffin, Gaponenko & Bassiri-Gharb, Adv. Mater. 2020,
+    32, 2002425), without the subtraction of the mean and the suppression of anomalies that the
+    paper left out too. Centres are scaled to unit norm, and the first codes solve the lasso.
+    """
+    centres = normalize(KMeans(atoms, n_init=10, random_state=seed).fit(spectra).cluster_centers_)
+    codes = sparse_encode(spectra, centres, alpha=sparsity, positive=True, **LASSO)
+    return _settled(DictionaryLearning(
+        atoms, alpha=sparsity, transform_alpha=sparsity, max_iter=iterations, tol=TOLERANCE, random_state=seed,
+        positive_code=True, dict_init=centres, code_init=codes, **BY_DESCENT).fit(spectra))
 
 
 def _settled(model: DictionaryLearning) -> DictionaryLearning:
@@ -69,44 +84,19 @@ def _settled(model: DictionaryLearning) -> DictionaryLearning:
     return model
 
 
-def learn_positive_dictionary(spectra: np.ndarray, atoms: int, sparsity: float, iterations: int,
-                              seed: int) -> DictionaryLearning:
-    """Dictionary learning with no negative codes, started at the centres of k-means.
-
-    The set-up of the paper's reference 34 (Griffin, Gaponenko & Bassiri-Gharb, Adv. Mater. 2020,
-    32, 2002425), without the subtraction of the mean and the suppression of anomalies that the
-    paper left out too. Centres are scaled to unit norm, and the first codes solve the lasso.
-
-    Parameters
-    ----------
-    spectra, atoms, sparsity, iterations, seed
-        As in `learn_dictionary`; the seed is that of k-means.
-    """
-    centres = normalize(KMeans(atoms, n_init=10, random_state=seed).fit(spectra).cluster_centers_)
-    codes = sparse_encode(spectra, centres, alpha=sparsity, positive=True, **LASSO)
-    return _settled(DictionaryLearning(
-        atoms, alpha=sparsity, max_iter=iterations, tol=TOLERANCE, fit_algorithm="cd", transform_algorithm="lasso_cd",
-        transform_alpha=sparsity, transform_max_iter=PASSES, positive_code=True, dict_init=centres, code_init=codes,
-        random_state=seed,
-    ).fit(spectra))
-
-
 def errors_along_lambda(training: np.ndarray, spectra: np.ndarray, atoms: int, grid: Sequence[float],
                         seed: int, iterations: int) -> dict[str, np.ndarray]:
     """Error against the λ of the fit, coded at the same λ, and coded at 1 whatever λ was.
 
-    scikit-learn before 1.2 coded at 1 unless told otherwise (`transform_alpha`). Coded at its own
-    λ, the error only grows with λ; coded at 1, it hardly changes below 0.5. The minimum of the paper's Figure S3 is at
-    0.57.
+    scikit-learn before 1.2 coded at 1 unless told otherwise (`transform_alpha`). Coded at its own λ, the error only
+    grows with λ; coded at 1, it hardly changes below 0.5. The minimum of the paper's Figure S3 is at 0.57.
 
     Parameters
     ----------
     training, spectra : ndarray, shape (n, features)
         Fitted on the first and taken on the second.
-    atoms, seed, iterations
-        As in `learn_dictionary`.
     grid : sequence of float
-        Every λ of a fit.
+        Every λ of a fit; the other parameters are those of `learn_dictionary`.
 
     Returns
     -------
@@ -123,19 +113,12 @@ def errors_along_lambda(training: np.ndarray, spectra: np.ndarray, atoms: int, g
     return {name: np.array(values) for name, values in errors.items()}
 
 
-def pca_errors(training: np.ndarray, spectra: np.ndarray, largest: int = 16) -> np.ndarray:
-    """Mean squared error of PCA with 1 … `largest` components: no linear model is below it.
+def pca_errors(training: np.ndarray, spectra: np.ndarray) -> np.ndarray:
+    """Mean squared error of PCA with 1 … 16 components, shape (16,): no linear model is below it.
 
-    Parameters
-    ----------
-    training, spectra : ndarray, shape (n, features)
-        PCA is fitted on the first and its error taken on the second.
-
-    Returns
-    -------
-    ndarray, shape (largest,)
+    PCA is fitted on the first of two arrays of shape (n, features), and its error taken on the second.
     """
-    pca = PCA(largest).fit(training)
+    pca = PCA(16).fit(training)
     centred = spectra - pca.mean_
     scores = centred @ pca.components_.T
     return (np.square(centred).sum() - np.square(scores).sum(axis=0).cumsum()) / spectra.size
@@ -155,20 +138,9 @@ def unstack_channels(stacked: np.ndarray, channels: int) -> np.ndarray:
     return stacked.reshape(len(stacked), channels, -1).transpose(0, 2, 1)
 
 
-def _codings(atoms: int) -> dict[str, dict]:
-    """Options of `sparse_encode` that a dictionary of so many atoms may have been coded with."""
-    lasso = {f"lasso at {alpha:g}": LASSO | {"alpha": alpha} for alpha in (1.0, 6.0, 12.0)}
-    omp = {f"OMP, {k} of {atoms}": {"algorithm": "omp", "n_nonzero_coefs": k} for k in range(1, atoms + 1)}
-    return lasso | omp | {
-        "positive lasso at 1": LASSO | {"alpha": 1.0, "positive": True},
-        "soft threshold at 1": {"algorithm": "threshold", "alpha": 1.0},
-    }
-
-
 def _scalings(physical: np.ndarray, channels: Sequence[str]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Stacked spectra under each scaling, and its unit in physical units."""
-    together = (0, 1)
-    least, extent = physical.min(together), np.ptp(physical, axis=together)
+    least, extent = physical.min(axis=(0, 1)), np.ptp(physical, axis=(0, 1))
     mean, deviation = physical.mean(axis=1, keepdims=True), physical.std(axis=1, keepdims=True)
     per_step = StandardScaler().fit(stack_channels(physical))
     scaler = StandardScaler().fit(physical.reshape(-1, len(channels)))
@@ -190,7 +162,7 @@ def _scalings(physical: np.ndarray, channels: Sequence[str]) -> dict[str, tuple[
     return both | alone
 
 
-def beps_attempts(physical: np.ndarray, channels: Sequence[str], seed: int, *, atoms: int = 5, sparsity: float = 1.0,
+def beps_attempts(physical: np.ndarray, channels: Sequence[str], seed: int, *, atoms: int = 5,
                   iterations: int = 40, every: int = 5) -> list[tuple[str, float]]:
     """Every way tried to come to the paper's 0.36 (BEPS, dictionary learning, n = 5, λ = 1).
 
@@ -203,14 +175,14 @@ def beps_attempts(physical: np.ndarray, channels: Sequence[str], seed: int, *, a
     physical : ndarray, shape (n, steps, channels)
         Spectra of the usable pixels, in physical units.
     channels : sequence of str
-        Their names.
+        Names of the channels.
     every : int
         Dictionaries are fitted on one spectrum in so many, and their error taken on all.
 
     Returns
     -------
     list of (str, float)
-        What was done, and the value.
+        What was done, and what came of it.
     """
     rows, steps = [], physical.shape[1]
     with warnings.catch_warnings():
@@ -219,18 +191,24 @@ def beps_attempts(physical: np.ndarray, channels: Sequence[str], seed: int, *, a
         warnings.filterwarnings("ignore", "Orthogonal matching pursuit ended", RuntimeWarning)
         for scaling, (spectra, unit) in tqdm(_scalings(physical, channels).items(), "attempts", unit="scaling"):
             unit = np.broadcast_to(unit, spectra.shape)
-            for model, made in _beps_models(spectra, spectra[::every], atoms, sparsity, iterations, seed):
+            for model, made in _beps_models(spectra, spectra[::every], atoms, iterations, seed):
                 rows += _measures(f"{scaling}; {model}", spectra - made, unit, steps)
     return rows
 
 
-def _beps_models(spectra, part, atoms, sparsity, iterations, seed) -> Iterator[tuple[str, np.ndarray]]:
-    """Reconstructions of the spectra by dictionaries fitted on a part of them."""
+def _beps_models(spectra, part, atoms, iterations, seed) -> Iterator[tuple[str, np.ndarray]]:
+    """Reconstructions of the spectra by dictionaries fitted on a part of them at λ = 1."""
     yield "mean spectrum alone", spectra.mean(axis=0)
-    plain = learn_dictionary(part, atoms, sparsity, iterations, seed, TOLERANCE).components_
-    for coding, options in _codings(atoms).items():
+    codings = {
+        **{f"lasso at {alpha:g}": LASSO | {"alpha": alpha} for alpha in (1.0, 6.0, 12.0)},
+        **{f"OMP, {k} of {atoms}": {"algorithm": "omp", "n_nonzero_coefs": k} for k in range(1, atoms + 1)},
+        "positive lasso at 1": LASSO | {"alpha": 1.0, "positive": True},
+        "soft threshold at 1": {"algorithm": "threshold", "alpha": 1.0},
+    }
+    plain = learn_dictionary(part, atoms, 1.0, iterations, seed, TOLERANCE).components_
+    for coding, options in codings.items():
         yield f"DL, {coding}", sparse_encode(spectra, plain, **options) @ plain
-    positive = learn_positive_dictionary(part, atoms, sparsity, iterations, seed)
+    positive = learn_positive_dictionary(part, atoms, 1.0, iterations, seed)
     yield "DL from k-means, positive lasso", positive.transform(spectra) @ positive.components_
 
 

@@ -7,13 +7,12 @@ channels mix all factors or say nothing of them.
 from __future__ import annotations
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 from scipy.stats import entropy
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.metrics import r2_score
 from sklearn.model_selection import train_test_split
 
-from helpers.scores import matched_spearman
+from helpers.scores import matched, matched_spearman
 
 BINS = 20  # classes per variable for mutual information, as in Locatello et al. (ICML 2019)
 TREES = 20
@@ -35,8 +34,8 @@ def disentanglement(embeddings: np.ndarray, truth: np.ndarray, seed: int = 0) ->
     Returns
     -------
     dict of str to float
-        "mig"; "dci", "dci_completeness" and "dci_informativeness"; "sap"; "r2" and
-        "spearman", the means over factors of R² and |Spearman| after matching one to one.
+        "mig"; "dci", "dci_completeness" and "dci_informativeness"; "sap"; "r2" and "spearman", the
+        means over factors of R² of a line and |Spearman| with the channel matched to each.
 
     Raises
     ------
@@ -56,26 +55,16 @@ def disentanglement(embeddings: np.ndarray, truth: np.ndarray, seed: int = 0) ->
         "dci_completeness": completeness,
         "dci_informativeness": informativeness,
         "sap": separated_predictability(embeddings, truth),
-        "r2": float(matched_r2(embeddings, truth).mean()),
+        "r2": float(matched(univariate_r2(embeddings, truth).T).mean()),
         "spearman": float(matched_spearman(embeddings, truth).mean()),
     }
 
 
 def mutual_information(embeddings: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """Mutual information of each channel with each factor, in `BINS` classes of equal count.
+    """Mutual information (nat) of each channel with each factor, shape (channels, factors).
 
-    Classes of equal count make it blind to monotone maps of either variable. Independent
-    variables score about (BINS - 1)² / 2n instead of 0.
-
-    Parameters
-    ----------
-    embeddings : ndarray, shape (n, channels)
-    truth : ndarray, shape (n, factors)
-
-    Returns
-    -------
-    ndarray, shape (channels, factors)
-        Nat.
+    Taken in `BINS` classes of equal count, which makes it blind to monotone maps of either variable.
+    Independent variables score about (BINS - 1)² / 2n instead of 0. Shapes as in `disentanglement`.
     """
     codes, factors = _classes(embeddings), _classes(truth)
     found = np.empty((codes.shape[1], factors.shape[1]))
@@ -114,36 +103,16 @@ def univariate_r2(embeddings: np.ndarray, truth: np.ndarray) -> np.ndarray:
     return np.divide(codes.T @ factors, norms, out=np.zeros(norms.shape), where=varies) ** 2
 
 
-def matched_r2(embeddings: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """R² of each factor with the channel matched to it one to one, shape (factors,).
-
-    The matching maximises the sum (Hungarian method); a factor left over counts as 0.
-    Shapes as in `disentanglement`.
-    """
-    r2 = univariate_r2(embeddings, truth)
-    matched = np.zeros(r2.shape[1])
-    channels, factors = linear_sum_assignment(-r2)
-    matched[factors] = r2[channels, factors]
-    return matched
-
-
 def dci(embeddings: np.ndarray, truth: np.ndarray, seed: int) -> tuple[float, float, float]:
     """Disentanglement, completeness and informativeness (Eastwood & Williams, ICLR 2018).
 
     The regressor is a random forest of `TREES` trees with at least `LEAF` spectra a leaf, one
     for each factor, fitted to 70 % of the spectra. Its importances (decrease of the variance)
-    weigh the channels. Shapes as in `disentanglement`.
-
-    Returns
-    -------
-    disentanglement, completeness : float
-        See `disentanglement_and_completeness`.
-    informativeness : float
-        R² on the other 30 % of the spectra, mean over factors; at most 1, and below 0 where
-        the forest does worse than the mean of the factor. The paper states an error instead.
+    weigh the channels (`disentanglement_and_completeness`). Informativeness is R² on the other 30 %, the mean over
+    factors: at most 1, and below 0 where the forest does worse than the mean of the factor. Eastwood & Williams
+    state an error instead. Shapes as in `disentanglement`.
     """
-    parts = train_test_split(embeddings, truth, test_size=0.3, random_state=seed)
-    codes, codes_test, factors, factors_test = parts
+    codes, codes_test, factors, factors_test = train_test_split(embeddings, truth, test_size=0.3, random_state=seed)
     importances, r2 = np.empty((embeddings.shape[1], truth.shape[1])), []
     for j, (factor, factor_test) in enumerate(zip(factors.T, factors_test.T, strict=True)):
         forest = RandomForestRegressor(TREES, min_samples_leaf=LEAF, random_state=seed)
@@ -155,21 +124,11 @@ def dci(embeddings: np.ndarray, truth: np.ndarray, seed: int) -> tuple[float, fl
 
 
 def disentanglement_and_completeness(importances: np.ndarray) -> tuple[float, float]:
-    """The two entropies of DCI for importances of any regressor.
+    """The two entropies of DCI, from the importances (channels, factors) of any regressor, none negative.
 
-    Parameters
-    ----------
-    importances : ndarray, shape (channels, factors)
-        Not negative.
-
-    Returns
-    -------
-    disentanglement : float
-        1 where each channel serves one factor, 0 where each serves all alike; channels weigh
-        by their share of the importances.
-    completeness : float
-        1 where each factor needs one channel, 0 where it needs all alike; mean over factors.
-        A factor that no channel serves counts as 0.
+    Disentanglement is 1 where each channel serves one factor, 0 where each serves all alike; channels weigh by their
+    share of the importances. Completeness is 1 where each factor needs one channel, 0 where it needs all alike; the
+    mean over factors, of which one that no channel serves counts as 0.
     """
     n_channels, n_factors = importances.shape
     total = importances.sum()
@@ -192,8 +151,7 @@ def _classes(values: np.ndarray) -> np.ndarray:
     """Class of each value among `BINS` of equal count; equal values share a class."""
     inner = np.linspace(0, 1, BINS + 1)[1:-1]
     edges = np.quantile(values, inner, axis=0)
-    found = [np.searchsorted(edge, column) for edge, column in zip(edges.T, values.T, strict=True)]
-    return np.stack(found, axis=1)
+    return np.stack([np.searchsorted(edge, column) for edge, column in zip(edges.T, values.T, strict=True)], axis=1)
 
 
 def _checked(embeddings: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

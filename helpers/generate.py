@@ -21,23 +21,12 @@ def nearest_pixels(channel: np.ndarray, value: float) -> np.ndarray:
     return distance <= np.partition(distance, last, axis=None)[last]
 
 
-def sweep_channel(embeddings: np.ndarray, channel: int, points: int = 200) -> tuple[np.ndarray, np.ndarray]:
-    """Latents met while `channel` goes linearly from its minimum to its maximum.
+def sweep_channel(embeddings: np.ndarray, channel: int, points: int) -> tuple[np.ndarray, np.ndarray]:
+    """Values (points,) of a channel from its minimum to its maximum, and the latents (points, n_channels) met there.
 
     At each value the pixels nearest in that channel (`nearest_pixels`) are averaged and the channel
     itself is set to the value, so the other channels stay typical of such pixels (original code).
-
-    Parameters
-    ----------
-    embeddings : ndarray, shape (n_pixels, n_channels)
-    channel : int
-    points : int
-        The paper takes 200 values.
-
-    Returns
-    -------
-    values : ndarray, shape (points,)
-    latents : ndarray, shape (points, n_channels)
+    `embeddings` has shape (n_pixels, n_channels); the paper takes 200 points.
     """
     swept = embeddings[:, channel]
     values = np.linspace(swept.min(), swept.max(), points)
@@ -64,17 +53,11 @@ def nearest_spectra(channels: np.ndarray, values: np.ndarray, spectra: np.ndarra
                      for channel, along in zip(channels, values, strict=True)])
 
 
-def generate_sweeps(embeddings: np.ndarray, channels: list[int],
-                    decode: Callable[[np.ndarray], np.ndarray],
-                    points: int = 200) -> tuple[np.ndarray, np.ndarray]:
-    """Generated spectra of several channels, swept one at a time.
+def generate_sweeps(embeddings: np.ndarray, channels: list[int], decode: Callable[[np.ndarray], np.ndarray],
+                    points: int) -> tuple[np.ndarray, np.ndarray]:
+    """Generated spectra of several channels, swept one at a time (`sweep_channel`).
 
-    Parameters
-    ----------
-    embeddings : ndarray, shape (n_pixels, n_channels)
-    channels : list of int
-    decode : callable
-        Latents (n, n_channels) to spectra (n, steps, measured channels).
+    `decode` leads from latents (n, n_channels) to spectra (n, steps, measured channels).
 
     Returns
     -------

@@ -185,16 +185,14 @@ def ledger_rows(metrics: Mapping[str, object], seeds: Mapping[str, Mapping] | No
     Parameters
     ----------
     metrics : mapping of str to number, str or None
-        Content of ``metrics.json``.
+        Content of ``metrics.json``; what is missing, None or not finite is "not measured yet".
     seeds : mapping of str to {"median", "min", "max", "n"}, optional
         Where several seeds were run; preferred to `metrics`.
 
     Returns
     -------
     list of dict
-        Columns claim, where, a verdict on each of SUBJECTS, measure, result and control, for
-        `helpers.paper.as_markdown`.
-        What is missing, None or not finite is "not measured yet".
+        Columns claim, where, a verdict on each of SUBJECTS, measure, result and control.
     """
     return [_row(claim, metrics, seeds or {}) for claim in CLAIMS]
 
@@ -207,10 +205,9 @@ def verdict_counts(rows: Sequence[Mapping[str, str]]) -> dict[str, dict[str, int
 
 
 def sweep_numbers(build: Build, sha256: str) -> dict[str, dict[str, float]]:
-    """What `make sweep` collected for the profile of this run; else the reference sweep, if it is of the same scan.
+    """What `make sweep` collected for the profile of this run, else the reference sweep if its scan has this `sha256`.
 
-    A dictionary of {"median", "min", "max", "n"} by metric, empty where there is neither; numbers of a scan of another
-    `sha256` are not handed on.
+    A dictionary of {"median", "min", "max", "n"} by metric, empty where there is neither.
     """
     def read(path: Path) -> dict:
         return json.loads(path.read_text(encoding="utf-8"))

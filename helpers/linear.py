@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import time
 import warnings
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,24 +21,14 @@ from sklearn.kernel_ridge import KernelRidge
 from sklearn.model_selection import GridSearchCV, GroupKFold
 from sklearn.pipeline import make_pipeline
 
-from helpers.dictionary import PASSES, TOLERANCE, learn_dictionary
+from helpers.dictionary import BY_DESCENT, TOLERANCE, learn_dictionary
 
 
 def refit_on_support(spectra: np.ndarray, atoms: np.ndarray, codes: np.ndarray) -> np.ndarray:
-    """Least-squares codes on the atoms that each spectrum already uses.
+    """Least-squares codes on the atoms that each spectrum already uses, shape (n, atoms).
 
-    The lasso shrinks its codes as well as choosing among them; this undoes the shrinking.
-
-    Parameters
-    ----------
-    spectra : ndarray, shape (n, features)
-    atoms : ndarray, shape (atoms, features)
-    codes : ndarray, shape (n, atoms)
-        Only where they are zero matters.
-
-    Returns
-    -------
-    ndarray, shape (n, atoms)
+    The lasso shrinks its codes as well as choosing among them; this undoes the shrinking. Of `codes`, shape (n, atoms),
+    only where they are zero matters; `atoms` have shape (atoms, features).
     """
     refitted = np.zeros(codes.shape)
     supports, group = np.unique(codes != 0, axis=0, return_inverse=True)
@@ -53,151 +41,31 @@ def refit_on_support(spectra: np.ndarray, atoms: np.ndarray, codes: np.ndarray) 
 
 @dataclass(frozen=True)
 class Baseline:
-    """One linear model, fitted and measured.
-
-    Attributes
-    ----------
-    name, note : str
-        Model, and what it is.
-    mse_training, mse : float
-        Mean squared error on the training spectra and on the others, in their units squared.
-    seconds : float
-        Of the fit alone.
-    iterations : int or None
-        None for a closed form.
-    converged : bool
-        Whether the fit stopped by its own tolerance; True for a closed form.
-    embeddings : ndarray, shape (n_spectra, n)
-        Codes of the other spectra.
-    """
+    """A linear model, its mean squared error (units squared) and whether its fit stopped by its own tolerance."""
 
     name: str
-    note: str
-    mse_training: float
     mse: float
-    seconds: float
-    iterations: int | None
     converged: bool
-    embeddings: np.ndarray
-
-
-@dataclass(frozen=True)
-class _Fitted:
-    """A fitted model: `encode` leads to codes, `decode` back to spectra."""
-
-    encode: Callable[[np.ndarray], np.ndarray]
-    decode: Callable[[np.ndarray], np.ndarray]
-    iterations: int | None = None
-    limit: int | None = None
-
-
-def _fit_pca(training, n, seed, sparsity, iterations):
-    model = PCA(n, svd_solver="full").fit(training)
-    return _Fitted(model.transform, model.inverse_transform)
-
-
-def _fit_svd(training, n, seed, sparsity, iterations):
-    model = TruncatedSVD(n, algorithm="arpack", random_state=seed).fit(training)
-    return _Fitted(model.transform, model.inverse_transform)
-
-
-def _fit_minibatch(training, n, seed, sparsity, iterations):
-    model = MiniBatchDictionaryLearning(
-        n, alpha=sparsity, max_iter=iterations, fit_algorithm="cd",
-        transform_algorithm="lasso_cd", transform_alpha=sparsity, transform_max_iter=PASSES, random_state=seed,
-    ).fit(training)
-    return _Fitted(model.transform, lambda codes: codes @ model.components_, model.n_iter_, iterations)
-
-
-def _fit_sparse_pca(training, n, seed, sparsity, iterations):
-    # The scores have unit norm over all spectra, so loadings grow as the root of their number.
-    alpha = 0.1 * np.sqrt(len(training))
-    model = SparsePCA(n, alpha=alpha, method="cd", max_iter=iterations, tol=TOLERANCE,
-                      random_state=seed).fit(training)
-    return _Fitted(model.transform, model.inverse_transform, model.n_iter_, iterations)
-
-
-def _fit_nmf(training, n, seed, sparsity, iterations):
-    shift, limit = training.min(axis=0), 30 * iterations
-    model = NMF(n, init="nndsvda", max_iter=limit, tol=TOLERANCE, random_state=seed).fit(training - shift)
-    return _Fitted(lambda spectra: model.transform(np.maximum(spectra - shift, 0)),
-                   lambda codes: model.inverse_transform(codes) + shift, model.n_iter_, limit)
-
-
-def _fit_ica(training, n, seed, sparsity, iterations):
-    limit = 10 * iterations
-    model = FastICA(n, whiten="unit-variance", max_iter=limit, random_state=seed).fit(training)
-    return _Fitted(model.transform, model.inverse_transform, model.n_iter_, limit)
-
-
-def _fit_kmeans(training, n, seed, sparsity, iterations):
-    limit = 10 * iterations
-    model = KMeans(n, n_init=5, max_iter=limit, random_state=seed).fit(training)
-    return _Fitted(lambda spectra: np.eye(n)[model.predict(spectra)],
-                   lambda codes: codes @ model.cluster_centers_, model.n_iter_, limit)
-
-
-_MODELS = (
-    ("PCA", _fit_pca, "best affine subspace of n dimensions: the bound on the training spectra"),
-    ("SVD, uncentred", _fit_svd, "best subspace of n dimensions through the origin"),
-    ("Mini-batch DL, lasso", _fit_minibatch, "atoms from mini-batches, lasso codes at λ = {sparsity:g}"),
-    ("Sparse PCA", _fit_sparse_pca, "PCA with sparse atoms, α = 0.1 √(number of spectra), ridge codes"),
-    ("NMF, shifted", _fit_nmf, "nothing negative; each step is shifted by its training minimum, below which it is cut"),
-    ("FastICA", _fit_ica, "the subspace of PCA with other axes: the error is the same by construction"),
-    ("k-means", _fit_kmeans, "each spectrum is replaced by its centre"),
-)
-
-
-def _error(spectra: np.ndarray, model: np.ndarray) -> float:
-    return float(np.square(spectra - model).mean())
-
-
-def _measured(name, note, fitted, seconds, training, spectra) -> Baseline:
-    embeddings = fitted.encode(spectra)
-    return Baseline(name, note, _error(training, fitted.decode(fitted.encode(training))),
-                    _error(spectra, fitted.decode(embeddings)), seconds, fitted.iterations,
-                    fitted.limit is None or fitted.iterations < fitted.limit, embeddings)
-
-
-def _dictionary_codings(model, n: int, sparsity: float) -> Iterator[tuple[str, str, _Fitted]]:
-    """The three ways to code with the same atoms."""
-    atoms = model.components_
-
-    def omp(spectra):
-        return sparse_encode(spectra, atoms, algorithm="omp", n_nonzero_coefs=n)
-
-    def refit(spectra):
-        return refit_on_support(spectra, atoms, model.transform(spectra))
-
-    for name, note, encode in (
-        ("DL, lasso", f"dictionary learning, lasso codes at λ = {sparsity:g}: the paper's objective", model.transform),
-        ("DL, lasso refit", "same atoms, least squares on the atoms that the lasso chose", refit),
-        ("DL, OMP", "same atoms, orthogonal matching pursuit with all n of them allowed", omp),
-    ):
-        yield name, note, _Fitted(encode, lambda codes: codes @ atoms, model.n_iter_, model.max_iter)
 
 
 def compare(training: np.ndarray, spectra: np.ndarray, n: int, seed: int, *, sparsity: float = 1.0,
             iterations: int = 60) -> list[Baseline]:
     """Ten linear models of n components, fitted on the same spectra (paper, section 2 and Table 1).
 
-    Each error on the training spectra is at least that of PCA (Eckart & Young, Psychometrika 1936,
-    1, 211): every reconstruction lies in an affine subspace of at most n dimensions. On other
-    spectra nothing forbids a smaller error.
+    No error on the training spectra is below that of PCA (Eckart & Young, Psychometrika 1936, 1, 211): every
+    reconstruction lies in an affine subspace of at most n dimensions. On other spectra nothing forbids it.
 
     Parameters
     ----------
     training, spectra : ndarray, shape (n_training, features) and (n_spectra, features)
-        Scaled spectra to fit on, and others (held out, or the colour gamut).
+        Scaled spectra to fit on, and those to take the error on (held out, or the colour gamut).
     n : int
         Components, atoms or centres.
-    seed : int
     sparsity : float
         λ of dictionary learning: the paper has 0.57 for the toy and 1 for BEPS.
     iterations : int
         At most so many of dictionary learning and sparse PCA, ten times as many of FastICA and
-        k-means, thirty times of NMF, which are cheaper. `Baseline.converged` tells where they were
-        not enough.
+        k-means, thirty times of NMF, which are cheaper.
 
     Returns
     -------
@@ -212,30 +80,65 @@ def compare(training: np.ndarray, spectra: np.ndarray, n: int, seed: int, *, spa
     if not 1 <= n < min(training.shape):
         raise ValueError(f"n is {n}: expected 1 to {min(training.shape) - 1} components for training spectra "
                          f"of shape {training.shape}; change n or give more spectra")
+    models = {
+        # The best affine subspace of n dimensions: the bound on the training spectra.
+        "PCA": PCA(n, svd_solver="full"),
+        # The best one through the origin.
+        "SVD, uncentred": TruncatedSVD(n, algorithm="arpack", random_state=seed),
+        # The scores have unit norm over all spectra, so loadings grow as the root of their number.
+        "Sparse PCA": SparsePCA(n, alpha=0.1 * np.sqrt(len(training)), method="cd", max_iter=iterations, tol=TOLERANCE,
+                                random_state=seed),
+        "NMF, shifted": NMF(n, init="nndsvda", max_iter=30 * iterations, tol=TOLERANCE, random_state=seed),
+        # The subspace of PCA with other axes: the error is the same by construction.
+        "FastICA": FastICA(n, whiten="unit-variance", max_iter=10 * iterations, random_state=seed),
+        "k-means": KMeans(n, n_init=5, max_iter=10 * iterations, random_state=seed),
+    }
     with warnings.catch_warnings():
         # `converged` says so of each model, and OMP ends early where its atoms leave nothing over.
         warnings.simplefilter("ignore", ConvergenceWarning)
         warnings.filterwarnings("ignore", "Orthogonal matching pursuit ended", RuntimeWarning)
-        return _compared(training, spectra, n, seed, sparsity, iterations)
+        rows = [_measured(name, model, spectra, _reconstructed(model, training, spectra))
+                for name, model in models.items()]
+        return rows[:2] + _dictionaries(training, spectra, n, seed, sparsity, iterations) + rows[2:]
 
 
-def _compared(training, spectra, n, seed, sparsity, iterations) -> list[Baseline]:
-    rows = []
-    for name, fit, note in _MODELS:
-        began = time.perf_counter()
-        fitted = fit(training, n, seed, sparsity, iterations)
-        seconds = time.perf_counter() - began
-        rows.append(_measured(name, note.format(sparsity=sparsity), fitted, seconds, training, spectra))
-    began = time.perf_counter()
+def _measured(name: str, model, spectra: np.ndarray, reconstructed: np.ndarray) -> Baseline:
+    """The row of a fitted model; one without a limit of iterations is a closed form."""
+    settled = not hasattr(model, "max_iter") or model.n_iter_ < model.max_iter
+    return Baseline(name, float(np.square(spectra - reconstructed).mean()), settled)
+
+
+def _reconstructed(model, training: np.ndarray, spectra: np.ndarray) -> np.ndarray:
+    """Spectra as a model, fitted to `training` here, encodes and decodes them."""
+    if isinstance(model, KMeans):
+        nearest = model.fit(training).predict(spectra)
+        return model.cluster_centers_[nearest]
+    if isinstance(model, NMF):  # nothing negative: each step is shifted by its training minimum, below which it is cut
+        shift = training.min(axis=0)
+        codes = model.fit(training - shift).transform(np.maximum(spectra - shift, 0))
+        return model.inverse_transform(codes) + shift
+    return model.inverse_transform(model.fit(training).transform(spectra))
+
+
+def _dictionaries(training: np.ndarray, spectra: np.ndarray, n: int, seed: int, sparsity: float,
+                  iterations: int) -> list[Baseline]:
+    """The paper's dictionary coded in three ways, and one learned from mini-batches."""
     model = learn_dictionary(training, n, sparsity, iterations, seed, TOLERANCE)
-    seconds = time.perf_counter() - began
-    codings = [_measured(name, note, fitted, seconds, training, spectra)
-               for name, note, fitted in _dictionary_codings(model, n, sparsity)]
-    return rows[:2] + codings + rows[2:]
+    lasso = model.transform(spectra)
+    codes = {
+        "DL, lasso": lasso,
+        "DL, lasso refit": refit_on_support(spectra, model.components_, lasso),
+        "DL, OMP": sparse_encode(spectra, model.components_, algorithm="omp", n_nonzero_coefs=n),
+    }
+    of_batches = MiniBatchDictionaryLearning(
+        n, alpha=sparsity, transform_alpha=sparsity, max_iter=iterations, random_state=seed, **BY_DESCENT).fit(training)
+    rows = [_measured(name, model, spectra, found @ model.components_) for name, found in codes.items()]
+    made = of_batches.transform(spectra) @ of_batches.components_
+    return [*rows, _measured("Mini-batch DL, lasso", of_batches, spectra, made)]
 
 
 def kernel_ridge(training: np.ndarray, blocks: np.ndarray, components: int) -> GridSearchCV:
-    """The simplest nonlinear rival: a linear encoder (PCA) and a decoder by kernel ridge regression.
+    """The simplest nonlinear rival: PCA encodes, kernel ridge regression decodes, and `predict` does both.
 
     Width and penalty are those with the lowest error when blocks of the training spectra are left out in turn.
 
@@ -247,11 +150,6 @@ def kernel_ridge(training: np.ndarray, blocks: np.ndarray, components: int) -> G
         Block of neighbours that each spectrum belongs to.
     components : int
         Scores of PCA that the decoder sees, each scaled to unit variance.
-
-    Returns
-    -------
-    GridSearchCV
-        Fitted; its `predict` reconstructs spectra.
     """
     every = -(-len(training) // 3000)
     model = make_pipeline(PCA(components, whiten=True, random_state=0), KernelRidge(kernel="rbf"))

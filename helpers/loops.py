@@ -45,15 +45,15 @@ def loop_features(loops: np.ndarray, voltage_V: np.ndarray) -> dict[str, np.ndar
         The keys of `UNITS`; without a resonance, those of the piezoresponse alone:
 
         - `coercive_*_V`: where the falling (negative) and the rising branch (positive) cross
-          zero piezoresponse; see `crossing_V`. NaN if a branch ends on the side it began on.
+          zero piezoresponse (`crossing_V`).
         - `imprint_V`: mean of the two coercive voltages.
         - `remanent_*_arb`: piezoresponse at 0 V on the falling branch, after positive
           saturation, and on the rising branch. NaN if the sweep does not include 0 V.
-        - `loop_area_arb_V`: work of switching; see `loop_area`.
-        - `concavity_*`: intermediate concavity of the falling and of the rising branch, the mark
-          of switching in two steps; see `intermediate_concavity`.
+        - `loop_area_arb_V`: work of switching (`loop_area`).
+        - `concavity_*`: mark of switching in two steps, on the falling and on the rising branch
+          (`intermediate_concavity`).
         - `softening_*_kHz`, `softening_at_*_V`, `hardening_*_kHz`: dip of the resonance under
-          either polarity, its voltage, and the largest rise; see `softening_and_hardening`.
+          either polarity, its voltage, and the largest rise (`softening_and_hardening`).
 
         A pixel with a NaN or infinite value in one channel has NaN for all features of it.
 
@@ -73,11 +73,7 @@ def loop_features(loops: np.ndarray, voltage_V: np.ndarray) -> dict[str, np.ndar
     if loops.ndim != 3 or loops.shape[1] != len(voltage_V) - 1:
         raise ValueError(f"loops have shape {loops.shape}: expected (pixels, {len(voltage_V) - 1}, channels), a row "
                          "for each pixel and a column for each voltage; reshape them")
-    turn = voltage_V.argmin()
-    # Branches of each channel: values and voltages, falling and rising.
-    parts = slice(turn + 1), slice(turn, None)
-    piezoresponse, *resonance = ([(closed[:, part], voltage_V[part]) for part in parts]
-                                 for closed in (_closed(loops[..., k], start) for k in range(loops.shape[-1])))
+    piezoresponse, *resonance = (_branches(loops[..., k], voltage_V, start) for k in range(loops.shape[-1]))
     features = _of_piezoresponse(*piezoresponse)
     for falling, rising in resonance:
         for polarity, there, back in (("negative", falling, rising), ("positive", rising, falling)):
@@ -86,28 +82,12 @@ def loop_features(loops: np.ndarray, voltage_V: np.ndarray) -> dict[str, np.ndar
     return {name: features[name] for name in UNITS if name in features}
 
 
-def count_missing(features: dict[str, np.ndarray]) -> dict[str, int]:
-    """Number of pixels without each feature, for those that any pixel lacks."""
-    counts = {name: int(np.isnan(values).sum()) for name, values in features.items()}
-    return {name: count for name, count in counts.items() if count}
-
-
 def crossing_V(branch: np.ndarray, voltage_V: np.ndarray) -> np.ndarray:
-    """Voltage at which a branch changes sign, interpolated linearly.
+    """Voltage (V) at which a branch (pixels, steps) changes sign, interpolated linearly, shape (pixels,).
 
     Noise may make a branch cross three times or more; the voltages then count with alternating
-    sign, which keeps the total length of voltage over which the branch is positive.
-
-    Parameters
-    ----------
-    branch : ndarray, shape (pixels, steps)
-    voltage_V : ndarray, shape (steps,)
-        Rising or falling.
-
-    Returns
-    -------
-    ndarray, shape (pixels,)
-        V; NaN if the branch ends on the side of zero on which it began.
+    sign, which keeps the total length of voltage over which the branch is positive. NaN if the branch ends
+    on the side of zero on which it began. `voltage_V`, shape (steps,), rises or falls.
     """
     left, right = branch[:, :-1], branch[:, 1:]
     crossed = (left > 0) != (right > 0)
@@ -119,20 +99,10 @@ def crossing_V(branch: np.ndarray, voltage_V: np.ndarray) -> np.ndarray:
 
 
 def loop_area(loops: np.ndarray, voltage_V: np.ndarray) -> np.ndarray:
-    """Area inside closed loops by the shoelace formula: the work of switching.
+    """Area (arb. u. V) inside loops (pixels, steps) by the shoelace formula, shape (pixels,): the work of switching.
 
-    Parameters
-    ----------
-    loops : ndarray, shape (pixels, steps)
-        Arb. u.
-    voltage_V : ndarray, shape (steps,)
-        One cycle; the last step is joined to the first.
-
-    Returns
-    -------
-    ndarray, shape (pixels,)
-        Arb. u. V; positive for a loop that is run through anticlockwise, as that of a
-        ferroelectric is, and 0 for a branch traced back on itself.
+    `voltage_V`, shape (steps,), is one cycle; its last step is joined to the first. Positive for a loop that is run
+    through anticlockwise, as that of a ferroelectric is, and 0 for a branch traced back on itself.
     """
     following = np.roll(loops, -1, axis=1)
     return (voltage_V * following - np.roll(voltage_V, -1) * loops).sum(axis=1) / 2
@@ -145,11 +115,7 @@ def intermediate_concavity(branch: np.ndarray, voltage_V: np.ndarray) -> np.ndar
     in-plane state, the branch bends the other way in between, and its slope has a valley
     between two steeper places (paper, discussion of Fig. 5d-e; the intermediate concavities).
 
-    Parameters
-    ----------
-    branch : ndarray, shape (pixels, steps)
-    voltage_V : ndarray, shape (steps,)
-        Rising or falling.
+    `branch` and `voltage_V` as in `crossing_V`.
 
     Returns
     -------
@@ -182,8 +148,7 @@ def softening_and_hardening(there: np.ndarray, there_V: np.ndarray, back: np.nda
                             back_V: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Dip and rise of the resonance from 0 V to a tip of the sweep, where a branch switches.
 
-    They are the extrema of the `branch_difference` after a running median of three steps, which removes fits to a
-    wrong peak.
+    The extrema of `branch_difference` after a running median of three steps, which removes fits to a wrong peak.
 
     Parameters
     ----------
@@ -233,9 +198,7 @@ def branch_difference(there: np.ndarray, there_V: np.ndarray, back: np.ndarray,
 
 def resonance_differences(resonance: np.ndarray, voltage_V: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
     """`branch_difference` under negative and under positive bias, from loops (pixels, steps) of one closed cycle."""
-    voltage_V, start = _closed_cycle(voltage_V)
-    closed, turn = _closed(resonance, start), voltage_V.argmin()
-    falling, rising = ((closed[:, part], voltage_V[part]) for part in (slice(turn + 1), slice(turn, None)))
+    falling, rising = _branches(resonance, *_closed_cycle(voltage_V))
     return [branch_difference(*falling, *rising), branch_difference(*rising, *falling)]
 
 
@@ -273,12 +236,16 @@ def _closed_cycle(voltage_V: np.ndarray) -> tuple[np.ndarray, int]:
     return np.append(rolled, rolled[0]), start
 
 
-def _closed(values: np.ndarray, start: int) -> np.ndarray:
-    """Loops that begin and end at the largest voltage; all NaN in a pixel with a broken value."""
-    values = np.asarray(values, float)
-    values = np.where(np.isfinite(values).all(axis=1, keepdims=True), values, np.nan)
-    values = np.roll(values, -start, axis=1)
-    return np.concatenate([values, values[:, :1]], axis=1)
+def _branches(loops: np.ndarray, cycle_V: np.ndarray, start: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Falling and rising branch of loops (pixels, steps), each with its voltages; `cycle_V` is closed.
+
+    All NaN in a pixel with a broken value.
+    """
+    loops = np.asarray(loops, float)
+    loops = np.where(np.isfinite(loops).all(axis=1, keepdims=True), loops, np.nan)
+    loops = np.roll(loops, -start, axis=1)
+    closed, turn = np.concatenate([loops, loops[:, :1]], axis=1), cycle_V.argmin()
+    return [(closed[:, branch], cycle_V[branch]) for branch in (slice(turn + 1), slice(turn, None))]
 
 
 def _at(voltages_V: np.ndarray | float, branch: np.ndarray, voltage_V: np.ndarray) -> np.ndarray:

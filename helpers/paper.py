@@ -66,14 +66,8 @@ def _filled(text: str, values: Mapping[str, float | str | None]) -> str:
 def table_1_rows(metrics: dict, grid_mse: np.ndarray, sweep: dict) -> list[dict[str, str]]:
     """The paper's Table 1 with the measurement behind each word.
 
-    Parameters
-    ----------
-    metrics : dict
-        Metrics of the notebooks so far.
-    grid_mse : ndarray, shape (n_lambda,)
-        Toy error of dictionary learning along the grid of λ.
-    sweep : dict of str to {"median", "min", "max", "n"}
-        What `make sweep` collected, or empty.
+    From the metrics of the notebooks so far, the toy error of dictionary learning along the grid of λ, shape
+    (n_lambda,), and what `make sweep` collected, {"median", "min", "max", "n"} by metric, or nothing.
     """
     table = _FILE["table_1"]
     values = metrics | {"lowest": grid_mse.min(), "highest": grid_mse.max()}

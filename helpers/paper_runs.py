@@ -31,7 +31,6 @@ from helpers.training import Trained, train
 
 ENDS = ("mse", "active", "pca_mse", "spearman", "informativeness")
 FOLDER = ROOT / "build/paper_runs"
-STORED = ROOT / "data/reference/paper_runs.json"
 
 
 def shortened(training: Training, by: int) -> Training:
@@ -52,7 +51,7 @@ def shortened(training: Training, by: int) -> Training:
 
 
 def run_shortened(benchmark: Benchmark, watched: np.ndarray, by: int, seed: int, folder: Path) -> dict[str, object]:
-    """Train and score; what is said of errors is in standard deviations squared, on the held-out spectra.
+    """Train and score; errors are on the held-out spectra, in standard deviations squared.
 
     Parameters
     ----------
@@ -70,9 +69,8 @@ def run_shortened(benchmark: Benchmark, watched: np.ndarray, by: int, seed: int,
     Returns
     -------
     dict
-        Sizes, pace and the hours that all epochs would take, "shown" and "last" (the scores of the
-        snapshot that the rule of `helpers.callbacks` chooses, and of the last one), PCA's errors, and the
-        course of the training.
+        Sizes, pace and the hours that all epochs would take, `scores` of the snapshot that `helpers.callbacks`
+        chooses ("shown") and of the last one ("last"), PCA's errors, and the course of the training.
     """
     training = shortened(benchmark.training, by)
     run = train(benchmark.network, training, benchmark.spectra, benchmark.drive, watched=watched,
@@ -91,7 +89,7 @@ def run_shortened(benchmark: Benchmark, watched: np.ndarray, by: int, seed: int,
         "seconds": run.seconds, "seconds_per_epoch": pace_s,
         "hours_of_all_epochs": pace_s * benchmark.training.epochs / 3600,
         "shown": scores(run, benchmark, run.chosen), "last": scores(run, benchmark, len(kept.epochs) - 1),
-        "pca_mse": pca_errors(flat, heldout, 16).tolist(),
+        "pca_mse": pca_errors(flat, heldout).tolist(),
         "course": {"epoch": kept.epochs, "beta": kept.beta, "mse": kept.mse, "active": kept.active.tolist(),
                    "kl": np.sort(kept.kl, axis=1)[:, ::-1].tolist()},
     }
@@ -113,7 +111,7 @@ def scores(run: Trained, benchmark: Benchmark, snapshot: int) -> dict[str, float
     """Error, active channels and, where the truth is known, what they say of it at a snapshot.
 
     "spearman" is the mean matched |Spearman|, "informativeness" the R² with which all active channels
-    together predict the factors (both in `helpers.scores`).
+    together predict the factors (`helpers.disentanglement`).
     """
     epoch = int(run.snapshots.epochs[snapshot])
     run.model.set_weights(run.checkpoints.load_snapshot(epoch))
@@ -130,7 +128,7 @@ def scores(run: Trained, benchmark: Benchmark, snapshot: int) -> dict[str, float
 
 def stored_runs() -> dict[str, dict]:
     """The runs kept in ``data/reference``, by ``<benchmark>-<part>-seed<seed>``, as `run_shortened` returns them."""
-    return json.loads(STORED.read_text(encoding="utf-8"))
+    return json.loads((ROOT / "data/reference/paper_runs.json").read_text(encoding="utf-8"))
 
 
 def by_part(runs: Mapping[str, Mapping]) -> dict[tuple[str, int], list[Mapping]]:
@@ -149,29 +147,33 @@ def ends(benchmark: str) -> dict[str, float]:
     """
     found = {}
     for (of, part), runs in by_part(stored_runs()).items():
-        if of == benchmark:
-            every = [_end(run) for run in runs]
-            ratios = [end["mse"] / end["pca_mse"] for end in every]
-            prefix = f"{benchmark}.paper_shortened_{part}"
-            found |= {f"{prefix}.{what}": float(np.median([end[what] for end in every]))
-                      for what in ENDS if what in every[0]}
-            found |= {f"{prefix}.over_pca": float(np.median(ratios)), f"{prefix}.over_pca.min": min(ratios),
-                      f"{prefix}.over_pca.max": max(ratios), f"{prefix}.over_pca.n": len(ratios)}
+        if of != benchmark:
+            continue
+        every = [_end(run) for run in runs]
+        ratios = [end["mse"] / end["pca_mse"] for end in every]
+        values = {what: np.median([end[what] for end in every]) for what in ENDS if what in every[0]} | {
+            "over_pca": np.median(ratios), "over_pca.min": min(ratios), "over_pca.max": max(ratios)}
+        found |= {f"{benchmark}.paper_shortened_{part}.{what}": float(value) for what, value in values.items()}
+        found[f"{benchmark}.paper_shortened_{part}.over_pca.n"] = len(ratios)
     return found
 
 
 def sentence(name: str) -> str:
     """Where a stored run ended, and what PCA does with as many components."""
-    run, end = stored_runs()[name], _end(stored_runs()[name])
-    of_truth = f", mean |Spearman| with the colours {end['spearman']:.2f}" if "spearman" in end else ""
+    run = stored_runs()[name]
+    end = _end(run)
+    text = (f"{name.split('-')[0]}, 1/{run['shortened_by']} of the epochs, seed {run['seed']}: {end['active']} active "
+            f"channels, error {end['mse']:.3f}, PCA of as many components {end['pca_mse']:.3f}")
+    if "spearman" in end:
+        text += f", mean |Spearman| with the colours {end['spearman']:.2f}"
     if "informativeness" in end:
-        of_truth += f", the colours from all of them together with R² {end['informativeness']:.2f}"
-    return (f"{name.split('-')[0]}, 1/{run['shortened_by']} of the epochs, seed {run['seed']}: {end['active']} active "
-            f"channels, error {end['mse']:.3f}, PCA of as many components {end['pca_mse']:.3f}{of_truth}")
+        text += f", the colours from all of them together with R² {end['informativeness']:.2f}"
+    return text
 
 
 def _end(run: Mapping) -> dict[str, float]:
-    return run["last"] | {"pca_mse": run["pca_mse"][run["last"]["active"] - 1]}
+    """The last scores of a run, with the error of PCA of as many components as active channels."""
+    return run["last"] | {"pca_mse": run["pca_mse"][max(run["last"]["active"], 1) - 1]}
 
 
 def main() -> None:

@@ -95,7 +95,7 @@ def atomic(path: Path | str) -> Iterator[Path]:
 def write_json(path: Path, content: object) -> None:
     """Write JSON, whole or not at all."""
     with atomic(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+        temporary.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def hardware() -> str:

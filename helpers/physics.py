@@ -14,6 +14,7 @@ HARDENING = ("hardening_negative_kHz", "hardening_positive_kHz")
 NOISE_LOOPS = 2000
 NARROW = 0.5  # of the median area, below which a loop is narrow
 RESAMPLED = 400  # times that blocks of pixels are drawn for an interval
+PARTS = 8  # along a value
 EXTREME = 1.0  # per cent at either end of a feature that are pulled in before a line is fitted
 
 
@@ -55,18 +56,21 @@ def channel_effects(embedding: np.ndarray, features: Mapping[str, np.ndarray], b
              for _ in range(RESAMPLED)]
     z = (embedding - embedding.mean(axis=0)) / embedding.std(axis=0)
     z = np.column_stack([z, np.ones(len(z))])
-    every = []
     features = {name: values for name, values in features.items()
                 if np.isfinite(values).mean() > 0.5 and np.nanstd(values) > 0}
-    for values in features.values():
-        low, high = np.nanpercentile(values, [EXTREME, 100 - EXTREME])
-        values = np.clip(values, low, high)
-        y, there = (values - np.nanmean(values)) / np.nanstd(values), np.isfinite(values)
-        every.append([np.linalg.lstsq(z[part], y[part], rcond=None)[0][:-1]
-                      for part in (pixels[there[pixels]] for pixels in (np.arange(len(z)), *drawn))])
-    slopes = np.array(every)  # features, all pixels and the draws, channels
+    # Features, all pixels and the draws, channels.
+    slopes = np.array([_slopes(z, values, [np.arange(len(z)), *drawn]) for values in features.values()])
     low, high = np.percentile(slopes[:, 1:], [2.5, 97.5], axis=1)
     return Effects(tuple(features), slopes[:, 0].T, low.T, high.T)
+
+
+def _slopes(z: np.ndarray, values: np.ndarray, draws: list[np.ndarray]) -> list[np.ndarray]:
+    """Slopes of one feature (s.d.) along the channels, for each draw of pixels; the last column of `z` is of ones."""
+    values = np.clip(values, *np.nanpercentile(values, [EXTREME, 100 - EXTREME]))
+    values = (values - np.nanmean(values)) / np.nanstd(values)
+    there = np.isfinite(values)
+    return [np.linalg.lstsq(z[pixels], values[pixels], rcond=None)[0][:-1]
+            for pixels in (draw[there[draw]] for draw in draws)]
 
 
 def narrow_loops(features: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -80,20 +84,16 @@ def harden_under_both(features: Mapping[str, np.ndarray], voltage_V: np.ndarray,
     """Loops that harden under either polarity by more than 19 of 20 loops of white noise do, shape (pixels,) of bool.
 
     Noise alone has a hardening, as the largest of many differences; 0 would call nearly every loop hardened.
-
-    Parameters
-    ----------
-    noise_kHz : float
-        Standard deviation of the noise of the resonance at one step.
+    `noise_kHz` is the standard deviation of the noise of the resonance at one step.
     """
     noise = np.random.default_rng(seed).normal(0, noise_kHz, (NOISE_LOOPS, len(voltage_V)))
     of_noise = loop_features(np.stack([noise, noise], axis=-1), voltage_V)
     return np.all([features[name] > np.quantile(of_noise[name], 0.95) for name in HARDENING], axis=0)
 
 
-def share_along(values: np.ndarray, event: np.ndarray, blocks: np.ndarray,
-                parts: int = 8) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Share of pixels in which something holds, in parts of equal count along a value.
+def share_along(values: np.ndarray, event: np.ndarray, blocks: np.ndarray
+                ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Share of pixels in which something holds, in `PARTS` of equal count along a value.
 
     Parameters
     ----------
@@ -102,14 +102,14 @@ def share_along(values: np.ndarray, event: np.ndarray, blocks: np.ndarray,
 
     Returns
     -------
-    centre, share : ndarray, shape (parts,)
+    centre, share : ndarray, shape (PARTS,)
         Median of the values in each part, and the share of its pixels.
-    interval : ndarray, shape (parts, 2)
+    interval : ndarray, shape (PARTS, 2)
         95 %, by the bootstrap over blocks.
     """
     known = np.isfinite(values)
     values, event, blocks = values[known], event[known].astype(float), blocks[known]
-    number = np.searchsorted(np.quantile(values, np.linspace(0, 1, parts + 1)[1:-1]), values, side="right")
-    members = [number == part for part in range(parts)]
+    number = np.searchsorted(np.quantile(values, np.linspace(0, 1, PARTS + 1)[1:-1]), values, side="right")
+    members = [number == part for part in range(PARTS)]
     return (np.array([np.median(values[own]) for own in members]), np.array([event[own].mean() for own in members]),
             np.array([ratio_interval(event * own, own.astype(float), blocks) for own in members]))

@@ -217,84 +217,56 @@ PAPER_TOY_TRAINING = Training(
 PAPER_BEPS_TRAINING = Training(
     epochs=20_000, batch=300, learning_rate=3e-5, priming=1000, schedule="staircase", cosine=False, clip_norm=None,
     beta_step=2.5e-3, step_epochs=1000, kl_mean=True, l1="added_n", shown=5, snapshots=40)
-SMALL_STAIRCASE = Training(
-    epochs=65, batch=300, learning_rate=3e-3, priming=20, schedule="staircase", cosine=False, clip_norm=None,
-    beta_step=5e-3, step_epochs=1, kl_mean=True, l1="set", shown=3, snapshots=46)
+# The same stairs in a hundredth of the epochs, at a hundred times the learning rate; λ as in the original code.
+SMALL_STAIRCASE = replace(PAPER_TOY_TRAINING, epochs=65, learning_rate=3e-3, priming=20, step_epochs=1, l1="set")
 TOY_NETWORK = AdditiveNetwork(units=24, layers=2, patch=5, branch=48)
 BEPS_NETWORK = AdditiveNetwork(units=24, layers=2, patch=16, branch=32, joint=64, linear=True, input_noise=0.1)
 TOY = Training(epochs=400, batch=250, learning_rate=4e-3, average=0.995, starts=3, snapshots=48)
 BEPS = Training(epochs=900, batch=240, learning_rate=4e-3, weight_decay=3e-2, average=0.995, shown=5, snapshots=48)
-LAMBDA_GRID = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.57, 0.7, 0.85, 1.0, 1.3, 1.6, 2.0)
 
-PROFILES: dict[str, Profile] = {
-    profile.name: profile for profile in (
-        Profile(
-            name="smoke",
-            toy_spectra=800,
-            gamut_spectra=400,
-            painting_side=24,
-            toy_network=AdditiveNetwork(units=8, layers=1, patch=5, branch=16),
-            toy_training=replace(TOY, epochs=32, batch=100, learning_rate=1e-2, average=0.9, starts=2,
-                                 snapshots=24),
-            beps_network=AdditiveNetwork(units=8, layers=1, patch=16, branch=16, joint=16, linear=True,
-                                         input_noise=0.1),
-            beps_training=replace(BEPS, epochs=100, batch=100, learning_rate=1e-2, average=0.9, snapshots=24),
-            paper_network=PaperNetwork(units=4, blocks=0, normalise=True),
-            paper_training=replace(SMALL_STAIRCASE, epochs=34, priming=16, step_epochs=2, beta_step=2.5e-2, batch=100,
-                                   learning_rate=1e-2, snapshots=24),
-            heldout_every=5,
-            dictionary_iterations=20,
-            grid_spectra=300,
-            lambda_grid=(0.2, 0.57, 1.0),
-            movie_points=12,
-            twin_shape=(24, 24),
-        ),
-        Profile(
-            name="laptop",
-            toy_spectra=10_000,
-            gamut_spectra=10_000,
-            painting_side=64,
-            toy_network=TOY_NETWORK,
-            toy_training=TOY,
-            beps_network=BEPS_NETWORK,
-            beps_training=BEPS,
-            paper_network=PaperNetwork(units=16, blocks=1, normalise=True),
-            paper_training=SMALL_STAIRCASE,
-            heldout_every=5,
-            dictionary_iterations=300,
-            grid_spectra=2000,
-            lambda_grid=LAMBDA_GRID,
-            movie_points=200,
-        ),
-        Profile(
-            name="paper",
-            toy_spectra=10_000,
-            gamut_spectra=10_000,
-            painting_side=64,
-            toy_network=TOY_NETWORK,
-            toy_training=TOY,
-            beps_network=BEPS_NETWORK,
-            beps_training=BEPS,
-            paper_network=PAPER_TOY,
-            paper_training=PAPER_TOY_TRAINING,
-            heldout_every=0,
-            dictionary_iterations=1000,
-            grid_spectra=10_000,
-            lambda_grid=LAMBDA_GRID,
-            movie_points=200,
-        ),
-    )
-}
+SMOKE = Profile(
+    name="smoke",
+    toy_spectra=800,
+    gamut_spectra=400,
+    painting_side=24,
+    toy_network=replace(TOY_NETWORK, units=8, layers=1, branch=16),
+    toy_training=replace(TOY, epochs=32, batch=100, learning_rate=1e-2, average=0.9, starts=2, snapshots=24),
+    beps_network=replace(BEPS_NETWORK, units=8, layers=1, branch=16, joint=16),
+    beps_training=replace(BEPS, epochs=100, batch=100, learning_rate=1e-2, average=0.9, snapshots=24),
+    paper_network=PaperNetwork(units=4, blocks=0, normalise=True),
+    paper_training=replace(SMALL_STAIRCASE, epochs=34, priming=16, step_epochs=2, beta_step=2.5e-2, batch=100,
+                           learning_rate=1e-2, snapshots=24),
+    heldout_every=5,
+    dictionary_iterations=20,
+    grid_spectra=300,
+    lambda_grid=(0.2, 0.57, 1.0),
+    movie_points=12,
+    twin_shape=(24, 24),
+)
+LAPTOP = Profile(
+    name="laptop",
+    toy_spectra=10_000,
+    gamut_spectra=10_000,
+    painting_side=64,
+    toy_network=TOY_NETWORK,
+    toy_training=TOY,
+    beps_network=BEPS_NETWORK,
+    beps_training=BEPS,
+    paper_network=PaperNetwork(units=16, blocks=1, normalise=True),
+    paper_training=SMALL_STAIRCASE,
+    heldout_every=5,
+    dictionary_iterations=300,
+    grid_spectra=2000,
+    lambda_grid=(0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.57, 0.7, 0.85, 1.0, 1.3, 1.6, 2.0),
+    movie_points=200,
+)
+PROFILES = {profile.name: profile for profile in (
+    SMOKE, LAPTOP, replace(LAPTOP, name="paper", paper_network=PAPER_TOY, paper_training=PAPER_TOY_TRAINING,
+                           heldout_every=0, dictionary_iterations=1000, grid_spectra=10_000))}
 
 
 def get_profile(name: str) -> Profile:
-    """The profile called `name`.
-
-    Raises
-    ------
-    ValueError
-        If there is none, naming those there are.
-    """
+    """The profile called `name`; a ValueError that lists all where there is none."""
     if name not in PROFILES:
         raise ValueError(f"profile is {name!r}: expected one of {', '.join(PROFILES)}; correct PROFILE=…")
     return PROFILES[name]

@@ -136,7 +136,7 @@ def earlier_metrics(record: Record) -> dict[str, object]:
 
 def _parts(record: Record, notebooks: Iterable[str]) -> list[dict]:
     """What notebooks have recorded."""
-    return [json.loads(require(record.build.results / f"{name}.json").read_text()) for name in notebooks]
+    return [json.loads(require(record.build.results / f"{name}.json").read_text("utf-8")) for name in notebooks]
 
 
 def _merged(parts: list[dict], key: str) -> dict[str, object]:
@@ -144,9 +144,9 @@ def _merged(parts: list[dict], key: str) -> dict[str, object]:
 
 
 def collect(record: Record, scan) -> dict[str, object]:
-    """Merge the notebooks' records into metrics.json, manifest.json and run.json.
+    """Merge the notebooks' records into metrics.json, manifest.json and run.json; returns the merged metrics.
 
-    `scan` has ``source``, ``path`` and ``sha256``. Returns the merged metrics.
+    `scan` has ``source``, ``path`` and ``sha256``.
     """
     record.finish()
     parts = _parts(record, NOTEBOOKS)

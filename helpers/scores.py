@@ -57,7 +57,7 @@ def plateau(beta: np.ndarray, active: np.ndarray) -> tuple[int, float]:
     return number, decades
 
 
-def additive_share(embeddings: np.ndarray, made: np.ndarray, knots: int = 8) -> float:
+def additive_share(embeddings: np.ndarray, made: np.ndarray) -> float:
     """Share of the variance of decoded spectra that their channels explain one by one.
 
     The rest needs channels jointly. `made`, shape (n, values), decoded from the posterior means of the active
@@ -65,16 +65,25 @@ def additive_share(embeddings: np.ndarray, made: np.ndarray, knots: int = 8) -> 
     """
     if not embeddings.shape[1]:
         return np.nan
-    splines = SplineTransformer(knots, knots="quantile").fit_transform(embeddings)
+    splines = SplineTransformer(8, knots="quantile").fit_transform(embeddings)
     fitted = LinearRegression().fit(splines, made).predict(splines)
     return float(r2_score(made, fitted, multioutput="variance_weighted"))
 
 
-def matched_spearman(embeddings: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """|Spearman| of each true factor with the channel matched to it one to one.
+def matched(table: np.ndarray) -> np.ndarray:
+    """The score of each factor with the channel matched to it one to one.
 
-    The matching maximises the sum (Hungarian method). Factors left without a channel,
-    and pairs in which one is constant, count as 0.
+    The matching maximises the sum (Hungarian method); a factor left without a channel counts as 0.
+    Shapes (factors, channels) in, (factors,) out.
+    """
+    scores = np.zeros(len(table))
+    factors, channels = linear_sum_assignment(-table)
+    scores[factors] = table[factors, channels]
+    return scores
+
+
+def matched_spearman(embeddings: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """|Spearman| of each true factor with the channel matched to it; pairs in which one is constant count as 0.
 
     Shapes (n, channels) and (n, factors) in, (factors,) out.
     """
@@ -83,10 +92,7 @@ def matched_spearman(embeddings: np.ndarray, truth: np.ndarray) -> np.ndarray:
         for j, channel in enumerate(embeddings.T):
             if np.ptp(factor) > 0 and np.ptp(channel) > 0:
                 scores[i, j] = abs(spearmanr(factor, channel).statistic)
-    matched = np.zeros(truth.shape[1])
-    rows, columns = linear_sum_assignment(-scores)
-    matched[rows] = scores[rows, columns]
-    return matched
+    return matched(scores)
 
 
 def matched_channels(embeddings: np.ndarray, truth: np.ndarray) -> np.ndarray:
@@ -96,10 +102,7 @@ def matched_channels(embeddings: np.ndarray, truth: np.ndarray) -> np.ndarray:
 
 
 def matched_correlation(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """|Pearson| of channels of two embeddings (n, channels) matched one to one (Hungarian method).
-
-    Returns the correlations of the pairs, as many as the smaller embedding has channels.
-    """
+    """|Pearson| of the channels of two embeddings (n, channels), matched one to one as far as both have them."""
     together = np.abs(np.corrcoef(first.T, second.T)[: first.shape[1], first.shape[1] :])
     return together[linear_sum_assignment(-together)]
 

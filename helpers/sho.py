@@ -23,7 +23,6 @@ THREADS = 2
 SPECTRA_A_BATCH = 512  # small enough for a processor's cache
 MOST_ITERATIONS = 25
 TOLERANCE = 1e-9  # relative decrease of the sum of squares
-LEAST_EXPLAINED = 50  # sum of squares that a certain oscillator explains, in variances of the noise
 
 
 @dataclass(frozen=True)
@@ -36,12 +35,6 @@ class SHOFit:
         A (unit of the spectra), φ (rad, within (−π, π]), ω₀ / 2π (unit of the frequencies given) and Q.
     r2 : ndarray, shape (...)
         Share of the variance of the complex spectrum that the fit explains; at most 1.
-    amplitude_sd, phase_sd, frequency_sd, quality_sd : ndarray, shape (...)
-        Standard uncertainties from the residual and the curvature. NaN where the curvature says nothing:
-        where ω₀ or Q ended at a bound, and where the oscillator explains less than LEAST_EXPLAINED times
-        the variance of either part of a bin, so that a neighbouring peak of the noise might have been
-        fitted as well. White noise alone stays below that; a peak three times as high as the noise mostly
-        does not, and has errors up to 1.2 times those stated.
     """
 
     amplitude: np.ndarray
@@ -49,10 +42,6 @@ class SHOFit:
     frequency: np.ndarray
     quality: np.ndarray
     r2: np.ndarray
-    amplitude_sd: np.ndarray
-    phase_sd: np.ndarray
-    frequency_sd: np.ndarray
-    quality_sd: np.ndarray
 
 
 def sho_response(frequency: np.ndarray, amplitude: np.ndarray, phase: np.ndarray,
@@ -91,8 +80,7 @@ def fit_sho(spectra: np.ndarray, frequency: np.ndarray) -> SHOFit:
     Raises
     ------
     ValueError
-        If the shapes do not fit, there are fewer than 5 bins, or `frequency` does not rise
-        from above 0.
+        If the shapes do not fit, there are fewer than 5 bins, or `frequency` does not rise from above 0.
     """
     frequency = np.asarray(frequency, float)
     bins = frequency.size
@@ -110,7 +98,7 @@ def fit_sho(spectra: np.ndarray, frequency: np.ndarray) -> SHOFit:
         parts = list(pool.map(lambda i: _fit_batch(flat[i:i + SPECTRA_A_BATCH], w, templates),
                               range(0, len(flat), SPECTRA_A_BATCH)))
     found = np.concatenate(parts) if parts else np.empty((0, len(fields(SHOFit))))
-    found[:, [2, 7]] *= centre
+    found[:, 2] *= centre
     return SHOFit(*np.moveaxis(found.reshape(*np.shape(spectra)[:-1], found.shape[1]), -1, 0))
 
 
@@ -133,7 +121,7 @@ def _fit_batch(spectra: np.ndarray, w: np.ndarray, templates: tuple[np.ndarray, 
     score = y.astype("complex64") @ templates[0]
     best = templates[1][(score.real**2 + score.imag**2).argmax(axis=1)]
     fitted = _summary(y, w, _search(y, w, best))
-    fitted[:, [0, 5]] *= scale[usable, None]
+    fitted[:, 0] *= scale[usable]
     result[usable] = fitted
     return result
 
@@ -208,29 +196,13 @@ def _search(y: np.ndarray, w: np.ndarray, parameters: np.ndarray) -> np.ndarray:
 
 
 def _summary(y: np.ndarray, w: np.ndarray, parameters: np.ndarray) -> np.ndarray:
-    """A, φ, ω₀, Q, R² and four uncertainties, shape (n, 9)."""
-    u = _shape(w, parameters)
-    c, _, explained = _explained(y, u)
+    """A, φ, ω₀, Q and R², shape (n, 5)."""
+    c, _, explained = _explained(y, _shape(w, parameters))
     resonance = np.sqrt(parameters[:, 0])
-    quality = resonance / parameters[:, 1]
-    amplitude = np.abs(c) / parameters[:, 0]
     centred = y - y.mean(axis=1, keepdims=True)
     left = np.maximum(np.einsum("nb,nb->n", y.conj(), y).real - explained, 0)
     r2 = 1 - left / np.maximum(np.einsum("nb,nb->n", centred.conj(), centred).real, np.finfo(float).tiny)
-    response = c[:, None] * u
-    # ∂H/∂ω₀ at constant Q and A, and ∂H/∂Q, in the notation of the module's docstring.
-    by_resonance = response * (2 / resonance[:, None] + u * (2 * resonance[:, None] + 1j * w / quality[:, None]))
-    by_quality = -1j * response * u * w * (resonance / quality**2)[:, None]
-    jacobian = np.stack([response / amplitude[:, None], 1j * response, by_resonance, by_quality], axis=1)
-    information = np.einsum("nib,njb->nij", jacobian.conj(), jacobian).real
-    variance = left / (2 * w.size - 4)
-    size = np.sqrt(np.einsum("nii->ni", information))
-    sd = np.sqrt(np.einsum("nii->ni", np.linalg.pinv(information / size[:, :, None] / size[:, None, :],
-                                                     hermitian=True)) * variance[:, None]) / size
-    at_bound = ((resonance <= w[0]) | (resonance >= w[-1])
-                | (quality <= LEAST_QUALITY * (1 + 1e-9)) | (quality >= MOST_QUALITY * (1 - 1e-9)))
-    sd[at_bound | (explained < LEAST_EXPLAINED * variance)] = np.nan
-    return np.column_stack([amplitude, np.angle(c), resonance, quality, r2, sd])
+    return np.column_stack([np.abs(c) / parameters[:, 0], np.angle(c), resonance, resonance / parameters[:, 1], r2])
 
 
 def optimum_rotation(amplitude: np.ndarray, phase: np.ndarray, voltage: np.ndarray) -> float:

@@ -24,8 +24,8 @@ def time_steps() -> np.ndarray:
     return np.linspace(-1.0, 1.0, 25)
 
 
-def spectra(rgb: np.ndarray, t: np.ndarray | None = None) -> np.ndarray:
-    """Spectrum of every colour, the function f(t; R, G, B) of the paper.
+def spectra(rgb: np.ndarray) -> np.ndarray:
+    """Spectrum of every colour at `time_steps`, the function f(t; R, G, B) of the paper.
 
     f = tanh(20 [t - 2(R - 0.5)]) + SELU(t - 2(G - 0.5)) + sigmoid(-20 [t - (B - 0.5)])
 
@@ -36,19 +36,16 @@ def spectra(rgb: np.ndarray, t: np.ndarray | None = None) -> np.ndarray:
     ----------
     rgb : array_like, shape (..., 3)
         Colours in [0, 1]; a list of colours (n, 3) or a painting (rows, columns, 3).
-    t : array_like, shape (n_steps,), optional
-        Time steps (dimensionless), by default `time_steps()`.
 
     Returns
     -------
-    ndarray, shape (..., n_steps)
+    ndarray, shape (..., 25)
         Response (dimensionless, not standardised).
 
     Raises
     ------
     ValueError
-        If the last axis of `rgb` is not 3, a value lies outside [0, 1] or is not
-        finite, or `t` is not one-dimensional.
+        If the last axis of `rgb` is not 3, or a value lies outside [0, 1] or is not finite.
     """
     rgb = np.asarray(rgb, dtype=float)
     if rgb.shape[-1:] != (3,):
@@ -56,13 +53,9 @@ def spectra(rgb: np.ndarray, t: np.ndarray | None = None) -> np.ndarray:
     inside = (rgb >= 0) & (rgb <= 1)
     if not inside.all():
         raise ValueError(f"rgb holds {rgb[~inside][0]}, expected finite values in [0, 1]; divide 8-bit colours by 255.")
-    t = time_steps() if t is None else np.asarray(t, dtype=float)
-    if t.ndim != 1:
-        raise ValueError(f"t has shape {t.shape}, expected (n_steps,); give one list of time steps for all colours.")
-    red, green, blue = np.moveaxis(rgb[..., None], -2, 0)
+    t, (red, green, blue) = time_steps(), np.moveaxis(rgb[..., None], -2, 0)
     x = t - 2 * (green - 0.5)
-    # The minimum keeps expm1 from overflowing where SELU's linear branch is taken.
-    bend = SELU_SCALE * np.where(x > 0, x, SELU_ALPHA * np.expm1(np.minimum(x, 0.0)))
+    bend = SELU_SCALE * np.where(x > 0, x, SELU_ALPHA * np.expm1(x))
     return np.tanh(20 * (t - 2 * (red - 0.5))) + bend + expit(-20 * (t - (blue - 0.5)))
 
 
@@ -93,20 +86,10 @@ def _open_rgb(path: Path) -> Image.Image:
 
 
 def load_painting(path: str | Path, max_pixels: int) -> np.ndarray:
-    """A picture whose pixels are the spectra of the toy benchmark.
+    """R, G, B in [0, 1] of a picture, shape (rows, columns, 3); each pixel becomes a spectrum of the toy benchmark.
 
-    Parameters
-    ----------
-    path : str or Path
-        Any picture that Pillow reads; of an animation, the first frame.
-    max_pixels : int
-        A picture with more pixels is averaged down to at most this many, its aspect kept, since each
-        pixel becomes one spectrum.
-
-    Returns
-    -------
-    ndarray, shape (rows, columns, 3)
-        R, G, B in [0, 1].
+    Any picture that Pillow reads; of an animation, the first frame. One with more than `max_pixels` is averaged down
+    to at most this many, its aspect kept.
 
     Raises
     ------

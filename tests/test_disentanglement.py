@@ -11,7 +11,7 @@ from sklearn.metrics import mutual_info_score
 
 from helpers import disentanglement as scores
 from helpers.disentanglement import BINS, dci, disentanglement, disentanglement_and_completeness, mutual_information
-from helpers.scores import matched_spearman, mean_squared_error_per_spectrum, ratio_interval
+from helpers.scores import matched, matched_spearman, mean_squared_error_per_spectrum, ratio_interval
 
 N = 5000
 BIAS = (BINS - 1) ** 2 / (2 * N) / np.log(BINS)  # of the MIG, from the classes being finite
@@ -84,7 +84,7 @@ def test_turned_gaussian_factors_have_closed_forms(degrees):
     codes, factors = gaussian_pair(degrees)
     cos, sin = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
     assert scores.separated_predictability(codes, factors) == pytest.approx(cos**2 - sin**2, abs=1e-9)
-    np.testing.assert_allclose(scores.matched_r2(codes, factors), cos**2, atol=1e-9)
+    np.testing.assert_allclose(matched(scores.univariate_r2(codes, factors).T), cos**2, atol=1e-9)
     if degrees:
         gap = gaussian_information(cos) - gaussian_information(sin)
         found = scores.mutual_information_gap(codes, factors)
@@ -134,7 +134,7 @@ def test_linear_r2_is_that_of_the_regression_and_missing_channels_score_nothing(
     expected = [[LinearRegression().fit(code[:, None], factor).score(code[:, None], factor)
                  for factor in truth.T] for code in codes.T]
     np.testing.assert_allclose(scores.univariate_r2(codes, truth), expected, atol=1e-12)
-    np.testing.assert_allclose(scores.matched_r2(truth[:, 1:2], truth), [0, 1, 0], atol=1e-12)
+    np.testing.assert_allclose(matched(scores.univariate_r2(truth[:, 1:2], truth).T), [0, 1, 0], atol=1e-12)
     found = disentanglement(truth[:, 1:2], truth)
     assert found["spearman"] == pytest.approx(1 / 3)
     assert found["sap"] == pytest.approx(1 / 3, abs=0.01)

@@ -34,7 +34,7 @@ def test_sweep_equals_its_definition(seed, pixels, sparsity):
 def test_swept_channel_takes_the_values_and_the_others_follow_the_data():
     ramp = np.linspace(-1, 1, 1000)
     embeddings = np.stack([ramp, 3 * ramp], axis=1)
-    values, latents = sweep_channel(embeddings, 0)
+    values, latents = sweep_channel(embeddings, 0, points=200)
     np.testing.assert_array_equal(latents[:, 0], values)
     inside = np.abs(values) < 0.85
     np.testing.assert_allclose(latents[inside, 1], 3 * values[inside], atol=0.02)

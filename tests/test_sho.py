@@ -79,18 +79,6 @@ def test_errors_reach_the_cramer_rao_bound(snr):
     assert (ratio < 1.5).all() and (ratio > 0.9).all(), ratio
 
 
-@pytest.mark.parametrize(("snr", "least", "largest", "share"), [
-    (2, 0.5, 1.4, 0.3), (3, 0.5, 1.25, 0.9), (5, 0.9, 1.1, 1), (20, 0.94, 1.06, 1)])
-def test_uncertainties_are_those_of_the_errors_or_are_not_given(snr, least, largest, share):
-    truth = draw(4000, 6)
-    fit = fit_sho(noisy(truth, snr, seed=4)[0], FREQUENCY_kHz)
-    given = np.isfinite(fit.frequency_sd)
-    assert given.mean() >= share
-    stated = np.array([getattr(fit, f"{name}_sd")[given] for name in NAMES])
-    ratio = np.std(errors(fit, truth)[:, given] / stated, axis=1)
-    assert (ratio > least).all() and (ratio < largest).all(), ratio
-
-
 @given(seed=st.integers(0, 2**32 - 1), scale=st.floats(-12, 12), turn=st.floats(-7, 7))
 def test_scale_and_phase_of_the_spectra_pass_into_amplitude_and_phase(seed, scale, turn):
     truth = draw(20, seed)
@@ -110,17 +98,16 @@ def test_noise_alone_stays_within_the_bounds(seed):
     assert (fit.frequency >= 1300 - 1e-6).all() and (fit.frequency <= 1350 + 1e-6).all()
     assert (fit.quality >= LEAST_QUALITY * (1 - 1e-9)).all() and (fit.quality <= MOST_QUALITY * (1 + 1e-9)).all()
     assert (fit.r2 <= 1).all() and np.median(fit.r2) < 0.5
-    assert np.isnan(fit.frequency_sd).all()
 
 
 def test_a_resonance_outside_the_band_ends_at_the_bound_shapes_are_kept_and_unusable_spectra_are_nan():
     fit = fit_sho(sho_response(FREQUENCY_kHz, [1.0], [0.0], [1400.0], [200.0]), FREQUENCY_kHz)
-    assert fit.frequency[0] == pytest.approx(1350) and np.isnan(fit.frequency_sd[0])
+    assert fit.frequency[0] == pytest.approx(1350)
     truth = draw(12, 3)
     spectra = sho_response(FREQUENCY_kHz, *truth).reshape(3, 4, -1)
     spectra[0, 1, 5], spectra[2, 3] = np.nan, 0
     fit = fit_sho(spectra, FREQUENCY_kHz)
-    assert fit.amplitude.shape == fit.r2.shape == fit.quality_sd.shape == (3, 4)
+    assert fit.amplitude.shape == fit.r2.shape == (3, 4)
     assert np.argwhere(np.isnan(fit.amplitude)).tolist() == [[0, 1], [2, 3]]
     assert fit_sho(spectra[:0], FREQUENCY_kHz).phase.shape == (0, 4)
 
