@@ -260,7 +260,7 @@ def test_maps_of_a_training_stand_in_rows_of_equal_length_with_the_snapshot_of_t
     assert [row.get_suptitle().split(",")[0] for row in rows] == [f"epoch {n}" for n in (0, 4, 5, 7, 11)]
     assert ["beyond the colours" in row.get_suptitle() for row in rows] == [True] + 4 * [False]
     assert [sum(bool(ax.images) for ax in row.axes) for row in rows] == [count] * 5
-    assert len({ax.get_position().y0 for ax in rows[0].axes}) == 2
+    assert {ax.get_gridspec().get_geometry() for row in rows for ax in row.axes} == {(2, 6)}
 
 
 def block(name: str) -> list[SimpleNamespace]:
