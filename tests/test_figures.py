@@ -247,8 +247,8 @@ def test_turned_bands_stand_upright_and_others_are_untouched():
     assert set(np.unique(classes[np.isfinite(classes)])) == {0, 3}  # no class in between
 
 
-def test_maps_of_a_training_stand_in_rows_of_eight_with_the_snapshot_of_the_other_figures(monkeypatch):
-    count, times, size = 10, 12, np.where(np.arange(12), 1, 9)[:, None, None]
+def test_maps_of_a_training_stand_in_rows_of_equal_length_with_the_snapshot_of_the_other_figures(monkeypatch):
+    count, times, size = 11, 12, np.where(np.arange(12), 1, 9)[:, None, None]
     stored = {f"snapshot_{name}": np.ones(times) for name in ("beta", "mse")} | {
         "snapshot_epochs": np.arange(times), "snapshot_kl": np.ones((times, count)), "order": np.arange(count),
         "snapshot_embeddings": size * RNG.normal(size=(1, 36, count)),
@@ -260,7 +260,7 @@ def test_maps_of_a_training_stand_in_rows_of_eight_with_the_snapshot_of_the_othe
     assert [row.get_suptitle().split(",")[0] for row in rows] == [f"epoch {n}" for n in (0, 4, 5, 7, 11)]
     assert ["beyond the colours" in row.get_suptitle() for row in rows] == [True] + 4 * [False]
     assert [sum(bool(ax.images) for ax in row.axes) for row in rows] == [count] * 5
-    assert len({ax.get_position().y0 for ax in rows[0].axes}) == 2
+    assert {ax.get_gridspec().get_geometry() for row in rows for ax in row.axes} == {(2, 6)}
 
 
 def block(name: str) -> list[SimpleNamespace]:

@@ -18,7 +18,7 @@ from helpers.figures.style import DATA, PAGE, PageFigure, page_figure
 from helpers.scores import ACTIVE_KL_NAT
 
 STRIP = 4  # snapshots of the static picture, besides the one of the other figures
-ALONG = 8  # maps side by side
+ALONG = 10  # maps side by side, at most
 CLIPPED = 0.05  # share of the values beyond the colours from which a picture says so
 
 
@@ -79,8 +79,8 @@ def training_strip(kept: Snapshots, chosen: Sequence[int]) -> PageFigure:
     """
     shown = np.flatnonzero((kept.kl[list(chosen)] > ACTIVE_KL_NAT).any(axis=0))
     shown = shown if len(shown) else np.arange(1)
-    columns = min(ALONG, len(shown))
-    lines, tall = -(-len(shown) // columns), map_height(kept.maps.shape, kept.look.orientation)
+    lines, tall = -(-len(shown) // ALONG), map_height(kept.maps.shape, kept.look.orientation)
+    columns = -(-len(shown) // lines)
     width = min(PAGE - 0.7, 1.1 * columns)
     height = lines * (width / columns * tall + 0.3) + 0.2
     figure = page_figure(len(chosen) * height, width + 0.7, kept.look.source)
