@@ -73,7 +73,7 @@ sweep: $(READY)
 	@test ! -d "$$DATA" || { echo "DATA=$$DATA is a folder: expected one scan for a sweep;" \
 	  "list the others under scans in $$SWEEP" >&2; exit 1; }
 	@$(SNAKEMAKE) --keep-going sweep || true
-	@.venv/bin/python -m workflow.sweep "$$SWEEP" --profile "$$PROFILE"
+	@.venv/bin/python -m workflow.sweep "$$SWEEP" --profile "$$PROFILE" --seed "$$SEED"
 
 FOLDER = "build/$$PROFILE/seed$$SEED"
 # Without DATA, those of a run that is there already, be it of a scan of one's own.

@@ -1,4 +1,4 @@
-"""Networks that the companion's β-VAE is compared with: dense, convolutional, recurrent without noise."""
+"""Networks that the companion's β-VAE is compared with: dense, and recurrent without noise."""
 
 from __future__ import annotations
 
@@ -12,8 +12,6 @@ from helpers.additive import build_decoder, build_encoder
 from helpers.backend import keras, layers
 from helpers.beta_vae import build_beta_vae, parameter_count
 from helpers.profiles import AdditiveNetwork
-
-KERNEL = 5
 
 
 def _chain(name: str, shape: tuple[int, ...], *steps: layers.Layer) -> keras.Model:
@@ -47,30 +45,6 @@ def build_dense(network: AdditiveNetwork, drive: np.ndarray, channels: int, seed
         encoder = _chain("encoder", shape, layers.Flatten(), *hidden[:2], layers.Dense(network.latents))
         decoder = _chain("decoder", (network.latents,), *hidden[2:], layers.Dense(prod(shape)),
                          layers.Reshape(shape))
-        return _autoencoder(encoder, decoder)
-
-    return _as_large_as_the_full_model(build, network, drive, channels, seed)
-
-
-def build_convolutional(network: AdditiveNetwork, drive: np.ndarray, channels: int, seed: int) -> keras.Model:
-    """Autoencoder of convolutions along the steps: neighbours matter, but there is no memory.
-
-    Three convolutions a side, two of them halving (doubling) the number of steps. The dense
-    layers around the latents know the position of each step, so it is not given the drive.
-    """
-    steps = len(drive)
-    fewest = -(-steps // 4)
-
-    def build(width: int) -> keras.Model:
-        options = {"filters": width, "kernel_size": KERNEL, "padding": "same", "activation": "relu"}
-        encoder = _chain(
-            "encoder", (steps, channels), layers.Conv1D(**options), layers.Conv1D(strides=2, **options),
-            layers.Conv1D(strides=2, **options), layers.Flatten(), layers.Dense(network.latents))
-        decoder = _chain(
-            "decoder", (network.latents,), layers.Dense(fewest * width, activation="relu"),
-            layers.Reshape((fewest, width)), layers.Conv1DTranspose(strides=2, **options),
-            layers.Conv1DTranspose(strides=2, **options), layers.Cropping1D((0, 4 * fewest - steps)),
-            layers.Conv1D(channels, KERNEL, padding="same"))
         return _autoencoder(encoder, decoder)
 
     return _as_large_as_the_full_model(build, network, drive, channels, seed)

@@ -24,7 +24,7 @@ import numpy as np
 from sklearn.decomposition import PCA
 
 from helpers import toy
-from helpers.autoencoders import build_convolutional, build_dense, build_lstm
+from helpers.autoencoders import build_dense, build_lstm
 from helpers.backend import keras
 from helpers.beta_vae import PREDICTION_BATCH, active_channels, decode, encode, mean_kl, parameter_count
 from helpers.profiles import AdditiveNetwork, Profile, Training
@@ -36,7 +36,7 @@ from helpers.training import batch_size, epochs_of_batches, train
 ORDERS = ("kept", "shuffled", "paired")
 # Latents of the controls that choose none themselves: the colours, and as many as the paper shows of the loops.
 CHANNELS = {"toy": 3, "beps": 5}
-AUTOENCODERS = {"dense": build_dense, "convolutional": build_convolutional, "lstm": build_lstm}
+AUTOENCODERS = {"dense": build_dense, "lstm": build_lstm}
 CONTROLS = ("pca", *AUTOENCODERS, "vae_full", "vae_few_latents", "vae_mixed", "vae_beta0", "vae_dense_encoder")
 PATIENCE = 10  # epochs without a lower loss after which a plain autoencoder halves its learning rate
 LEAST_GAIN = 1e-6  # in the loss (s.d.²), less than which is none
@@ -122,8 +122,8 @@ def run_control(benchmark: Benchmark, model: str, order: str, *, seed: int, fold
         With its time steps in order.
     model : str
         One of `CONTROLS`.
-        "pca": principal components. "dense", "convolutional": plain autoencoders.
-        "lstm": the companion's network without latent noise and at β = 0.
+        "pca": principal components. "dense": a plain autoencoder. "lstm": the companion's network without latent noise
+        and at β = 0.
         "vae_full": the companion's β-VAE as the profile has it. Against it stand "vae_few_latents", with no more
         latents than it shows (what the spare ones do); "vae_mixed", with an ordinary decoder (what adding up does);
         "vae_beta0", with β = 0 throughout (what β does); and "vae_dense_encoder" (what recurrence does).

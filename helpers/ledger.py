@@ -56,8 +56,8 @@ def lower(a: Number, b: Number, bound: float = 1.0) -> str:
 
 
 def higher(a: Number, b: Number) -> str:
-    """Is the score `a` above `b`, for every seed of both, and by more than is not worth a claim?"""
-    off = BOUNDS["score_margin"]
+    """Is the score `a` above `b`, for every seed of both, by more than a claim is worth, or one seed can tell?"""
+    off = BOUNDS["score_margin_of_one_seed" if 1 in (a.n, b.n) else "score_margin"]
     return _answer(a.low > b.high + off, a.high < b.low - off)
 
 
@@ -138,13 +138,17 @@ def _judged(check: Mapping, metrics: Mapping, seeds: Mapping) -> tuple[str, str 
     source = metrics.get("beps.source")
     absent = ["beps.source"] if of_scan and source not in ("measured", "twin") else []
     absent += [name for name, found in numbers.items() if found is None]
-    decides = "rule" in check and not (of_scan and source == "twin")
+    ends = [_number(name, metrics, seeds) for name in check.get("converged", [])]
+    unconverged = any(end is not None and end.low == 0 for end in ends)
+    decides = "rule" in check and not (of_scan and source == "twin") and not unconverged
     if absent:
         return "", UNMEASURED if decides else None, absent
     taken = TAKE[check["take"]](*numbers.values()) if "take" in check else list(numbers.values())
     text = check["text"].format(*taken, **_WORDS)
     if of_scan and source == "twin":
         text += _FILE["simulated"]
+    elif unconverged:
+        text += _FILE["unconverged"]
     if not decides:
         return text, None, []
     bound = [BOUNDS[check["bound"]]] if "bound" in check else []
@@ -212,9 +216,10 @@ def sweep_numbers(build: Build, sha256: str) -> dict[str, dict[str, float]]:
     def read(path: Path) -> dict:
         return json.loads(path.read_text(encoding="utf-8"))
 
-    own, reference = build.root / build.profile / "sweep/sweep.json", ROOT / "data/reference"
-    if own.is_file():
-        return read(own)
-    stored = build.profile == "laptop" and (reference / "seeds.json").is_file()
-    same_scan = stored and read(reference / "run.json")["data"]["sha256"] == sha256
-    return read(reference / "seeds.json") if same_scan else {}
+    places = [build.root / build.profile / "sweep/sweep.json"]
+    places += [ROOT / "data/reference/seeds.json"] if build.profile == "laptop" else []
+    for place in places:
+        stored = json.loads(place.read_text(encoding="utf-8")) if place.is_file() else {}
+        if stored.get("scan_sha256") == sha256:
+            return stored["numbers"]
+    return {}

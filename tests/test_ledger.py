@@ -55,7 +55,7 @@ WORLDS = (
     (r"toy\.vae\.latents", 16, 16),
     (r".*over_pca", 0.1, 1.2),
     (r"beps\.narrow\.hardened", 0.9, 0.1),
-    (r"beps\.wide\.hardened", 0.1, 0.2),
+    (r"beps\.wide\.hardened", 0.1, 0.3),
     (r"toy\.paper_vae\.spearman_after_priming", 0.4, 0.3),
     (r"toy\.paper_vae\.spearman_painting", 0.95, 0.1),
     (r"toy\.dl\.mse_gamut_omp", 0.3, 2),
@@ -72,7 +72,7 @@ WORLDS = (
     (r"beps\.vae\.mse_area_spearman", 0.1, 0.9),
     (r"beps\.control\.vae_few_latents\.kept\.mse", 0.5, 77),
     (r"beps\.dl\.moran", 0.9, 0),
-    (r"beps\.dl\.moran_shuffled", 0, 0.1),
+    (r"beps\.dl\.moran_shuffled", 0, 0.3),
     (r".*inference_seconds", 1e3, 1),
     (r".*\.vae\.seconds", 1e5, 10),
     (r".*\.dl\.seconds", 1e3, 1e5),
@@ -85,7 +85,7 @@ WORLDS = (
     (r".*control\.pca\.kept.*", 9, 1),
     (r".*control\.pca\.shuffled.*", 9, 1.1),
     (r".*control\.dense.*", 3, 3),
-    (r".*control\.lstm\.shuffled.*", 2, 5),
+    (r".*control\.lstm\.shuffled.*", 2, 3),
     (r".*control\.lstm.*", 1, 5),
     (r".*control\.vae_full\.shuffled.*", 1.5, 3.5),
     (r"beps\.vae\.pca_mse_heldout", 2, 2),
@@ -155,6 +155,14 @@ def test_no_content_of_the_files_is_an_exception(metrics, seeds):
         assert list(counts) == [verdict for verdict in ledger.VERDICTS if verdict in counts]
 
 
+def test_a_training_that_did_not_converge_decides_nothing():
+    numbers = world(favourable) | {"toy.control.lstm.kept.converged": 0}
+    found = row("A β-VAE is better because it takes account", numbers)
+    assert "LSTM autoencoder 1 in order below 2 shuffled (not converged, decides nothing); loops" in found["result"]
+    seeds = {"toy.control.lstm.kept.converged": {"median": 0, "min": 0, "max": 0, "n": 1}}
+    assert row("A β-VAE is better because it takes account", world(favourable), seeds)["result"] == found["result"]
+
+
 def test_a_number_recorded_with_its_extremes_is_judged_by_them():
     name = "toy.paper_shortened_25.over_pca"
     numbers = world(favourable) | {name: 0.4, f"{name}.min": 0.26, f"{name}.max": 0.84, f"{name}.n": 3}
@@ -164,7 +172,7 @@ def test_a_number_recorded_with_its_extremes_is_judged_by_them():
 
 def test_the_twin_does_not_decide_on_measured_loops():
     on_twin = world(contrary) | {"beps.source": "twin"}
-    loops = row("Its error on the measured loops is much lower", on_twin)
+    loops = row("On the measured loops the error of a β-VAE is much", on_twin)
     assert verdicts_of(loops) == {ledger.UNTESTABLE}
     assert loops["result"].count("(simulated twin, decides nothing)") == 3
     assert ": no" not in loops["result"]
@@ -173,15 +181,15 @@ def test_the_twin_does_not_decide_on_measured_loops():
     assert verdicts_of(order) == {HOLDS} and "simulated" in order["result"]
     assert verdict("The β-VAE is less sensitive", on_twin) == ledger.UNTESTABLE
     unknown = {name: value for name, value in on_twin.items() if name != "beps.source"}
-    assert verdict("Its error on the measured loops is much lower", unknown) == UNMEASURED
-    assert "`beps.source`" in row("Its error on the measured loops is much lower", unknown)["result"]
+    assert verdict("On the measured loops the error of a β-VAE is much", unknown) == UNMEASURED
+    assert "`beps.source`" in row("On the measured loops the error of a β-VAE is much", unknown)["result"]
 
 
 def test_each_model_is_judged_on_its_own_runs_and_a_result_says_each_number_once_and_what_it_decides():
     numbers = {"toy.vae.active": 3, "toy.paper_vae.active_at_end": 5}
-    found = row("As many are left", world(favourable) | numbers)
+    found = row("On the toy as many", world(favourable) | numbers)
     assert found["the companion's β-VAE"] == HOLDS and found["the paper's β-VAE"] == PARTLY
-    assert found["without a β-VAE"] == UNSAID
+    assert found["other models, or the loops alone"] == UNSAID
     bound = row("On the toy a β-VAE", world(favourable) | {"toy.pca3.mse_gamut": 0.21, "toy.vae.mse_gamut": 0.0009})
     assert bound["result"].startswith("stated in the paper, 0.104 at most half of PCA 0.21: cannot be told apart; ")
     assert "companion's 0.0009 at most half of PCA 0.21: yes; at most half of DL with OMP" in bound["result"]
@@ -211,7 +219,7 @@ def test_features_are_counted(wins, ties, answer):
     metrics = ON_MEASURED | {f"beps.dl.error.{name}": 2.0 for name in features}
     metrics |= {f"beps.vae.error.{name}": 1.0 if i < wins else 2.0 if i < wins + ties else 3.0
                 for i, name in enumerate(features)}
-    found = row("Of the physics of a loop", metrics)
+    found = row("Of the physics of a loop (", metrics)
     assert found["result"].startswith(f"closer than DL in {wins} of {len(features)}, {ties} cannot be told apart, "
                                       f"{len(features) - wins - ties} farther: {answer}")
     assert verdicts_of(found) == {{YES: HOLDS, IN_PART: PARTLY, TIE: TIED, NO: FAILS}[answer]}
@@ -234,8 +242,8 @@ def test_comparisons_exclude_each_other(a, b):
     opposite = {YES: {NO}, NO: {YES, TIE}, TIE: {NO, TIE}}
     assert lower(b, a) in opposite[lower(a, b)] and higher(b, a) in opposite[higher(a, b)]
     assert lower(a, a) != YES and higher(a, a) != YES and near(a, a, ledger.BOUNDS["same"]) != NO
-    if max(a.n, b.n) > 1:
-        assert (lower(a, b) == YES) == (higher(b, a) == YES)
+    if min(a.n, b.n) > 1:
+        assert lower(a, b) != YES or higher(b, a) in (YES, TIE)
 
 
 @given(triples, triples, st.floats(0.1, 0.99))
@@ -253,7 +261,9 @@ def test_a_smaller_error_never_makes_it_worse(a, b, factor):
     (lower(over_seeds(0.93, 0.95, 0.97), one(1)), TIE), (lower(over_seeds(0.8, 0.82, 0.85), one(1)), YES),
     (lower(over_seeds(0.9, 0.95, 1.1), one(1)), TIE),
     (lower(one(0.44), one(1), 0.5), YES), (lower(one(0.49), one(1), 0.5), TIE),
-    (higher(one(0.93), one(0.9)), YES), (higher(one(0.91), one(0.9)), TIE), (higher(one(0.87), one(0.9)), NO),
+    (higher(one(0.99), one(0.8)), YES), (higher(one(0.95), one(0.9)), TIE), (higher(one(0.7), one(0.9)), NO),
+    (higher(over_seeds(0.93, 0.95, 0.97), over_seeds(0.89, 0.9, 0.9)), YES),
+    (higher(over_seeds(0.91, 0.95, 0.97), over_seeds(0.89, 0.9, 0.9)), TIE),
     (at_least(one(0.5), 0.5), YES), (at_least(over_seeds(0.4, 0.6, 0.7), 0.5), TIE),
     (below(one(0.5), 0.5), NO), (below(over_seeds(0.4, 0.45, 0.7), 0.5), TIE),
     (near(one(1.09), one(1), 0.1), YES), (near(one(0.89), one(1), 0.1), NO),
@@ -264,7 +274,8 @@ def test_answers(answer, expected):
 
 
 def test_names_are_those_of_the_reference_run_and_its_sweep():
-    stored, swept = (set(json.loads((REFERENCE / f"{file}.json").read_text())) for file in ("metrics", "seeds"))
+    stored = set(json.loads((REFERENCE / "metrics.json").read_text()))
+    swept = set(json.loads((REFERENCE / "seeds.json").read_text())["numbers"])
     of_sweep = (r"\w+\.control\..*|toy\.paper_vae\.\w+\.active_at_end|twin\..*|sensitivity\.\w+\.spread|"
                 r"beps\.vae\.(stability|over_pca_halves)")
     missing = set(NEEDED) - stored - swept
@@ -293,12 +304,12 @@ def test_numbers_of_another_scan_are_not_handed_on(tmp_path, monkeypatch):
     spread = {"beps.vae.mse": {"median": 1.0, "min": 1.0, "max": 1.0, "n": 3}}
     laptop = Build(tmp_path / "build", "laptop", 0)
     assert ledger.sweep_numbers(laptop, "abc") == {}
-    (reference / "seeds.json").write_text(json.dumps(spread))
-    (reference / "run.json").write_text('{"data": {"sha256": "abc"}}')
+    stored = json.dumps({"scan_sha256": "abc", "numbers": spread})
+    (reference / "seeds.json").write_text(stored)
     assert ledger.sweep_numbers(laptop, "abc") == spread
     assert ledger.sweep_numbers(laptop, "other") == {}
     smoke = Build(tmp_path / "build", "smoke", 0)
     assert ledger.sweep_numbers(smoke, "abc") == {}
     (tmp_path / "build/smoke/sweep").mkdir(parents=True)
-    (tmp_path / "build/smoke/sweep/sweep.json").write_text(json.dumps(spread))
-    assert ledger.sweep_numbers(smoke, "other") == spread
+    (tmp_path / "build/smoke/sweep/sweep.json").write_text(stored)
+    assert ledger.sweep_numbers(smoke, "abc") == spread and ledger.sweep_numbers(smoke, "other") == {}

@@ -10,7 +10,8 @@ import workflow.cell
 from helpers.figures.sensitivity import figure_sensitivity
 from helpers.paths import ROOT
 from helpers.profiles import get_profile
-from helpers.scans.scan import simulated_scan
+from helpers.scans.reading import load_scan
+from helpers.scans.scan import save_scan, simulated_scan
 from helpers.scores import matched_correlation, spatial_autocorrelation
 from workflow.cell import FRACTIONS, loop_height, run_cell, truth_scores
 from workflow.sweep import collect, missing, sweep_cells, sweep_folder, sweep_scans, tabulate
@@ -111,8 +112,12 @@ def test_the_table_and_the_figure_show_what_is_finished_and_the_log_says_why_a_c
                 (where / "metrics.json").write_text(json.dumps(later))
     log = folder / "vary.vae.units=16/seed2/log.txt"
     log.write_text("Traceback (most recent call last):\nValueError: few spectra\n")
-    tabulate(folder, get_profile("smoke"))
-    table = json.loads((folder / "sweep.json").read_text())
+    scan = simulated_scan(0, (12, 12))
+    save_scan(scan, tmp_path / "scan.h5")
+    tabulate(folder, get_profile("smoke"), tmp_path / "scan.h5")
+    written = json.loads((folder / "sweep.json").read_text())
+    assert written["scan_sha256"] == load_scan(tmp_path / "scan.h5").sha256
+    table = written["numbers"]
     assert table["sensitivity.vae.units=16"]["n"] == 2
     assert table["sensitivity.vae.spread"]["median"] == pytest.approx(0.3 / 0.15)  # at the seeds that both have
     assert (folder / "sweep.csv").read_text().count("\n") == 1 + len(table)
@@ -173,7 +178,7 @@ def test_truth_is_told_by_itself_not_by_noise_and_in_part_by_the_height_of_the_l
 
 
 def test_the_stored_score_of_the_height_is_that_of_the_twin():
-    stored = json.loads((ROOT / "data/reference/seeds.json").read_text())
+    stored = json.loads((ROOT / "data/reference/seeds.json").read_text())["numbers"]
     if "twin.height.r2.c" not in stored:
         pytest.skip("no twin of the sweep is stored: make sweep, then make render")
     scan = simulated_scan(0, get_profile("laptop").twin_shape)

@@ -104,8 +104,9 @@ def _texts(value) -> list[str]:
 
 def readme() -> str:
     """README.md as `README.md.j2` and the numbers of the reference run make it."""
-    metrics, manifest, run, seeds = (json.loads((REFERENCE / f"{name}.json").read_text("utf-8"))
+    metrics, manifest, run, swept = (json.loads((REFERENCE / f"{name}.json").read_text("utf-8"))
                                      for name in ("metrics", "manifest", "run", "seeds"))
+    seeds = swept["numbers"] if swept["scan_sha256"] == run["data"]["sha256"] else {}
     entries = {entry["id"]: entry for entry in manifest}
     environment = Environment(loader=FileSystemLoader(Path(__file__).parent), undefined=StrictUndefined,
                               keep_trailing_newline=True)

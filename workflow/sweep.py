@@ -1,6 +1,7 @@
 """The cells of a sweep: which a file such as sweep.yml asks for, and the finished ones as one table and one figure.
 
-``python -m workflow.sweep sweep.yml --profile NAME`` collects what the cells (workflow/cell.py) have left.
+``python -m workflow.sweep sweep.yml --profile NAME --seed N`` collects what the cells (workflow/cell.py) have left of
+the scan of that seed's run.
 """
 
 from __future__ import annotations
@@ -134,24 +135,26 @@ def missing(folder: Path, jobs: Iterable[tuple[str, int]]) -> list[str]:
     return lines
 
 
-def tabulate(folder: Path, profile: Profile) -> None:
-    """Write what is finished: sweep.json, the same as sweep.csv, and the sensitivity figure where there is one."""
-    table = collect(folder)
-    write_json(folder / "sweep.json", table)
+def tabulate(folder: Path, profile: Profile, scan_h5: Path) -> None:
+    """Write what is finished: sweep.json, the same as sweep.csv, and the sensitivity figure where there is one.
+
+    sweep.json names the scan, stored in `scan_h5`, so that a run of another scan does not take its numbers.
+    """
+    from helpers.scans.reading import load_scan  # the Snakefile, which asks for the cells alone, need not wait for it
+
+    table, scan = collect(folder), load_scan(scan_h5)
+    write_json(folder / "sweep.json", {"scan_sha256": scan.sha256, "numbers": table})
     with atomic(folder / "sweep.csv") as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         rows = csv.DictWriter(file, ["number", "median", "min", "max", "n"])
         rows.writeheader()
         rows.writerows({"number": name} | spread for name, spread in table.items())
     found = finished(folder)
     if any(name.startswith("sensitivity.") for name in found):
-        # The Snakefile, which asks for the cells alone, need not wait for these.
         from helpers.figures.sensitivity import figure_sensitivity
         from helpers.figures.style import save_figure
-        from helpers.scans.reading import load_scan
 
         own = DICTIONARY | asdict(profile.beps_training) | asdict(profile.beps_network)
-        sources = {load_scan(path).source for path in folder.parent.glob("seed*/results/scan.h5")}
-        figure = figure_sensitivity(found, own, source="measured" if sources == {"measured"} else "twin")
+        figure = figure_sensitivity(found, own, source=scan.source)
         save_figure(figure, folder / "sensitivity",
                     provenance={"profile": profile.name, "cells": folder.name})
 
@@ -161,12 +164,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m workflow.sweep", description=__doc__)
     parser.add_argument("sweep", type=Path)
     parser.add_argument("--profile", required=True)
+    parser.add_argument("--seed", type=int, required=True)
     given = parser.parse_args()
     jobs = sweep_cells(given.sweep)
     folder = Path(sweep_folder(str(given.sweep), given.profile))
     if not any(folder.glob("*/seed*/metrics.json")):
         sys.exit(f"{folder} has no finished cell: expected those of {given.sweep}; see what failed above")
-    tabulate(folder, get_profile(given.profile))
+    tabulate(folder, get_profile(given.profile), folder.with_name(f"seed{given.seed}") / "results/scan.h5")
     left = missing(folder, jobs)
     print(f"{len(jobs) - len(left)} of {len(jobs)} cells are done; {folder / 'sweep.csv'} has the numbers")
     print(*left, sep="\n", end="\n" if left else "", file=sys.stderr)
