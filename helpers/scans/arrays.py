@@ -10,7 +10,18 @@ import h5py
 import numpy as np
 
 from helpers.scans.choice import Choice
-from helpers.scans.formats import EXPECTED, MOST_BYTES, DataError, Loops, assembled, every_nth, numbers, text
+from helpers.scans.formats import (
+    EXPECTED,
+    MOST_BYTES,
+    DataError,
+    Loops,
+    assembled,
+    every_nth,
+    numbers,
+    one_sign,
+    text,
+    unit_of,
+)
 from helpers.scans.units import in_V, role_of, unit_in
 from helpers.twin.switching import N_STEPS, drive_voltage
 
@@ -31,7 +42,7 @@ def read_own(path: Path, choice: Choice) -> Loops:
         if missing:
             raise DataError(f"{path} has no dataset {', '.join(sorted(missing))} "
                             f"(it has {', '.join(sorted(group)) or 'none'}): expected {EXPECTED}; rename or add it")
-        units = {name: text(item.attrs.get("units", "")) for name, item in named.items()}
+        units = {name: unit_of(item) for name, item in named.items()}
         stated = [str(note) for note in np.atleast_1d(file.attrs.get("notes", []))]
         own = path.parts[-2:] == ("results", "scan.h5")
         published = any(doi in str(file.attrs.get("source", "")) for doi in PUBLISHED_DOIS)
@@ -97,6 +108,11 @@ def read_arrays(path: Path, named: Mapping[str, Array], units: Mapping[str, str]
         voltage_V = in_V(voltage_V.ravel() if 1 in voltage_V.shape else voltage_V, unit["voltage"], said)
     steps = N_STEPS if voltage_V is None else len(voltage_V)
     first = len(shape) > 1 and shape[0] == steps and steps not in shape[1:]
+    if len(shape) == 3 and shape[0] == shape[2] == steps:
+        said.append("questionable: first and last axis are as long as the drive; the last is taken as the steps")
+    for role in sorted({role_of(name) for name in named} & set(names)):
+        if others := [name for name in named if role_of(name) == role and name != names[role]]:
+            said.append(f"{names[role]} is taken as the {role}, not {', '.join(others)}")
     whole = len(shape) > 2 and (shape[-1] > MOST_CHANNELS or len(shape) > 3) and not first
     every = every_nth(shape) if whole else 1
     part = (slice(*choice.rows),) if choice.rows else (slice(None, None, every),) * 2 if every > 1 else ()
@@ -185,29 +201,22 @@ def by_values(path: Path, stored: dict[str, list[np.ndarray]], guess: bool, said
         said.append("the last axis is taken as amplitude, resonance, quality factor, phase (and R²) of oscillators")
         return dict(zip(OSCILLATOR, channels, strict=False))
     if len(channels) > 1 and "resonance" not in stored:
-        if _one_sign(channels[0]) and not _one_sign(channels[1]):
+        if one_sign(channels[0]) and not one_sign(channels[1]):
             channels = channels[1::-1]
             said.append("channels 2 and 1 taken as piezoresponse and resonance: the first is of one sign everywhere")
-        elif len(channels) > 2:
+        else:
             said.append(f"channels 1 and 2 of {len(channels)} taken as piezoresponse and resonance")
         cubes |= {"piezoresponse": channels[0], "resonance": channels[1]}
         guess = False
-    if _one_sign(channels[0]):
+    if guess and one_sign(channels[0]):
         typical = float(np.nanmedian(channels[0]))
         like = "a resonance" if typical > 100 else "an amplitude"
-        found = f"is of one sign everywhere, about {typical:.3g}, as {like} is"
-        if guess:
-            raise DataError(f"{path}: the only array {found}: expected the piezoresponse, which switches; store it as "
-                            "`piezoresponse` in an .npz, or `amplitude` and `phase`")
-        said.append(f"questionable: the piezoresponse {found}; check which channel it is")
-    elif guess:
+        raise DataError(f"{path}: the only array is of one sign everywhere, about {typical:.3g}, as {like} is: "
+                        "expected the piezoresponse, which switches; store it as `piezoresponse` in an .npz, or "
+                        "`amplitude` and `phase`")
+    if guess:
         said.append("the only array of loops is taken as the piezoresponse: a guess; name it in an .npz to be sure")
     return cubes
-
-
-def _one_sign(values: np.ndarray) -> bool:
-    finite = values[np.isfinite(values) & (values != 0)]
-    return bool(finite.size and ((finite > 0).all() or (finite < 0).all()))
 
 
 def oscillators_in(channels: list[np.ndarray]) -> bool:
