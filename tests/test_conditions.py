@@ -429,7 +429,7 @@ def test_datasets_of_nsid_are_listed_chosen_and_refused_by_name(path):
     with h5py.File(path, "a") as file:
         del file["c/first"], file["c/second"]
     with pytest.raises(DataError,
-                       match=r"an NSID file without loops \(it holds c/height/height \(Height: Y 5 × X 4\)\)"):
+                       match=r"a NSID file without loops \(it holds c/height/height \(Height: Y 5 × X 4\)\)"):
         load_scan(path)
 
 
@@ -437,7 +437,7 @@ def test_files_of_microscopes_go_through_an_optional_package_or_name_it(tmp_path
     path = tmp_path / "scan.ibw"
     path.write_bytes(b"\x05\x00binary wave")
     monkeypatch.setitem(sys.modules, "SciFiReaders", None)
-    with pytest.raises(DataError, match="Igor, which SciFiReaders reads: .* pip install SciFiReaders"):
+    with pytest.raises(DataError, match="Igor, which SciFiReaders reads: .* pip install SciFiReaders igor2"):
         load_scan(path)
 
     class Read(np.ndarray):
@@ -454,6 +454,38 @@ def test_files_of_microscopes_go_through_an_optional_package_or_name_it(tmp_path
     package.IgorIBWReader = lambda name: 1 / 0
     with pytest.raises(DataError, match="which SciFiReaders did not read .*ZeroDivisionError"):
         load_scan(path)
+
+
+def test_what_the_optional_package_makes_of_files_is_read_or_refused_by_name(tmp_path, monkeypatch):
+    """SciFiReaders itself: its sweeps go one way, and a curve of Asylum is one pixel without an axis of voltage."""
+    library, sidpy, igor = map(pytest.importorskip, ("SciFiReaders", "sidpy", "igorwriter"))
+    fields = {"Grid dim": "4 x 4", "Grid settings": "0;0;4e-7;4e-7;0", "Sweep Signal": "Bias (V)",
+              "Fixed parameters": "Sweep Start;Sweep End", "Experiment parameters": "X (m);Y (m);Z (m)",
+              "# Parameters (4 byte)": 5, "Experiment size (bytes)": 4 * STEPS, "Points": STEPS, "Channels": "PR (V)",
+              "Experiment": "Grid", "User": "", "Comment": ""}
+    values = np.concatenate([np.broadcast_to([-8.0, 8, 0, 0, 0], (4, 4, 5)), P[:4]], axis=-1).astype(">f4")
+    header = "".join(f'{name}="{value}"\r\n' for name, value in fields.items())
+    (tmp_path / "grid.3ds").write_bytes(f"{header}:HEADER_END:\r\n".encode() + values.tobytes())
+    wave = igor.IgorWave(np.stack([np.arange(STEPS), np.abs(P[0, 0]), PHASE[0, 0], VOLTAGE_V], axis=1), name="SSPFM")
+    for n, label in enumerate(("Raw", "Amp", "Phase", "Bias")):
+        wave.set_dimlabel(1, n, label)
+    wave.save(str(tmp_path / "pixel.ibw"))
+    for name, message in (("grid.3ds", r"began at -8 V, a fraction of a cycle"),
+                          ("pixel.ibw", r"a file of Igor without loops .*Bias 32.*as text into one folder")):
+        with pytest.raises(DataError, match=f"{name}.*{message}"):
+            load_scan(tmp_path / name)
+    made = {}
+    for quantity, unit, cube in (("Amplitude", "m", np.abs(P)), ("Phase", "deg", np.degrees(PHASE))):
+        made[quantity] = sidpy.Dataset.from_array(cube.swapaxes(0, 1), title=quantity)
+        made[quantity].quantity, made[quantity].units = quantity, unit
+        for n, (name, values, unit, what) in enumerate((X, Y, BIAS)):
+            kind = "spatial" if what == "Position" else "spectral"
+            made[quantity].set_dimension(n, sidpy.Dimension(values, name=name, units=unit, quantity=what,
+                                                            dimension_type=kind))
+    monkeypatch.setattr(library.IgorIBWReader, "read", lambda reader: made)
+    scan = load_scan(tmp_path / "pixel.ibw")
+    assert_is(scan, P, None)
+    assert scan.size_um == pytest.approx(0.4)
 
 
 @pytest.mark.parametrize(("layout", "between"), [

@@ -48,12 +48,21 @@ def read_own(path: Path, choice: Choice) -> Loops:
         published = any(doi in str(file.attrs.get("source", "")) for doi in PUBLISHED_DOIS)
         return read_arrays(
             path, named, units, choice, stated or ["HDF5 of this repository"],
-            int(file.attrs.get("resonance_lag_steps", PUBLISHED_LAG_STEPS if published else 0)),
-            size_um=float(file.attrs.get("scan_size_um", 2.0 if published else np.nan)),
-            turned=bool(file.attrs.get("turned", published)),
+            int(_stated(path, file, "resonance_lag_steps", PUBLISHED_LAG_STEPS if published else 0)),
+            size_um=_stated(path, file, "scan_size_um", 2.0 if published else np.nan),
+            turned=bool(_stated(path, file, "turned", published)),
             # Elsewhere anything may be written there; what was simulated carries its truth.
             origin={name: text(file.attrs[name]) for name in ("kind", "path", "sha256") if own and name in file.attrs},
             truth=dict(file.get("truth", {})))
+
+
+def _stated(path: Path, file: h5py.File, name: str, otherwise: float) -> float:
+    """The number that an attribute states, of several the first: of width and height the width."""
+    value = file.attrs.get(name, otherwise)
+    try:
+        return float(np.ravel(value)[0])
+    except (ValueError, TypeError, IndexError) as error:
+        raise DataError(f"{path}: the attribute {name} is {value!r}: expected a number; correct it") from error
 
 
 def group_of_loops(file: h5py.File) -> h5py.Group | None:
@@ -105,7 +114,11 @@ def read_arrays(path: Path, named: Mapping[str, Array], units: Mapping[str, str]
     voltage_V = None if choice.voltage_V is None else np.ravel(np.asarray(choice.voltage_V, float))
     if voltage_V is None and "voltage" in names:
         voltage_V = numbers(path, names["voltage"], named[names["voltage"]])
-        voltage_V = in_V(voltage_V.ravel() if 1 in voltage_V.shape else voltage_V, unit["voltage"], said)
+        each = voltage_V.reshape(-1, voltage_V.shape[-1]) if voltage_V.ndim > 1 and 1 not in voltage_V.shape else None
+        if each is not None and not (each == each[0]).all():
+            raise DataError(f"{path}: `{names['voltage']}` has shape {voltage_V.shape}, one drive a pixel: "
+                            "expected (steps,), the same for all; store the loops on one drive")
+        voltage_V = in_V(voltage_V.ravel() if each is None else each[0], unit["voltage"], said)
     steps = N_STEPS if voltage_V is None else len(voltage_V)
     first = len(shape) > 1 and shape[0] == steps and steps not in shape[1:]
     if len(shape) == 3 and shape[0] == shape[2] == steps:

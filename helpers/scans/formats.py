@@ -150,6 +150,8 @@ def from_oscillators(amplitude: np.ndarray, phase: np.ndarray, unit: str, voltag
     how = f"optimum θ = {theta:.3f} rad" if np.ndim(theta) == 0 else "θ that was given"
     if scale is None:
         how += f", φ{' in ' + unit if unit else ''} taken to be in {'rad' if guess == 1 else 'degrees'}"
+    if finite.size and np.ptp(finite) * guess < 2:
+        how += f"; questionable: φ spans {np.ptp(finite) * guess:.2g} rad, less than the half turn of a reversal"
     if (amplitude < 0).mean() > 0.01:
         how += "; questionable: A is negative, as a logarithm or one part of a response is"
     return piezoresponse(amplitude, phase, theta), theta, f"P = A cos(φ + θ) with the {how}"

@@ -1,7 +1,9 @@
 """Datasets with labelled axes: NSID files of sidpy and pyNSID, and files of microscopes through SciFiReaders."""
 
 import importlib
+import io
 import re
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -127,17 +129,25 @@ def read_foreign(path: Path, choice: Choice) -> Loops:
         library = importlib.import_module("SciFiReaders")
     except ImportError as error:
         raise DataError(f"{path} is a file of {what}, which SciFiReaders reads: expected that optional package; "
-                        "install it with pip install SciFiReaders, or export the loops as .npz") from error
-    reader, found, reason = getattr(library, name, None), None, "no reader"
+                        "install it with pip install SciFiReaders igor2, or export the loops as .npz") from error
+    reader, mains, reason = getattr(library, name, None), None, "it has no reader of them"
     try:
-        found = reader(str(path)).read() if reader else None
+        if reader:
+            with redirect_stdout(io.StringIO()):  # what readers print while they read
+                found = reader(str(path)).read()
+            found = found if isinstance(found, dict | list) else [found]
+            several = found.items() if isinstance(found, dict) else enumerate(found)
+            mains = [_sidpy_main(str(name), dataset) for name, dataset in several]
     except Exception as error:  # a reader of another's format raises almost anything
-        reason = f"{type(error).__name__}: {error}"
-    if found is None:
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+    if mains is None:
         raise DataError(f"{path} is a file of {what}, which SciFiReaders did not read ({reason}): expected a scan of "
-                        "loops; export the loops as .npz")
-    datasets = found if isinstance(found, dict) else dict(enumerate(found if isinstance(found, list) else [found]))
-    return loops_of(path, [_sidpy_main(str(name), dataset) for name, dataset in datasets.items()], choice)
+                        f"loops; {'pip install igor2' if 'igor2' in reason else 'export the loops as .npz'}")
+    if mains and not any(main.role for main in mains):
+        held = "; ".join(map(str, mains[:8]))
+        raise DataError(f"{path} is a file of {what} without loops (it holds {held}): expected two axes of position "
+                        "and one of voltage; export voltage and response of each pixel as text into one folder")
+    return loops_of(path, mains, choice, f"file of {what}")
 
 
 def _sidpy_main(name: str, dataset) -> Main:
@@ -148,7 +158,7 @@ def _sidpy_main(name: str, dataset) -> Main:
                 str(dataset.units))
 
 
-def loops_of(path: Path, mains: list[Main], choice: Choice) -> Loops:
+def loops_of(path: Path, mains: list[Main], choice: Choice, what: str = "NSID file") -> Loops:
     """Loops of labelled datasets: of the last piezoresponse, else of the last amplitude with its phase."""
     able, held = [main for main in mains if main.role], "; ".join(map(str, mains[:8]))
     chosen = [main for main in able if main.name.endswith(choice.dataset or "")]
@@ -156,12 +166,12 @@ def loops_of(path: Path, mains: list[Main], choice: Choice) -> Loops:
     head = next((main for role in ("piezoresponse", "amplitude", "unknown") for main in chosen[::-1]
                  if main.role == role), None)
     if head is None:
-        raise DataError(f"{path} is an NSID file without loops{' called ' + choice.dataset if choice.dataset else ''} "
+        raise DataError(f"{path} is a {what} without loops{' called ' + choice.dataset if choice.dataset else ''} "
                         f"(it holds {held}): expected a piezoresponse, or amplitude and phase, along two axes of "
                         "position and one of voltage; choose another with dataset=name, or store one")
     if unknown := [name for name in choice.others if name.lower() not in [axis.name.lower() for axis in head.axes]]:
         raise DataError(f"{path} has no axis {', '.join(unknown)}: expected one of {head}; correct the choice")
-    notes = [f"NSID file, {head}", *([f"of {held}; dataset= chooses another"] if len(mains) > 1 else [])]
+    notes = [f"{what}, {head}", *([f"of {held}; dataset= chooses another"] if len(mains) > 1 else [])]
     cube, voltage_V, size_um = _laid_out(path, head, choice, notes)
     alike = [main for main in able if main.array.shape == head.array.shape]
     later = sum(main.role == head.role for main in alike[[main is head for main in alike].index(True):])
@@ -181,7 +191,7 @@ def loops_of(path: Path, mains: list[Main], choice: Choice) -> Loops:
     elif cube.dtype.kind == "c":
         cubes, units = {"amplitude": np.abs(cube), "phase": np.angle(cube)}, {"phase": "rad"}
     elif head.role == "amplitude" and "phase" not in rest:
-        raise DataError(f"{path} is an NSID file with an amplitude and no phase: expected both, or the "
+        raise DataError(f"{path} is a {what} with an amplitude and no phase: expected both, or the "
                         "piezoresponse; add it")
     for role in sorted({"phase", "resonance"} & set(rest) - set(cubes)):
         cubes[role] = _laid_out(path, rest[role], choice, [])[0]

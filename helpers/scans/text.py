@@ -36,7 +36,7 @@ def read_text(path: Path, choice: Choice) -> Loops:
     if "voltage" not in roles or not ("piezoresponse" in roles or {"amplitude", "phase"} <= set(roles)):
         raise DataError(f"{files[0]} has the columns {', '.join(headings) or 'without headings'}: expected a voltage "
                         f"that varies, and the piezoresponse or amplitude and phase, field {choice.field}; head "
-                        "the columns so")
+                        "the columns so, or choose the other field=")
     tables = [first]
     for file in files[1:]:
         other, table = _columns(file)
@@ -50,7 +50,7 @@ def read_text(path: Path, choice: Choice) -> Loops:
     cube[places] = tables
     units = {role: unit_in(headings[at]) for role, at in roles.items()}
     said = [f"{len(files)} text files, columns " + ", ".join(f"{headings[at]} as {role}" for role, at in roles.items())
-            + f" of {', '.join(headings)}", *notes]
+            + f" (there are {', '.join(headings)})", *notes]
     voltage_V = in_V(first[:, roles["voltage"]], units["voltage"], said)
     wanted = ("piezoresponse",) if "piezoresponse" in roles else ("amplitude", "phase")
     cubes = {role: cube[..., roles[role]] for role in (*wanted, "resonance") if role in roles}
