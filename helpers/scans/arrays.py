@@ -152,7 +152,9 @@ def read_arrays(path: Path, named: Mapping[str, Array], units: Mapping[str, str]
 
 def _names_by_role(path: Path, named: Mapping[str, Array], choice: Choice) -> tuple[dict[str, str], bool]:
     """Names by role, and whether the loops are a guess: the only array of more than one axis."""
-    names = {role: name for name in reversed(list(named)) if (role := role_of(name))}
+    # Of several the one that is called as its role is, else the first.
+    last = sorted(reversed(list(named)), key=lambda name: (role_of(name) or " ") in name.lower())
+    names = {role: name for name in last if (role := role_of(name))}
     if choice.dataset:
         if choice.dataset not in named:
             raise DataError(f"{path} has no array {choice.dataset}: expected one of {', '.join(named)}; choose one")
