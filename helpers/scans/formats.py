@@ -83,8 +83,8 @@ def unit_of(item: h5py.Dataset) -> str:
 
 
 def check_places(path: Path, shape: tuple[int, int], places: int) -> None:
-    """Refuse positions of which most stand alone in their row and column, as those that jitter do."""
-    if shape[0] * shape[1] > max(64, 16 * places):
+    """Refuse positions of which most stand alone in their row and column, as those that jitter do, or far apart."""
+    if min(shape) > max(8, places / 2) or shape[0] * shape[1] > 50 * places:
         raise DataError(f"{path} has {places} positions in {shape[0]} rows and {shape[1]} columns: expected positions "
                         "on a grid, the same in all of a row or column; round them")
 

@@ -75,7 +75,7 @@ class Main:
             return "resonance"
         if "amplitude" in said:
             return "amplitude"
-        return "piezoresponse" if re.search("piezo|respon|loop", said) else "unknown"
+        return "piezoresponse" if re.search(r"piezo|respon|loop|mixed|\bpr\b", said) else "unknown"
 
     def __str__(self) -> str:
         axes = " × ".join(f"{axis.name} {len(axis.values)}" for axis in self.axes)

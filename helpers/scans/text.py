@@ -70,10 +70,11 @@ def _columns(path: Path) -> tuple[list[str], np.ndarray]:
             continue
         if len(numbers) > 1 and len(numbers) == len((rows or [numbers])[0]) and not np.isnan(numbers).all():
             begin, last = (begin, last) if rows else (n, n - 1)
-            if any("".join(row) for row in cells[last + 1:n]):
-                raise DataError(f"{path}: line {last + 2}, {lines[last + 1][:40]!r}, is no row of {len(numbers)} "
+            if wrong := [k for k in range(last + 1, n) if "".join(cells[k]) and lines[k][:1] not in "#%"]:
+                raise DataError(f"{path}: line {wrong[0] + 1}, {lines[wrong[0]][:40]!r}, is no row of {len(numbers)} "
                                 "numbers as those around it: expected one table; mend it, or store one table a file")
-            rows, last = [*rows, numbers], n
+            rows.append(numbers)
+            last = n
     if not rows:
         raise DataError(f"{path} holds no table of numbers: expected {EXPECTED}; take it out of the folder")
     spaced = [re.split(r"\t|\s{2,}", line.lstrip("#% ").strip()) for line in lines[:begin]] if between is None else []

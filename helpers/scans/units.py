@@ -45,7 +45,7 @@ def unit_in(name: str) -> str:
 def role_of(name: str) -> str | None:
     """What an array holds by its name, units and letter case aside."""
     plain = re.sub(r"\s*[\[(].*", "", name.strip()).lower().replace(" ", "_")
-    plain = plain.removesuffix("_" + unit_in(plain)) if unit_in(plain) else plain
+    plain = plain.removesuffix(unit_in(plain)).rstrip("_/,") if unit_in(plain) else plain
     return next((role for role, names in ALIASES.items() if plain in names.split()), None)
 
 
