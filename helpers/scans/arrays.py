@@ -114,11 +114,12 @@ def read_arrays(path: Path, named: Mapping[str, Array], units: Mapping[str, str]
     voltage_V = None if choice.voltage_V is None else np.ravel(np.asarray(choice.voltage_V, float))
     if voltage_V is None and "voltage" in names:
         voltage_V = numbers(path, names["voltage"], named[names["voltage"]])
-        each = voltage_V.reshape(-1, voltage_V.shape[-1]) if voltage_V.ndim > 1 and 1 not in voltage_V.shape else None
-        if each is not None and not (each == each[0]).all():
-            raise DataError(f"{path}: `{names['voltage']}` has shape {voltage_V.shape}, one drive a pixel: "
-                            "expected (steps,), the same for all; store the loops on one drive")
-        voltage_V = in_V(voltage_V.ravel() if each is None else each[0], unit["voltage"], said)
+        if voltage_V.shape == shape and len(shape) > 1:  # a drive a pixel
+            if np.ptp(voltage_V.reshape(-1, shape[-1]), axis=0).any():
+                raise DataError(f"{path}: `{names['voltage']}` has shape {shape}, one drive a pixel: "
+                                "expected (steps,), the same for all; store the loops on one drive")
+            voltage_V = voltage_V.reshape(-1, shape[-1])[0]
+        voltage_V = in_V(voltage_V.ravel() if 1 in voltage_V.shape else voltage_V, unit["voltage"], said)
     steps = N_STEPS if voltage_V is None else len(voltage_V)
     first = len(shape) > 1 and shape[0] == steps and steps not in shape[1:]
     if len(shape) == 3 and shape[0] == shape[2] == steps:
