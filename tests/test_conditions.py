@@ -353,6 +353,76 @@ def test_lone_arrays_are_recognised_questioned_or_said_to_be_a_guess(tmp_path):
     said(load_scan(tmp_path / "x.npz"), "questionable: the piezoresponse is of one sign everywhere")
 
 
+IN_FIELD = P + 2e-5 * VOLTAGE_V
+
+
+@pytest.mark.parametrize(("arrays", "attributes", "words"), [
+    ({"voltage": (1e3 * VOLTAGE_V).astype(">i2")}, {"voltage": {"Unit": "mV"}}, "converted from mV to V"),
+    ({"voltage": VOLTAGE_V}, {"voltage": {"units": "div"}}, "questionable: voltage in div"),
+    ({"voltage": np.broadcast_to(VOLTAGE_V, P.shape)}, {}, "no resonance"),
+    ({"voltage": VOLTAGE_V, "bias": VOLTAGE_V / 9}, {}, "voltage is taken as the voltage, not bias"),
+    ({"piezoresponse": np.round((P - 1e-5) / 1e-8).astype("i2")},
+     {"piezoresponse": {"scale_factor": [1e-8], "add_offset": 1e-5}}, "no resonance"),
+    ({"resonance": F_HZ * 6.28}, {"resonance": {"units": "rad/s"}}, "questionable: its unit is rad/s"),
+    ({"piezoresponse": np.stack([P, 2 * P], axis=-1)}, {}, "questionable: the resonance is about"),
+    ({"piezoresponse": np.stack([IN_FIELD, 2 * P - IN_FIELD], axis=-1).reshape(ROWS, COLUMNS, -1),
+      "voltage": np.repeat(VOLTAGE_V, 2)}, {}, "questionable: the readings at a step differ by"),
+    ({"piezoresponse": None, "amplitude": np.abs(P), "phase": PHASE}, {"phase": {"units": "V"}}, "φ in V taken to")])
+def test_odd_arrays_are_read_for_what_they_are_or_questioned(path, arrays, attributes, words):
+    arrays = {"piezoresponse": P, "voltage": VOLTAGE_V} | arrays
+    write_plain(path, {name: values for name, values in arrays.items() if values is not None})
+    with h5py.File(path, "a") as file:
+        for name, values in attributes.items():
+            file[name].attrs.update(values)
+    scan = load_scan(path)
+    assert_is(scan, P, None)
+    said(scan, words)
+
+
+@pytest.mark.parametrize(("arrays", "words"), [
+    ({"phase": PHASE / 6.28}, "questionable: φ spans 0.5 rad"),
+    ({"amplitude": 20 * np.log10(np.abs(P))}, "questionable: A is negative")])
+def test_phases_and_amplitudes_of_another_scale_are_questioned(tmp_path, arrays, words):
+    np.savez(tmp_path / "x.npz", **{"amplitude": np.abs(P), "phase": PHASE, "voltage": VOLTAGE_V} | arrays)
+    said(load_scan(tmp_path / "x.npz"), words)
+
+
+@pytest.mark.parametrize(("arrays", "attributes", "message"), [
+    ({"voltage": VOLTAGE_V * np.ones_like(P) * np.arange(1, 5)[:, None]}, {}, "one drive a pixel: expected .steps,."),
+    ({}, {"scan_size_um": "2 um"}, "the attribute scan_size_um is '2 um': expected a number")])
+def test_drives_of_pixels_and_attributes_that_are_no_numbers_are_refused(path, arrays, attributes, message):
+    write_plain(path, {"piezoresponse": P, "voltage": VOLTAGE_V} | arrays)
+    with h5py.File(path, "a") as file:
+        file.attrs.update(attributes)
+    with pytest.raises(DataError, match=message):
+        load_scan(path)
+
+
+def test_axes_of_netcdf_are_read_and_what_an_nsid_dataset_lacks_is_said(path):
+    with h5py.File(path, "w") as file:
+        file.attrs["_NCProperties"] = "version=2"
+        main = file.create_dataset("piezoresponse", data=P.T)
+        for n, (label, values, unit, _) in enumerate((BIAS, X, Y)):
+            file[label.lower()] = values
+            file[label.lower()].attrs["units"] = unit
+            file[label.lower()].make_scale(label.lower())
+            main.dims[n].attach_scale(file[label.lower()])
+    scan = load_scan(path)
+    assert_is(scan, P, None)
+    assert scan.size_um == pytest.approx(0.4)
+    with h5py.File(path, "w") as file:
+        for n in (1, 2):
+            write_nsid(file, f"amplitude_{n}", n * np.abs(P), [Y, X, BIAS], "Amplitude")
+            write_nsid(file, f"phase_{n}", n * PHASE, [Y, X, BIAS], "Phase", "rad")
+    assert_is(load_scan(path, choose("dataset=amplitude_1")), P, None)
+    with h5py.File(path, "w") as file:
+        write_nsid(file, "current", P, [("Set", np.arange(1.0), "", "set"), Y, X, BIAS][1:], "Current", "A")
+        write_nsid(file, "sets", P[None], [("Set", np.arange(1.0), "", "set"), Y, X, BIAS])
+    said(load_scan(path, choose("dataset=current")), "questionable: current/current does not say what it holds")
+    with pytest.raises(DataError, match="has no Set 7: expected one of 0"):
+        load_scan(path, choose("set=7"))
+
+
 @pytest.mark.parametrize(("kind", "degrees"), [
     ("npz", False), ("h5", False), ("nested.h5", False), ("mat", False), ("npz", True), ("h5", True)])
 def test_amplitude_and_phase_make_the_piezoresponse(tmp_path, kind, degrees):
@@ -429,7 +499,7 @@ def test_datasets_of_nsid_are_listed_chosen_and_refused_by_name(path):
     with h5py.File(path, "a") as file:
         del file["c/first"], file["c/second"]
     with pytest.raises(DataError,
-                       match=r"an NSID file without loops \(it holds c/height/height \(Height: Y 5 × X 4\)\)"):
+                       match=r"a NSID file without loops \(it holds c/height/height \(Height: Y 5 × X 4\)\)"):
         load_scan(path)
 
 
@@ -437,7 +507,7 @@ def test_files_of_microscopes_go_through_an_optional_package_or_name_it(tmp_path
     path = tmp_path / "scan.ibw"
     path.write_bytes(b"\x05\x00binary wave")
     monkeypatch.setitem(sys.modules, "SciFiReaders", None)
-    with pytest.raises(DataError, match="Igor, which SciFiReaders reads: .* pip install SciFiReaders"):
+    with pytest.raises(DataError, match="Igor, which SciFiReaders reads: .* pip install SciFiReaders igor2"):
         load_scan(path)
 
     class Read(np.ndarray):
@@ -454,6 +524,38 @@ def test_files_of_microscopes_go_through_an_optional_package_or_name_it(tmp_path
     package.IgorIBWReader = lambda name: 1 / 0
     with pytest.raises(DataError, match="which SciFiReaders did not read .*ZeroDivisionError"):
         load_scan(path)
+
+
+def test_what_the_optional_package_makes_of_files_is_read_or_refused_by_name(tmp_path, monkeypatch):
+    """SciFiReaders itself: its sweeps go one way, and a curve of Asylum is one pixel without an axis of voltage."""
+    library, sidpy, igor = map(pytest.importorskip, ("SciFiReaders", "sidpy", "igorwriter"))
+    fields = {"Grid dim": "4 x 4", "Grid settings": "0;0;4e-7;4e-7;0", "Sweep Signal": "Bias (V)",
+              "Fixed parameters": "Sweep Start;Sweep End", "Experiment parameters": "X (m);Y (m);Z (m)",
+              "# Parameters (4 byte)": 5, "Experiment size (bytes)": 4 * STEPS, "Points": STEPS, "Channels": "PR (V)",
+              "Experiment": "Grid", "User": "", "Comment": ""}
+    values = np.concatenate([np.broadcast_to([-8.0, 8, 0, 0, 0], (4, 4, 5)), P[:4]], axis=-1).astype(">f4")
+    header = "".join(f'{name}="{value}"\r\n' for name, value in fields.items())
+    (tmp_path / "grid.3ds").write_bytes(f"{header}:HEADER_END:\r\n".encode() + values.tobytes())
+    wave = igor.IgorWave(np.stack([np.arange(STEPS), np.abs(P[0, 0]), PHASE[0, 0], VOLTAGE_V], axis=1), name="SSPFM")
+    for n, label in enumerate(("Raw", "Amp", "Phase", "Bias")):
+        wave.set_dimlabel(1, n, label)
+    wave.save(str(tmp_path / "pixel.ibw"))
+    for name, message in (("grid.3ds", r"began at -8 V, a fraction of a cycle"),
+                          ("pixel.ibw", r"a file of Igor without loops .*Bias 32.*as text into one folder")):
+        with pytest.raises(DataError, match=f"{name}.*{message}"):
+            load_scan(tmp_path / name)
+    made = {}
+    for quantity, unit, cube in (("Amplitude", "m", np.abs(P)), ("Phase", "deg", np.degrees(PHASE))):
+        made[quantity] = sidpy.Dataset.from_array(cube.swapaxes(0, 1), title=quantity)
+        made[quantity].quantity, made[quantity].units = quantity, unit
+        for n, (name, values, unit, what) in enumerate((X, Y, BIAS)):
+            kind = "spatial" if what == "Position" else "spectral"
+            made[quantity].set_dimension(n, sidpy.Dimension(values, name=name, units=unit, quantity=what,
+                                                            dimension_type=kind))
+    monkeypatch.setattr(library.IgorIBWReader, "read", lambda reader: made)
+    scan = load_scan(tmp_path / "pixel.ibw")
+    assert_is(scan, P, None)
+    assert scan.size_um == pytest.approx(0.4)
 
 
 @pytest.mark.parametrize(("layout", "between"), [
@@ -486,11 +588,25 @@ def test_a_folder_of_text_files_is_one_scan(tmp_path, layout, between):
     (["1 2\n2 3\n3 4"] * 2, "has the columns without headings: expected a voltage"),
     (["Bias  Amplitude\n1  2\n2  3"] * 2, "the columns Bias, Amplitude: expected a voltage that varies, and"),
     (["no numbers"] * 2, "holds no table of numbers"),
+    (["Bias,PR\n1,2\n1.000.0,3\n3,4"] * 2, "line 3, '1.000.0,3', is no row of 2 numbers as those around it"),
+    (["Bias,PR on\n1,2\n2,3"] * 2, "amplitude and phase, field off; head the columns so, or choose the other field"),
     (["Bias,PR\n1,2\n2,3", "Bias,PR\n1,2\n5,3"], "other than p0.txt: expected the same columns and the same voltages")])
 def test_text_files_that_are_no_loops_are_refused_by_name(tmp_path, texts, message):
     for n, text in enumerate(texts):
         (tmp_path / f"p{n}.txt").write_text(text)
     with pytest.raises(DataError, match=message):
+        load_scan(tmp_path)
+
+
+def test_of_text_columns_of_both_fields_one_is_read_and_jittering_places_are_refused(tmp_path):
+    for row, column in np.ndindex(ROWS, COLUMNS):
+        values = np.stack([1e3 * VOLTAGE_V, P[row, column], IN_FIELD[row, column]], axis=1)
+        np.savetxt(tmp_path / f"r{row}_c{column}.txt", values, header="Bias / mV, PR (off), PR (on)", delimiter=",")
+    assert_is(load_scan(tmp_path), P, None)
+    assert_is(load_scan(tmp_path, Choice(field="on")), IN_FIELD, None)
+    places = np.random.default_rng(0).random((ROWS * COLUMNS, 2))
+    np.savetxt(tmp_path / "positions.csv", places, header="x,y", delimiter=",")
+    with pytest.raises(DataError, match="20 positions in 20 rows and 20 columns: expected positions on a grid"):
         load_scan(tmp_path)
 
 

@@ -106,7 +106,19 @@ def refused(data: str, folder: Path, message: str) -> None:
 def test_auto_without_a_network_says_so_and_takes_the_twin(offline, tmp_path, capsys):
     scan = fetch.find_scan("auto", seed=2, twin_shape=(6, 6), folder=tmp_path)
     assert scan.source == "twin" and scan.shape == (6, 6)
-    assert "did not answer" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "did not answer" in said and "SELECT" not in said
+
+
+@pytest.mark.parametrize(("choice", "cleaning"), [
+    (Choice(field="on"), None), (Choice(cycle="mean"), None), (Choice(others={"FORC": 1}), None),
+    (Choice(grid=(6, 6)), None), (None, Cleaning(outlier_sd=10))])
+def test_of_the_twin_nothing_is_chosen_and_nothing_repaired(offline, tmp_path, capsys, choice, cleaning):
+    with pytest.raises(DataError, match="the twin has one cycle.*; leave CYCLE, SELECT and CLEAN out"):
+        fetch.find_scan("twin", folder=tmp_path, choice=choice, cleaning=cleaning)
+    fetch.find_scan("auto", twin_shape=(6, 6), folder=tmp_path, choice=choice, cleaning=cleaning)
+    assert "CYCLE, SELECT and CLEAN have no effect on it." in capsys.readouterr().out
+    assert fetch.find_scan("twin", 0, (6, 6), choice=Choice(cycle=1), cleaning=Cleaning()).source == "twin"
 
 
 @pytest.mark.parametrize("name", ["own.npy", "own.NPZ", "own.mat", "own.hdf5"])
@@ -118,7 +130,7 @@ def test_auto_takes_own_files_of_every_kind_first(server, name, tmp_path):
         np.savez(file, made.piezoresponse, made.voltage_V)
     assert fetch.find_scan("auto", folder=tmp_path).shape == (5, 7)
     for data, message in (("auto", "holds one cycle"), (str(tmp_path / name), "holds one cycle"),
-                          ("twin", "the twin has no cycle 2")):
+                          ("twin", "the twin has one cycle")):
         with pytest.raises(DataError, match=message):
             fetch.find_scan(data, folder=tmp_path, choice=Choice(cycle=2))
     assert server.asked == []

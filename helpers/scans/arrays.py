@@ -10,7 +10,18 @@ import h5py
 import numpy as np
 
 from helpers.scans.choice import Choice
-from helpers.scans.formats import EXPECTED, MOST_BYTES, DataError, Loops, assembled, every_nth, numbers, text
+from helpers.scans.formats import (
+    EXPECTED,
+    MOST_BYTES,
+    DataError,
+    Loops,
+    assembled,
+    every_nth,
+    numbers,
+    one_sign,
+    text,
+    unit_of,
+)
 from helpers.scans.units import in_V, role_of, unit_in
 from helpers.twin.switching import N_STEPS, drive_voltage
 
@@ -31,18 +42,27 @@ def read_own(path: Path, choice: Choice) -> Loops:
         if missing:
             raise DataError(f"{path} has no dataset {', '.join(sorted(missing))} "
                             f"(it has {', '.join(sorted(group)) or 'none'}): expected {EXPECTED}; rename or add it")
-        units = {name: text(item.attrs.get("units", "")) for name, item in named.items()}
+        units = {name: unit_of(item) for name, item in named.items()}
         stated = [str(note) for note in np.atleast_1d(file.attrs.get("notes", []))]
         own = path.parts[-2:] == ("results", "scan.h5")
         published = any(doi in str(file.attrs.get("source", "")) for doi in PUBLISHED_DOIS)
         return read_arrays(
             path, named, units, choice, stated or ["HDF5 of this repository"],
-            int(file.attrs.get("resonance_lag_steps", PUBLISHED_LAG_STEPS if published else 0)),
-            size_um=float(file.attrs.get("scan_size_um", 2.0 if published else np.nan)),
-            turned=bool(file.attrs.get("turned", published)),
+            int(_stated(path, file, "resonance_lag_steps", PUBLISHED_LAG_STEPS if published else 0)),
+            size_um=_stated(path, file, "scan_size_um", 2.0 if published else np.nan),
+            turned=bool(_stated(path, file, "turned", published)),
             # Elsewhere anything may be written there; what was simulated carries its truth.
             origin={name: text(file.attrs[name]) for name in ("kind", "path", "sha256") if own and name in file.attrs},
             truth=dict(file.get("truth", {})))
+
+
+def _stated(path: Path, file: h5py.File, name: str, otherwise: float) -> float:
+    """The number that an attribute states, of several the first: of width and height the width."""
+    value = file.attrs.get(name, otherwise)
+    try:
+        return float(np.ravel(value)[0])
+    except (ValueError, TypeError, IndexError) as error:
+        raise DataError(f"{path}: the attribute {name} is {value!r}: expected a number; correct it") from error
 
 
 def group_of_loops(file: h5py.File) -> h5py.Group | None:
@@ -94,9 +114,19 @@ def read_arrays(path: Path, named: Mapping[str, Array], units: Mapping[str, str]
     voltage_V = None if choice.voltage_V is None else np.ravel(np.asarray(choice.voltage_V, float))
     if voltage_V is None and "voltage" in names:
         voltage_V = numbers(path, names["voltage"], named[names["voltage"]])
+        if voltage_V.shape == shape and len(shape) > 1:  # a drive a pixel
+            if np.ptp(voltage_V.reshape(-1, shape[-1]), axis=0).any():
+                raise DataError(f"{path}: `{names['voltage']}` has shape {shape}, one drive a pixel: "
+                                "expected (steps,), the same for all; store the loops on one drive")
+            voltage_V = voltage_V.reshape(-1, shape[-1])[0]
         voltage_V = in_V(voltage_V.ravel() if 1 in voltage_V.shape else voltage_V, unit["voltage"], said)
     steps = N_STEPS if voltage_V is None else len(voltage_V)
     first = len(shape) > 1 and shape[0] == steps and steps not in shape[1:]
+    if len(shape) == 3 and shape[0] == shape[2] == steps:
+        said.append("questionable: first and last axis are as long as the drive; the last is taken as the steps")
+    for role in sorted({role_of(name) for name in named} & set(names)):
+        if others := [name for name in named if role_of(name) == role and name != names[role]]:
+            said.append(f"{names[role]} is taken as the {role}, not {', '.join(others)}")
     whole = len(shape) > 2 and (shape[-1] > MOST_CHANNELS or len(shape) > 3) and not first
     every = every_nth(shape) if whole else 1
     part = (slice(*choice.rows),) if choice.rows else (slice(None, None, every),) * 2 if every > 1 else ()
@@ -123,7 +153,9 @@ def read_arrays(path: Path, named: Mapping[str, Array], units: Mapping[str, str]
 
 def _names_by_role(path: Path, named: Mapping[str, Array], choice: Choice) -> tuple[dict[str, str], bool]:
     """Names by role, and whether the loops are a guess: the only array of more than one axis."""
-    names = {role: name for name in reversed(list(named)) if (role := role_of(name))}
+    # Of several the one that is called as its role is, else the first.
+    last = sorted(reversed(list(named)), key=lambda name: (role_of(name) or " ") in name.lower())
+    names = {role: name for name in last if (role := role_of(name))}
     if choice.dataset:
         if choice.dataset not in named:
             raise DataError(f"{path} has no array {choice.dataset}: expected one of {', '.join(named)}; choose one")
@@ -185,29 +217,22 @@ def by_values(path: Path, stored: dict[str, list[np.ndarray]], guess: bool, said
         said.append("the last axis is taken as amplitude, resonance, quality factor, phase (and R²) of oscillators")
         return dict(zip(OSCILLATOR, channels, strict=False))
     if len(channels) > 1 and "resonance" not in stored:
-        if _one_sign(channels[0]) and not _one_sign(channels[1]):
+        if one_sign(channels[0]) and not one_sign(channels[1]):
             channels = channels[1::-1]
             said.append("channels 2 and 1 taken as piezoresponse and resonance: the first is of one sign everywhere")
-        elif len(channels) > 2:
+        else:
             said.append(f"channels 1 and 2 of {len(channels)} taken as piezoresponse and resonance")
         cubes |= {"piezoresponse": channels[0], "resonance": channels[1]}
         guess = False
-    if _one_sign(channels[0]):
+    if guess and one_sign(channels[0]):
         typical = float(np.nanmedian(channels[0]))
         like = "a resonance" if typical > 100 else "an amplitude"
-        found = f"is of one sign everywhere, about {typical:.3g}, as {like} is"
-        if guess:
-            raise DataError(f"{path}: the only array {found}: expected the piezoresponse, which switches; store it as "
-                            "`piezoresponse` in an .npz, or `amplitude` and `phase`")
-        said.append(f"questionable: the piezoresponse {found}; check which channel it is")
-    elif guess:
+        raise DataError(f"{path}: the only array is of one sign everywhere, about {typical:.3g}, as {like} is: "
+                        "expected the piezoresponse, which switches; store it as `piezoresponse` in an .npz, or "
+                        "`amplitude` and `phase`")
+    if guess:
         said.append("the only array of loops is taken as the piezoresponse: a guess; name it in an .npz to be sure")
     return cubes
-
-
-def _one_sign(values: np.ndarray) -> bool:
-    finite = values[np.isfinite(values) & (values != 0)]
-    return bool(finite.size and ((finite > 0).all() or (finite < 0).all()))
 
 
 def oscillators_in(channels: list[np.ndarray]) -> bool:

@@ -12,6 +12,7 @@ from helpers.scans.formats import DataError, Loops
 FILLS = (-999.0, -9999.0, -99999.0, 9999.0, 99999.0, 1e20, 1e30, 1e36, 1e37, -1e30, 9.969209968386869e36,
          -32768.0, -2147483648.0)
 SEAM_RATIO = 6  # of the jump at a seam to that at any other step
+MOST_BETWEEN_READINGS = 0.05  # of the range of the median loop
 SHORTEST_TAIL = 7  # steps; one more than cleaning would bridge
 
 
@@ -48,8 +49,14 @@ def _one_reading(loops: Loops) -> Loops:
     readings = len(loops.voltage_V) // max(1, len(starts))
     if readings < 2 or not np.array_equal(starts, np.arange(0, len(loops.voltage_V), readings)):
         return loops
-    return _steps(loops, lambda cube: cube.reshape(*cube.shape[:-1], -1, readings).mean(axis=-1),
-                  f"{readings} readings at each step averaged")
+    said = [f"{readings} readings at each step averaged"]
+    each = loops.piezoresponse.reshape(-1, len(starts), readings)
+    each = each[np.isfinite(each).all(axis=(1, 2))]
+    middle = np.median(each, axis=0) if len(each) else np.zeros((1, 1))  # of pixels, so that noise is not in it
+    if (share := np.ptp(middle, axis=-1).mean() / (np.ptp(middle) or 1)) > MOST_BETWEEN_READINGS:
+        said.append(f"questionable: the readings at a step differ by {share:.0%} of the loop, as those in and out of "
+                    "the field do; store those of one field alone")
+    return _steps(loops, lambda cube: cube.reshape(*cube.shape[:-1], -1, readings).mean(axis=-1), *said)
 
 
 def _period(voltage_V: np.ndarray) -> int:

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, wait
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 
@@ -67,9 +68,13 @@ def find_scan(data: str = "auto", seed: int = 0, twin_shape: tuple[int, int] = (
     DataError
         If the source named cannot be had or does not hold what is expected.
     """
+    beyond = choice and replace(
+        choice, cycle=None if choice.cycle == 1 else choice.cycle, voltage_V=None) != Choice() or (
+        cleaning and cleaning != Cleaning())
     if data == "twin":
-        if choice and choice.cycle not in (None, 1):
-            raise DataError(f"the twin has no cycle {choice.cycle}: expected 1, its only one; leave CYCLE out")
+        if beyond:
+            raise DataError("the twin has one cycle, measured with the field off, and nothing to repair: expected no "
+                            "other choice; leave CYCLE, SELECT and CLEAN out")
         return simulated_scan(seed, twin_shape)
     load = partial(load_scan, choice=choice, cleaning=cleaning)
     if data == "zenodo":
@@ -86,7 +91,8 @@ def find_scan(data: str = "auto", seed: int = 0, twin_shape: tuple[int, int] = (
     try:
         return _from_zenodo(folder, AUTO_BYTES, NETWORK_PATIENCE_S, load)
     except DataError as error:
-        print(f"{error}. The simulated twin is used instead.")
+        print(f"{error}. The simulated twin is used instead"
+              f"{', and CYCLE, SELECT and CLEAN have no effect on it' if beyond else ''}.")
         return simulated_scan(seed, twin_shape)
 
 

@@ -62,9 +62,37 @@ def numbers(path: Path, name: str, array: h5py.Dataset | np.ndarray, part: tuple
     """A real array (of NumPy's `kinds`), or a part of it, as float64 that fits into memory."""
     if not isinstance(array, h5py.Dataset | np.ndarray) or array.dtype.kind not in kinds:
         raise DataError(f"{path}: `{name}` is not an array of real numbers: expected {EXPECTED}; "
-                        "store it as floats")
+                        "store it as floats, a complex response as `amplitude` and `phase`")
     check_size(path, name, array, np.broadcast_to(0, array.shape)[part].size)
-    return np.asarray(array[part], "float64")
+    return np.asarray(as_meant(array, part), "float64")
+
+
+def as_meant(array: h5py.Dataset | np.ndarray, part: tuple[slice, ...] = ()) -> np.ndarray:
+    """Values of a dataset, by its ``_FillValue``, ``scale_factor`` and ``add_offset`` where netCDF has packed it."""
+    values, packed = np.asarray(array[part]), getattr(array, "attrs", {})
+    if not {"scale_factor", "add_offset"} & set(packed):
+        return values
+    fill, scale, offset = (np.ravel(packed.get(name, other))[0] for name, other in (
+        ("_FillValue", np.nan), ("scale_factor", 1.0), ("add_offset", 0.0)))
+    return np.where(values == fill, np.nan, values * scale + offset)
+
+
+def unit_of(item: h5py.Dataset) -> str:
+    """The unit that an attribute ``units`` or ``Unit`` states; else nothing."""
+    return next((text(item.attrs[name]) for name in item.attrs if name.lower() in ("units", "unit")), "")
+
+
+def check_places(path: Path, shape: tuple[int, int], places: int) -> None:
+    """Refuse positions of which most stand alone in their row and column, as those that jitter do, or far apart."""
+    if min(shape) > max(8, places / 2) or shape[0] * shape[1] > 50 * places:
+        raise DataError(f"{path} has {places} positions in {shape[0]} rows and {shape[1]} columns: expected positions "
+                        "on a grid, the same in all of a row or column; round them")
+
+
+def one_sign(values: np.ndarray) -> bool:
+    """Whether all finite values but zeros have one sign, as a piezoresponse never has."""
+    finite = values[np.isfinite(values) & (values != 0)]
+    return bool(finite.size and ((finite > 0).all() or (finite < 0).all()))
 
 
 def text(value: object) -> str:
@@ -115,10 +143,17 @@ def from_oscillators(amplitude: np.ndarray, phase: np.ndarray, unit: str, voltag
     Without a unit, a phase that spans more than two turns as radians is in degrees. Without θ, that which turns the
     largest change into P is taken.
     """
-    finite = phase[np.isfinite(phase)]
-    phase = phase * (factor(unit, "rad") or (np.pi / 180 if finite.size and np.ptp(finite) > 4 * np.pi else 1.0))
+    finite, scale = phase[np.isfinite(phase)], factor(unit, "rad")
+    guess = scale or (np.pi / 180 if finite.size and np.ptp(finite) > 4 * np.pi else 1.0)
+    phase = phase * guess
     theta = optimum_rotation(amplitude, phase, voltage_V) if theta_rad is None else theta_rad
     how = f"optimum θ = {theta:.3f} rad" if np.ndim(theta) == 0 else "θ that was given"
+    if scale is None:
+        how += f", φ{' in ' + unit if unit else ''} taken to be in {'rad' if guess == 1 else 'degrees'}"
+    if finite.size and np.ptp(finite) * guess < 2:
+        how += f"; questionable: φ spans {np.ptp(finite) * guess:.2g} rad, less than the half turn of a reversal"
+    if (amplitude < 0).mean() > 0.01:
+        how += "; questionable: A is negative, as a logarithm or one part of a response is"
     return piezoresponse(amplitude, phase, theta), theta, f"P = A cos(φ + θ) with the {how}"
 
 
@@ -142,6 +177,10 @@ def assembled(cubes: Mapping[str, np.ndarray], units: Mapping[str, str], voltage
         loops, theta_rad, how = from_oscillators(cubes["amplitude"], cubes["phase"], units.get("phase", ""), voltage_V,
                                                  theta_rad)
         said.append(how)
+    elif one_sign(loops):
+        typical = float(np.nanmedian(loops))
+        said.append(f"questionable: the piezoresponse is of one sign everywhere, about {typical:.3g}, as "
+                    f"{'a resonance' if typical > 100 else 'an amplitude'} is; check which channel it is")
     if resonance is not None:
         resonance, how = in_kHz(resonance, units.get("resonance", ""))
         said.append(how)

@@ -30,7 +30,7 @@ READERS: dict[str, tuple[Callable[[Path, Choice], Loops], str]] = {
     "own": (read_own, "dataset rows"), "usid": (read_usid, "field measurement others rows"),
     "matlab5": (read_matlab, "dataset"), "matlab7.3": (read_matlab, "dataset"), "npy": (read_numpy, "dataset"),
     "npz": (read_numpy, "dataset"), "nsid": (read_nsid, "dataset others"), "foreign": (read_foreign, "dataset others"),
-    "text": (read_text, "")}
+    "text": (read_text, "field")}
 HDF5 = b"\x89HDF\r\n\x1a\n"
 MOST_CHUNK_BYTES = 2**28
 # What files of other kinds begin with, what they are and what helps.

@@ -7,8 +7,8 @@ import numpy as np
 
 from helpers.paths import TEXT_SCANS
 from helpers.scans.choice import Choice
-from helpers.scans.formats import EXPECTED, DataError, Loops, assembled
-from helpers.scans.units import factor, unit_in, width_um
+from helpers.scans.formats import EXPECTED, DataError, Loops, assembled, check_places
+from helpers.scans.units import in_V, unit_in, width_um
 
 TABLES = ("position", "coordinate", "grid")  # in the name of a table of places
 # What a column holds, by the first of these that its heading has.
@@ -32,10 +32,11 @@ def read_text(path: Path, choice: Choice) -> Loops:
     """Loops of a folder; every file has the same columns and the same drive."""
     files = text_files(path)
     headings, first = _columns(files[0])
-    roles = _roles(headings, first)
+    roles = _roles(headings, first, choice.field)
     if "voltage" not in roles or not ("piezoresponse" in roles or {"amplitude", "phase"} <= set(roles)):
         raise DataError(f"{files[0]} has the columns {', '.join(headings) or 'without headings'}: expected a voltage "
-                        "that varies, and the piezoresponse or amplitude and phase; head the columns so")
+                        f"that varies, and the piezoresponse or amplitude and phase, field {choice.field}; head "
+                        "the columns so, or choose the other field=")
     tables = [first]
     for file in files[1:]:
         other, table = _columns(file)
@@ -48,9 +49,9 @@ def read_text(path: Path, choice: Choice) -> Loops:
     cube = np.full((*shape, *first.shape), np.nan)
     cube[places] = tables
     units = {role: unit_in(headings[at]) for role, at in roles.items()}
-    voltage_V = first[:, roles["voltage"]] * (factor(units["voltage"], "V") or 1.0)
-    said = [f"{len(files)} text files, columns " + ", ".join(f"{headings[at]} as {role}" for role, at in roles.items()),
-            *notes]
+    said = [f"{len(files)} text files, columns " + ", ".join(f"{headings[at]} as {role}" for role, at in roles.items())
+            + f" (there are {', '.join(headings)})", *notes]
+    voltage_V = in_V(first[:, roles["voltage"]], units["voltage"], said)
     wanted = ("piezoresponse",) if "piezoresponse" in roles else ("amplitude", "phase")
     cubes = {role: cube[..., roles[role]] for role in (*wanted, "resonance") if role in roles}
     return assembled(cubes, units, voltage_V, said, choice.theta_rad, size_um=size_um)
@@ -61,15 +62,19 @@ def _columns(path: Path) -> tuple[list[str], np.ndarray]:
     lines = path.read_bytes().decode("utf-8-sig", errors="replace").splitlines()
     between = next((mark for mark in ("\t", ";", ",") if sum(mark in line for line in lines) > len(lines) / 2), None)
     cells = [[cell.strip().strip('"') for cell in line.lstrip("#% ").split(between)] for line in lines]
-    rows, begin = [], 0
+    rows, begin, last = [], 0, 0
     for n, row in enumerate(cells):
         try:
             numbers = [float(cell.replace(",", ".") if between != "," else cell) if cell else np.nan for cell in row]
         except ValueError:
             continue
         if len(numbers) > 1 and len(numbers) == len((rows or [numbers])[0]) and not np.isnan(numbers).all():
-            begin = begin if rows else n
+            begin, last = (begin, last) if rows else (n, n - 1)
+            if wrong := [k for k in range(last + 1, n) if "".join(cells[k]) and lines[k][:1] not in "#%"]:
+                raise DataError(f"{path}: line {wrong[0] + 1}, {lines[wrong[0]][:40]!r}, is no row of {len(numbers)} "
+                                "numbers as those around it: expected one table; mend it, or store one table a file")
             rows.append(numbers)
+            last = n
     if not rows:
         raise DataError(f"{path} holds no table of numbers: expected {EXPECTED}; take it out of the folder")
     spaced = [re.split(r"\t|\s{2,}", line.lstrip("#% ").strip()) for line in lines[:begin]] if between is None else []
@@ -77,15 +82,21 @@ def _columns(path: Path) -> tuple[list[str], np.ndarray]:
     return next((row for row in heads if len(row) == len(rows[0])), []), np.array(rows)
 
 
-def _roles(headings: list[str], table: np.ndarray) -> dict[str, int]:
-    """Columns by what they hold; of voltages the one that is written, else one that varies."""
+def _field(heading: str) -> str:
+    """ "on" or "off" where a heading says that its column was measured in or out of the field; else nothing."""
+    found = re.search(r"(?<![a-z])(on|off|in.?field|out.?(of.?)?field)(?![a-z])", heading.lower())
+    return {"i": "on", "o": "off"}.get(found[1][0] if "field" in found[1] else "", found[1]) if found else ""
+
+
+def _roles(headings: list[str], table: np.ndarray, field: str) -> dict[str, int]:
+    """Columns of a field by what they hold; of voltages the one that is written, else one that varies."""
     found: dict[str, int] = {}
     for at, heading in enumerate(headings):
         role = next((role for role, words in HEADINGS.items() if re.search(words, heading.lower())), "")
         if role in ("write", "voltage"):
             if np.nanmin(table[:, at]) != np.nanmax(table[:, at]) and (role == "write" or "voltage" not in found):
                 found["voltage"] = at
-        elif role:
+        elif role and (_field(heading) or "off") == field:
             found[role] = at
     return found
 
@@ -104,6 +115,7 @@ def _grid(folder: Path, files: list[Path], choice: Choice
         if len(np.unique(places[:, list(at.values())], axis=0)) != len(files):
             raise DataError(f"{table} names a place more than once: expected one of its own for each file; correct it")
         (x, column), (y, row) = (np.unique(places[:, n], return_inverse=True) for n in at.values())
+        check_places(table, (len(y), len(x)), len(files))
         width = width_um(x, unit_in(headings[at["x|col"]]))
         return (len(y), len(x)), (row.ravel(), column.ravel()), width, [f"places of {table.name}"]
     named = [_place(file.stem) for file in files]

@@ -37,25 +37,26 @@ def factor(unit: str, base: str) -> float | None:
 
 
 def unit_in(name: str) -> str:
-    """The unit that a name carries: in brackets, or behind a line as in ``resonance_kHz``; else nothing."""
-    found = re.search(r"[\[(]([^\])]+)[\])]\s*$", name) or re.search(r"_([^\W_]+)$", name)
+    """The unit that a name carries: in brackets or behind a sign, as in ``resonance_kHz`` or ``Bias / mV``."""
+    found = re.search(r"[\[(]([^\])]+)[\])]\s*$", name) or re.search(r"[_/, ]\s*([^\W\d_]+|°)\s*$", name)
     return found[1] if found and any(factor(found[1], base) for base in NAMES) else ""
 
 
 def role_of(name: str) -> str | None:
     """What an array holds by its name, units and letter case aside."""
     plain = re.sub(r"\s*[\[(].*", "", name.strip()).lower().replace(" ", "_")
-    plain = plain.removesuffix("_" + unit_in(plain)) if unit_in(plain) else plain
+    plain = plain.removesuffix(unit_in(plain)).rstrip("_/,") if unit_in(plain) else plain
     return next((role for role, names in ALIASES.items() if plain in names.split()), None)
 
 
 def in_V(voltage: np.ndarray, unit: str, said: list[str]) -> np.ndarray:
     """A voltage in V; of a conversion `said` tells."""
-    scale = factor(unit, "V") or 1.0
-    if scale == 1:
-        return voltage
-    said.append(f"voltage converted from {unit} to V")
-    return voltage * scale
+    scale = factor(unit, "V")
+    if scale not in (None, 1.0):
+        said.append(f"voltage converted from {unit} to V")
+    elif unit and scale is None:
+        said.append(f"questionable: voltage in {unit}, no unit of a voltage, taken to be in V")
+    return voltage * (scale or 1.0)
 
 
 def in_kHz(resonance: np.ndarray, unit: str = "") -> tuple[np.ndarray, str]:
@@ -64,11 +65,13 @@ def in_kHz(resonance: np.ndarray, unit: str = "") -> tuple[np.ndarray, str]:
         return (resonance, "") if scale == 1e3 else (resonance * scale / 1e3, f"resonance converted from {unit} to kHz")
     finite = resonance[np.isfinite(resonance) & (resonance != 0)]
     typical = np.median(finite) if finite.size else np.nan
+    stated = f"; questionable: its unit is {unit}, not one of a frequency" if unit else ""
     if typical > 1e4:
-        return resonance / 1e3, "resonance converted from Hz to kHz"
+        return resonance / 1e3, "resonance converted from Hz to kHz" + stated
     if finite.size and np.abs(typical) < 3 and finite.min() < 0:
-        return resonance, "resonance taken to be in standard deviations, not in kHz"
-    return resonance, "resonance taken to be in kHz"
+        return resonance, ("resonance taken to be in standard deviations, not in kHz" if 0.3 < finite.std() < 3 else
+                           f"questionable: the resonance is about {typical:.2g}; check which channel it is")
+    return resonance, "resonance taken to be in kHz" + stated
 
 
 def width_um(places: np.ndarray, unit: str) -> float:
@@ -82,8 +85,10 @@ def width_um(places: np.ndarray, unit: str) -> float:
 def questions(voltage_V: np.ndarray, resonance_kHz: np.ndarray | None, size_um: float) -> list[str]:
     """A sentence for each quantity whose size no microscope has; NaN, and a resonance in standard deviations, pass."""
     found = {"voltage": np.abs(voltage_V).max(), "width": size_um}
-    if resonance_kHz is not None and np.isfinite(resonance_kHz).any() and np.nanmin(resonance_kHz) >= 0:
-        found["resonance"] = np.nanmedian(resonance_kHz)
+    if resonance_kHz is not None and np.isfinite(resonance_kHz).any():
+        typical = found["resonance"] = np.nanmedian(resonance_kHz)
+        if np.abs(typical) < 3 and np.nanmin(resonance_kHz) < 0:
+            del found["resonance"]
     asked = ((name, value, *CREDIBLE[name]) for name, value in found.items() if np.isfinite(value))
     return [f"questionable: {name} of {value:.3g} {unit}, expected {least:g} to {most:g} {unit}; check the units in "
             "the file" for name, value, least, most, unit in asked if not least <= value <= most]

@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 
 from helpers.scans.choice import Choice
-from helpers.scans.formats import DataError, check_size, every_nth, text
+from helpers.scans.formats import DataError, check_places, check_size, every_nth, text
 from helpers.scans.units import factor, width_um
 
 SPELLINGS = {"dc_offset": "DC_Offset", "bias": "DC_Offset", "voltage": "DC_Offset", "dc_bias": "DC_Offset",
@@ -215,6 +215,7 @@ def grid_of(main: h5py.Dataset, steps: int, rows: tuple[int, int] | None = None)
     if len(np.unique(row_of * len(columns) + column_of)) != positions:
         raise DataError(f"{main.file.filename}: positions of `{main.name}` occur more than once: expected one spectrum "
                         "at each row and column; store one pass of the scan")
+    check_places(main.file.filename, (len(there), len(columns)), positions)
     whole, width = (len(there), len(columns)), _width_um(main, labels.index(column))
     first, last = rows or (0, whole[0])
     every = 1 if rows else every_nth((*whole, 1))
