@@ -117,9 +117,12 @@ settings.register_profile("many", max_examples=800, deadline=None)  # make test-
 settings.load_profile("default")
 
 
+FIRST = ["test_notebooks", "test_site", "test_training", "test_controls", "test_workflow"]
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What waits for the real notebooks comes first, so that they run beside everything else."""
-    items.sort(key=lambda item: not {"twin_run", "own_run"} & set(getattr(item, "fixturenames", ())))
+    """What waits for the real notebooks comes first, and runs beside everything else; then the longest files."""
+    items.sort(key=lambda item: FIRST.index(item.path.stem) if item.path.stem in FIRST else len(FIRST))
 
 
 class ByFile(LoadFileScheduling):

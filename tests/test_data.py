@@ -32,7 +32,7 @@ def test_a_scan_is_read_back_equal(scan, stored):
     again = load_scan(stored)
     for name in ("piezoresponse", "resonance_kHz", "voltage_V"):
         np.testing.assert_array_equal(getattr(again, name), getattr(scan, name))
-    assert again.truth.keys() == scan.truth.keys()
+    np.testing.assert_equal(again.truth, scan.truth)
     assert (again.source, again.sha256, again.path) == (scan.source, scan.sha256, scan.path)
 
 

@@ -364,7 +364,7 @@ def test_a_logarithmic_axis_has_several_labels_and_room_for_them(axis, limits, f
     assert fewest <= sum(limits[0] <= tick <= limits[1] for tick in one.get_majorticklocs()) <= most
 
 
-# What the letters of each figure hold. Those of the scan have maps with a scale bar.
+# What the letters of each figure hold; a map has a scale bar.
 FIGURES = {
     "fig1": {"abc": "curves", "d": "picture"},  # spectra along R, G and B; the painting
     # Dictionary: maps, best, median and worst; β-VAE the same; errors along the spectrum.
@@ -390,20 +390,6 @@ TABLES = {"table1": ("Reconstruction quality (MSE)", "Ordinal", "Nonlinear", "Tr
 # How many channels a movie shows at least: atoms, latents, active channels.
 MOVIES = {"movieS1": 3, "movieS2": 16, "movieS3": 1, "movieS4": 5, "movieS5": 16, "movieS6": 1}
 INVENTORY = {*FIGURES, *TABLES, *MOVIES}
-RESONANCE = {"fig4": "hijqrs", "figS8": "cd"}
-OF_THE_SCAN = {"fig4", "fig5", "figS5", "figS6", "figS7", "figS10"}
-
-
-def missing_parts(entry: dict, *, resonance: bool = True) -> list[str]:
-    """Panels and texts that an entry of the manifest should have and has not."""
-    name = entry["id"]
-    if name in MOVIES:
-        missing = ["channels"] if len(entry["panels"]) < MOVIES[name] else []
-    else:
-        wanted = TABLES.get(name) or "".join(FIGURES[name])
-        left_out = "" if resonance else RESONANCE.get(name, "")
-        missing = [panel for panel in wanted if panel not in entry["panels"] and panel not in left_out]
-    return missing + [text for text in ("caption", "alt") if not entry.get(text)]
 
 
 def holds(ax, kind: str) -> bool:
@@ -422,6 +408,3 @@ def test_every_panel_holds_what_the_paper_shows_there(twin_figures, name):
     kinds = {letter: kind for letters, kind in FIGURES[name].items() for letter in letters}
     assert set(panels) - {""} == set(kinds)
     assert [letter for letter, kind in kinds.items() if not holds(panels[letter], kind)] == []
-    without_bar = [letter for letter in kinds if name in OF_THE_SCAN and panels[letter].images
-                   and not panels[letter].artists]
-    assert without_bar == []

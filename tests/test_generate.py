@@ -31,15 +31,6 @@ def test_sweep_equals_its_definition(seed, pixels, sparsity):
     np.testing.assert_allclose(latents, expected, atol=1e-9)
 
 
-def test_swept_channel_takes_the_values_and_the_others_follow_the_data():
-    ramp = np.linspace(-1, 1, 1000)
-    embeddings = np.stack([ramp, 3 * ramp], axis=1)
-    values, latents = sweep_channel(embeddings, 0, points=200)
-    np.testing.assert_array_equal(latents[:, 0], values)
-    inside = np.abs(values) < 0.85
-    np.testing.assert_allclose(latents[inside, 1], 3 * values[inside], atol=0.02)
-
-
 def test_pixels_whose_code_is_zero_count_alike_and_measured_spectra_are_those_of_the_nearest():
     code = np.concatenate([np.zeros(900), np.linspace(-1, 1, 101)])
     others = np.concatenate([np.full(450, 5.0), np.full(450, -5.0), np.zeros(101)])  # rows of a scan, from the top

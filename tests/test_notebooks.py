@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from conftest import ROOT
 from matplotlib.image import imread
-from test_figures import FIGURES, INVENTORY, MOVIES, missing_parts
+from test_figures import FIGURES, INVENTORY, MOVIES, TABLES
 
 from workflow.render import LARGEST_MIB, is_current
 
@@ -34,7 +34,12 @@ def test_every_figure_table_and_movie_of_the_paper_is_listed_with_its_panels_and
     beps = {"fig4", "fig5", *(f"figS{n}" for n in (1, 2, 5, 6, 7, 8, 9, 10)), *(f"movieS{n}" for n in (4, 5, 6))}
     assert beps == {name for name, entry in manifest.items()
                     if entry["source"] == "twin" and entry["kind"] != "table"}
-    assert {name: missing_parts(entry) for name, entry in manifest.items() if missing_parts(entry)} == {}
+    for name, entry in manifest.items():
+        assert entry["caption"] and entry["alt"], name
+        if name in MOVIES:
+            assert len(entry["panels"]) >= MOVIES[name], name
+        else:
+            assert set(TABLES.get(name) or "".join(FIGURES[name])) <= set(entry["panels"]), name
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "notebooks").glob("*.ipynb")), ids=lambda path: path.stem)
@@ -69,22 +74,11 @@ def test_metrics_keep_their_names(twin_run):
     assert metrics["toy.pca3.mse_gamut"] < metrics["toy.dl.mse_gamut"]
 
 
-def test_the_run_says_what_it_was_made_from_and_the_truth_of_the_twin_lies_beside_its_loops(twin_run):
+def test_the_run_says_what_it_was_made_from(twin_run):
     run = json.loads((twin_run / "run.json").read_text())
     assert run["data"]["source"] == "twin" and len(run["data"]["sha256"]) == 64
     assert run["parameters"]["profile"] == "smoke" and len(run["seconds"]) == 6
     assert run["versions"]["tensorflow"] and run["peak_memory_GiB"] < 4
-    with h5py.File(twin_run / "results/scan.h5") as file:
-        total = sum(file["truth"][name][:] for name in ("c", "a", "charged_wall", "three_state"))
-    np.testing.assert_allclose(total, 1)
-
-
-def test_every_notebook_was_executed_and_turned_into_a_page(twin_run):
-    for source in sorted((ROOT / "notebooks").glob("*.ipynb")):
-        executed = json.loads((twin_run / "notebooks" / source.name).read_text())
-        outputs = [out for cell in executed["cells"] for out in cell.get("outputs", [])]
-        assert outputs and not [out for out in outputs if out["output_type"] == "error"]
-        assert (twin_run / "notebooks" / source.name).with_suffix(".html").stat().st_size > 10_000
 
 
 @pytest.mark.all

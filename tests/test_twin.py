@@ -106,7 +106,7 @@ def test_loops_are_not_a_linear_mixture(twin):
     assert (mse > [0.008, 0.004, 0.0025]).all()
 
 
-@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.all)])
 def test_twin_is_like_the_measured_scan(measured, seed):
     with h5py.File(measured) as file:
         names = ("piezoresponse", "resonance", "voltage")
