@@ -214,8 +214,12 @@ def test_error_maps_share_one_scale_generated_loops_one_range_and_loops_are_clos
     axes = [ax for ax in twin_figures["fig5"].axes if ax.lines]
     for label in ("Piezoresponse", "Δ Resonance"):
         assert len({ax.get_ylim() for ax in axes if ax.get_ylabel().startswith(label)}) == 1
-    lines = [line for ax in twin_figures["fig5"].axes for line in ax.lines]
-    assert lines and all(values[0] == values[-1] for line in lines for values in line.get_data())
+    for ax in axes:
+        half = len(ax.lines) // 2
+        for falling, rising in zip(ax.lines[:half], ax.lines[half:], strict=True):
+            assert (falling.get_linestyle(), rising.get_linestyle()) == ("-", "--")
+            for down, up in zip(falling.get_data(), rising.get_data(), strict=True):
+                assert (down[0], down[-1]) == (up[-1], up[0])
     assert close_loop(VOLTAGE).shape == (STEPS + 1,)
 
 
@@ -258,7 +262,7 @@ def test_maps_of_a_training_stand_in_rows_of_equal_length_with_the_snapshot_of_t
     snapshots.show_training(snapshots.Snapshots.of_picture((6, 6), stored))
     rows = drawn[0].subfigs[0].subfigs
     assert [row.get_suptitle().split(",")[0] for row in rows] == [f"epoch {n}" for n in (0, 4, 5, 7, 11)]
-    assert ["beyond the colours" in row.get_suptitle() for row in rows] == [True] + 4 * [False]
+    assert ["clipped" in row.get_suptitle() for row in rows] == [True] + 4 * [False]
     assert [sum(bool(ax.images) for ax in row.axes) for row in rows] == [count] * 5
     assert {ax.get_gridspec().get_geometry() for row in rows for ax in row.axes} == {(2, 6)}
 
