@@ -62,7 +62,9 @@ def test_values_out_of_range_are_found_where_they_are_and_outliers_left_in_are_c
     before = remaining_outliers({"piezoresponse": damaged["piezoresponse"]}, twin.voltage_V)
     damaged["piezoresponse"][[1, 2, 5], [3, 4, 0], [50, 51, 95]] += 1e-3
     said = remaining_outliers({"piezoresponse": damaged["piezoresponse"]}, twin.voltage_V)
-    assert before == [] and len(said) == 1 and "off their neighbours: 3, left" in said[0]
+    assert before == [] and len(said) == 1 and "off their neighbours: 3, left as they are (CLEAN=" in said[0]
+    said = remaining_outliers({"piezoresponse": damaged["piezoresponse"]}, twin.voltage_V, repaired=True)
+    assert said[0].endswith("3, left after the repair")
 
 
 def test_every_excursion_of_twenty_deviations_is_found_and_nothing_else():

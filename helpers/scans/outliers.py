@@ -56,13 +56,17 @@ def pixel_noise(cube: np.ndarray) -> np.ndarray:
     return np.maximum(noise, np.median(noise))
 
 
-def remaining_outliers(channels: Mapping[str, np.ndarray], voltage_V: np.ndarray) -> list[str]:
-    """A sentence for each channel, (rows, columns, steps) of finite values, with points far off their neighbours."""
+def remaining_outliers(channels: Mapping[str, np.ndarray], voltage_V: np.ndarray, repaired: bool = False) -> list[str]:
+    """A sentence for each channel, (rows, columns, steps) of finite values, with points far off their neighbours.
+
+    Where outliers were `repaired`, it tells what is left of them.
+    """
     closed = closes(voltage_V)
+    rest = "left after the repair" if repaired else "left as they are (CLEAN=outliers=10 repairs them)"
     counts = {name: int((outlier_excess(cube, closed) > SUSPECT_SD * pixel_noise(cube)[..., None]).sum())
               for name, cube in channels.items()}
     return [f"points of {name} more than {SUSPECT_SD} standard deviations of the noise off their neighbours: {count}, "
-            "left as they are (CLEAN=outliers=10 repairs them)" for name, count in counts.items() if count]
+            f"{rest}" for name, count in counts.items() if count]
 
 
 def variance_in_extremes(cube: np.ndarray) -> float:

@@ -193,7 +193,7 @@ def load_scan(path: Path | str, choice: Choice | None = None, cleaning: Cleaning
     unusable = report.unusable | (False if loops.unusable is None else loops.unusable)
     if whole:
         notes += [*questions(loops.voltage_V, channels.get("resonance_kHz"), loops.size_um),
-                  *remaining_outliers(channels, loops.voltage_V),
+                  *remaining_outliers(channels, loops.voltage_V, rules.outlier_sd > 0),
                   *filter(None, [heavy_tails(channels, ~unusable, rules.outlier_sd > 0)])]
     if report.map.any() or not any(note.startswith("Cleaning") for note in notes):
         notes.append(str(report))
