@@ -221,7 +221,7 @@ def _fit_vae(benchmark: Benchmark, model: str, seed: int, title: str, folder: Pa
     if model == "vae_mixed":
         network = replace(network, branch=0, joint=network.joint or MIXED_UNITS)
     if model == "vae_beta0":
-        training = replace(training, schedule="none")
+        training = replace(training, schedule="none", shown=network.latents)  # no path of β along which to choose
     if model == "vae_dense_encoder":
         network = replace(network, layers=0)
     run = train(network, training, benchmark.spectra, benchmark.drive, watched=benchmark.heldout[:10],
