@@ -145,7 +145,7 @@ def test_lstm_control_has_neither_noise_nor_penalty_and_gives_the_same_scores_ag
 
 @pytest.mark.parametrize(("model", "network", "training"), [
     ("vae_few_latents", {"latents": 5}, {}), ("vae_full", {}, {}), ("vae_mixed", {"branch": 0}, {}),
-    ("vae_beta0", {}, {"schedule": "none"}), ("vae_dense_encoder", {"layers": 0}, {})])
+    ("vae_beta0", {}, {"schedule": "none", "shown": 16}), ("vae_dense_encoder", {"layers": 0}, {})])
 def test_full_models_differ_in_what_their_names_say(beps, tmp_path, monkeypatch, model, network, training):
     asked = {}
 
