@@ -13,6 +13,7 @@ import tempfile
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from nbconvert.preprocessors import TagRemovePreprocessor
@@ -20,10 +21,11 @@ from nbformat import NotebookNode
 from PIL import Image
 
 from helpers.figures.movies import side_by_side
-from helpers.ledger import ledger_rows
+from helpers.ledger import ledger_rows, verdict_counts
 from helpers.paper import CAPTIONS, PAPER, full_name, number
 from helpers.paper_runs import by_part, stored_runs
 from helpers.paths import ROOT, atomic
+from helpers.twin.domains import MECHANISMS
 from workflow.settings import cells_digest
 
 LARGEST_MIB = 2
@@ -114,12 +116,14 @@ def readme() -> str:
     runs, cited = stored_runs(), yaml.safe_load((ROOT / "CITATION.cff").read_text("utf-8"))
     places = [f"[{full_name(name).removeprefix('Figure ')}](notebooks/{entries[name]['notebook']}.ipynb#{name})"
               for name in CAPTIONS]
+    claims = ledger_rows(metrics, seeds)
     return environment.get_template("README.md.j2").render(
         repository=cited.get("repository-code", ""), tag=f"v{cited['version']}", colab=COLAB,
         metrics=metrics, run=run, paper=PAPER, entries=entries, seeds=seeds,
         thumbnails={name: CAPTIONS[name] for name in THUMBNAILS}, inventory=f"Figures {', '.join(places)}.",
         hours={part: max(one["hours_of_all_epochs"] for one in every) for part, every in by_part(runs).items()},
-        paper_machine=next(iter(runs.values())), claims=ledger_rows(metrics, seeds))
+        paper_machine=next(iter(runs.values())), claims=claims, verdicts=verdict_counts(claims),
+        r2=lambda model: np.mean([seeds[f"twin.{model}.r2.{name}"]["median"] for name in MECHANISMS]))
 
 
 def write(path: Path, text: str) -> None:

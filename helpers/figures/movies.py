@@ -255,8 +255,9 @@ def training_frames(name: str, kept: Snapshots) -> Iterator[bytes]:
     figure.suptitle(name, fontsize=8)
     left, right = figure.subfigures(1, 2, width_ratios=[1.35, 1])
     columns = int(np.ceil(np.sqrt(len(kept.names) * map_height(kept.maps.shape, kept.look.orientation))))
-    panels = plot_grid(left, kept.maps[0], kept.names, kept.look.orientation, columns, kept.norm)
-    images, scale_bars = [ax.images[0] for ax in panels], [bar for ax in panels for bar in ax.artists]
+    bare = replace(kept.look.orientation, size_um=None)  # no room for scale bars
+    panels = plot_grid(left, kept.maps[0], kept.names, bare, columns, kept.norm)
+    images = [ax.images[0] for ax in panels]
     text = right.suptitle("epoch\nerror", fontsize=7)
     beta = np.where(kept.beta > 0, kept.beta, np.nan)  # a logarithmic axis cannot show 0
     curves, markers = ((kept.mse, "MSE (s.d.²)", DATA), (beta, "β", VAE)), []
@@ -265,6 +266,7 @@ def training_frames(name: str, kept: Snapshots) -> Iterator[bytes]:
         ax.plot(kept.epochs, values, color=colour)
         ax.set(ylabel=label, yscale="log")
         plain_log_ticks(ax.yaxis)
+        ax.yaxis.get_major_locator().set_params(subs=(1.0,))  # a low panel has room for decades alone
         markers += ax.plot(kept.epochs[:1], values[:1], "o", color=colour, markersize=5)
     axes[0].tick_params(labelbottom=False)
     axes[1].set(xlabel="Epoch", xlim=axes[0].get_xlim())
@@ -272,7 +274,7 @@ def training_frames(name: str, kept: Snapshots) -> Iterator[bytes]:
     axes[2].axhline(ACTIVE_KL_NAT, color="0.5", linestyle=":", linewidth=0.8)
     axes[2].set(xticks=[], xlabel="Channel (order of maps)", ylim=(0, 1.05 * kept.kl.max()))
     axes[2].set_ylabel("KL (nat)")
-    draw = _animated(figure, [*images, *scale_bars, *markers, *bars, text])
+    draw = _animated(figure, [*images, *markers, *bars, text])
     for snapshot, maps in enumerate(kept.maps):
         for image, values in zip(images, maps, strict=True):
             image.set_data(lay_out(values, kept.look.orientation))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 import numpy as np
 from matplotlib.colors import ListedColormap, Normalize
@@ -82,11 +81,8 @@ def figure_gains(voltage_V: np.ndarray, data: np.ndarray, models: dict[str, np.n
     figure = page_figure(1.4 * len(look.channels) + 0.55, source=look.source)
     axes = figure.subplots(len(look.channels), len(pixels), squeeze=False, sharex=True)
     usable = slice(None) if look.unusable is None else ~look.unusable.ravel()
-    variance, level = data[usable].var(axis=(0, 1)), data[pixels].mean(axis=1, keepdims=True)
-    level[..., 0] = 0
-    around = {name: loops[pixels] - level for name, loops in models.items()}
-    channels = [replace(channel, name="Δ " * (k > 0) + channel.name) for k, channel in enumerate(look.channels)]
-    plot_loops(axes, voltage_V, data[pixels] - level, around, range(len(pixels)), channels)
+    variance = data[usable].var(axis=(0, 1))
+    plot_loops(axes, voltage_V, data, models, pixels, look.channels)
     for ax, pixel in zip(axes[0], pixels, strict=True):
         errors = (f"{name.split()[-1]} {plain(((loops[pixel] - data[pixel]) ** 2 / variance).mean())}"
                   for name, loops in models.items())

@@ -125,7 +125,8 @@ def plain_log_ticks(axis: Axis) -> None:
     few = (1.0, 2.0, 5.0) if high < 1e4 * low else (1.0,)
     if axis.axis_name == "x":
         few = (1.0, 3.0) if high < 300 * low else (1.0,)
-    axis.set_major_locator(LogLocator(subs=few if high > 5 * low else range(1, 10)))
+    every = range(1, 10) if axis.axis_name == "y" or high < 2.5 * low else (1, 2, 3, 5, 7)
+    axis.set_major_locator(LogLocator(subs=few if high > 5 * low else every))
     # Not "0.0001" beside "1e-05".
     axis.set_major_formatter("{x:g}" if low > 9e-5 else LogFormatterSciNotation(minor_thresholds=(np.inf, np.inf)))
     axis.set_minor_formatter(NullFormatter())
