@@ -40,9 +40,8 @@ class Record:
     manifest: list[dict[str, object]] = field(default_factory=list)
 
     def metric(self, name: str, value: float | str) -> None:
-        """Record and print one number of ``metrics.json``."""
-        self.metrics[name] = value = _finite(value.item() if isinstance(value, np.generic) else value)
-        print(f"{name} = {value:.4g}" if isinstance(value, float) else f"{name} = {value}")
+        """Record one number of ``metrics.json``."""
+        self.metrics[name] = _finite(value.item() if isinstance(value, np.generic) else value)
 
     def figure(self, drawn: PageFigure, identifier: str, source: str) -> None:
         """Save a figure as ``figures/<identifier>.png`` and ``.pdf`` and show it above its caption."""
