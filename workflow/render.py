@@ -21,7 +21,7 @@ from nbformat import NotebookNode
 from PIL import Image
 
 from helpers.figures.movies import side_by_side
-from helpers.ledger import ledger_rows, verdict_counts
+from helpers.ledger import BOUNDS, ledger_rows, verdict_counts
 from helpers.paper import CAPTIONS, PAPER, full_name, number
 from helpers.paper_runs import by_part, stored_runs
 from helpers.paths import ROOT, atomic
@@ -123,6 +123,7 @@ def readme() -> str:
         thumbnails={name: CAPTIONS[name] for name in THUMBNAILS}, inventory=f"Figures {', '.join(places)}.",
         hours={part: max(one["hours_of_all_epochs"] for one in every) for part, every in by_part(runs).items()},
         paper_machine=next(iter(runs.values())), claims=claims, verdicts=verdict_counts(claims),
+        score_margin=BOUNDS["score_margin"],
         r2=lambda model: np.mean([seeds[f"twin.{model}.r2.{name}"]["median"] for name in MECHANISMS]))
 
 
