@@ -31,7 +31,7 @@ from helpers.profiles import AdditiveNetwork, Profile, Training
 from helpers.scans.scan import Scan, drive_waveform, heldout_blocks, standardised, training_pixels
 from helpers.schedule import annealed_path
 from helpers.scores import matched_spearman, mean_squared_error_per_spectrum
-from helpers.training import batch_size, epochs_of_batches, train
+from helpers.training import batch_size, epochs_of_batches, feed, train
 
 ORDERS = ("kept", "shuffled", "paired")
 # Latents of the controls that choose none themselves: the colours, and as many as the paper shows of the loops.
@@ -250,11 +250,16 @@ def _fit(model: keras.Model, benchmark: Benchmark, seed: int) -> bool:
     """
     training = benchmark.training
     batch = batch_size(training, benchmark.spectra)
-    batches = epochs_of_batches(benchmark.spectra, batch, seed, 1, benchmark.network.input_noise)
-    model.compile(keras.optimizers.Adam(training.learning_rate, global_clipnorm=training.clip_norm), "mse")
+    steps = len(benchmark.spectra) // batch
+
+    def epochs():
+        for (reads, _), targets in epochs_of_batches(benchmark.spectra, batch, seed, 1, benchmark.network.input_noise):
+            yield reads, targets
+
+    model.compile(keras.optimizers.Adam(training.learning_rate, global_clipnorm=training.clip_norm), "mse",
+                  steps_per_execution=steps, jit_compile=training.epochs * steps > 2000)
     lower = keras.callbacks.ReduceLROnPlateau("loss", factor=0.5, patience=PATIENCE, min_delta=LEAST_GAIN)
     stop = keras.callbacks.EarlyStopping("loss", patience=3 * PATIENCE, min_delta=LEAST_GAIN, restore_best_weights=True)
-    model.fit(((read, target) for (reads, _), targets in batches for read, target in zip(reads, targets, strict=True)),
-              steps_per_epoch=len(benchmark.spectra) // batch, epochs=LONGEST * training.epochs, shuffle=False,
-              verbose=0, callbacks=[lower, stop])
+    model.fit(feed(epochs), steps_per_epoch=steps, epochs=LONGEST * training.epochs, shuffle=False, verbose=0,
+              callbacks=[lower, stop])
     return stop.stopped_epoch > 0

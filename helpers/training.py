@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
+from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
@@ -168,6 +169,7 @@ class _Starts:
                 jit_compile=compiled or keras.backend.backend() != "tensorflow")
             self.model.optimizer.build(self.model.trainable_variables)
         self.weights = [self.model.get_weights(), *weights]
+        self.fitted = [0] * len(self.seeds)  # epochs, in this process
 
     def fit(self, number: int, until: int) -> KeepCheckpoint:
         """Train from the weights of one start, or from its last checkpoint, to the end of an epoch."""
@@ -186,15 +188,16 @@ class _Starts:
                 if variable.name != "learning_rate":
                     variable.assign(np.zeros(variable.shape, variable.dtype))
             done = keep.go_on(self.model)
-        if done:
+        if done > self.fitted[number]:
             print(f"{self.title}{several}: {min(done, until)} of {until} epochs are done already ({place.name})")
         if done < until:
             self.model.fit(
-                _feed(partial(epochs_of_batches, self.spectra, self.batch, seed, self.network.latents,
+                feed(partial(epochs_of_batches, self.spectra, self.batch, seed, self.network.latents,
                               getattr(self.network, "input_noise", 0.0), done)),
                 steps_per_epoch=self.steps, initial_epoch=done, epochs=until, shuffle=False, verbose=0,
                 callbacks=[*([restart] if restart else []), schedule, snapshots, keep,
                            ProgressBar(until, self.title + several, done, snapshots)])
+        self.fitted[number] = until
         return keep
 
 
@@ -258,17 +261,17 @@ def replicas(strategy) -> int:
     return strategy.num_replicas_in_sync if strategy else 1
 
 
-def _feed(epochs: Callable[[], Iterator]):
-    """Batch after batch of `epochs_of_batches`, for `fit`.
+def feed(epochs: Callable[[], Iterator]):
+    """Batch after batch of epochs such as those of `epochs_of_batches`, for `fit`.
 
     TensorFlow takes a whole epoch at a time: asking Python for every batch takes half as long as a step.
     """
     if keras.backend.backend() != "tensorflow":
-        return (((read, noise), target) for (reads, noises), targets in epochs()
-                for read, noise, target in zip(reads, noises, targets, strict=True))
+        return (keras.tree.map_structure(itemgetter(n), epoch)
+                for epoch in epochs() for n in range(len(epoch[1])))
     import tensorflow as tf
 
-    signature = tf.nest.map_structure(lambda array: tf.TensorSpec(array.shape, array.dtype), next(epochs()))
+    signature = keras.tree.map_structure(lambda array: tf.TensorSpec(array.shape, array.dtype), next(epochs()))
     return tf.data.Dataset.from_generator(epochs, output_signature=signature).unbatch()
 
 

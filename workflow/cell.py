@@ -7,6 +7,7 @@ workflow/sweep.py collects what they leave.
 from __future__ import annotations
 
 import argparse
+import json
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -24,23 +25,32 @@ from helpers.paths import atomic, write_json
 from helpers.profiles import DICTIONARY, AdditiveNetwork, Profile, get_profile
 from helpers.scans.reading import load_scan
 from helpers.scans.scan import Scan, block_numbers, left_half, simulated_scan, standardised
-from helpers.scores import matched_spearman, spatial_autocorrelation
+from helpers.scores import matched_spearman
 from helpers.training import Trained, train
 
 # What the paper leaves open, and the profile reads otherwise: λ grows by 1e-5 × 10^β at every step of β (section 2),
 # and the "value" by which β is increased is also its first.
 READINGS = {"lambda_added": {"l1": "added"}, "first_beta_is_step": {"first_share": None}}
 FRACTIONS = ("c", "a", "charged_wall", "three_state")
+# What notebooks record and `toy_headline` and `beps_headline` return of another seed.
+RECORDED = {"1_toy_rgb_benchmark": ("toy.pca3.mse_gamut",),
+            "2_dictionary_learning": ("toy.dl.mse_gamut", "beps.pca5.mse_heldout", "beps.dl.mse_heldout"),
+            "3_beta_vae_training": ("toy.vae.mse_gamut", "toy.vae.found", "toy.vae.active", "toy.vae.spearman",
+                                    "toy.vae.seconds", "toy.vae.seconds_to_paper_mse", "beps.vae.mse",
+                                    "beps.vae.mse_heldout", "beps.vae.found", "beps.vae.active", "beps.vae.seconds")}
 
 
-def run_cell(cell: str, profile: Profile, scan: Scan, seed: int, folder: Path) -> dict[str, float]:
+def run_cell(cell: str, profile: Profile, scan: Scan, seed: int, folder: Path,
+             results: Path | None = None) -> dict[str, float]:
     """Metrics of one cell; `folder` keeps checkpoints, so that a killed job goes on.
 
-    A ValueError tells that the cell is none of sweep.yml's kinds.
+    `results` are those of a run of this scan and seed, which spares its headline numbers a second training. A
+    ValueError tells that the cell is none of sweep.yml's kinds.
     """
     kind, _, rest = cell.partition(".")
     if kind == "headline":
-        metrics = toy_headline(profile, seed, folder) | beps_headline(profile, scan, seed, folder)
+        metrics = recorded(results, scan, folder) if results else (
+            toy_headline(profile, seed, folder) | beps_headline(profile, scan, seed, folder))
         return metrics | as_control(metrics)
     if kind == "scan":
         return {f"{cell}.{name}": value for name, value in beps_headline(profile, scan, seed, folder).items()}
@@ -69,6 +79,26 @@ def as_control(metrics: dict[str, float]) -> dict[str, float]:
              "beps": {"mse": "mse_heldout", "channels": "active", "seconds": "seconds"}}
     return {f"{benchmark}.control.vae_full.kept.{score}": metrics[f"{benchmark}.vae.{name}"]
             for benchmark, scores in names.items() for score, name in scores.items()}
+
+
+def recorded(results: Path, scan: Scan, folder: Path) -> dict[str, float]:
+    """`RECORDED` numbers of a run; the embedding is kept in `folder`, as that of another seed is."""
+    with np.load(results / "vae_beps.npz", allow_pickle=False) as stored:
+        _keep_embedding(folder, stored["embedding"][scan.usable][:, active_channels(stored["kl"])])
+    metrics = {}
+    for notebook, names in RECORDED.items():
+        found = json.loads((results / f"{notebook}.json").read_text(encoding="utf-8"))["metrics"]
+        metrics |= {name: found[name] for name in names}
+    return _with_ratio(metrics)
+
+
+def _with_ratio(metrics: dict[str, float]) -> dict[str, float]:
+    return metrics | {"beps.vae.heldout_over_pca5": metrics["beps.vae.mse_heldout"] / metrics["beps.pca5.mse_heldout"]}
+
+
+def _keep_embedding(folder: Path, embedding: np.ndarray) -> None:
+    with atomic(folder / "embedding.npz") as temporary:
+        np.savez_compressed(temporary, embedding=embedding)
 
 
 def toy_headline(profile: Profile, seed: int, folder: Path) -> dict[str, float]:
@@ -108,20 +138,13 @@ def beps_headline(profile: Profile, scan: Scan, seed: int, folder: Path) -> dict
     run = _trained(benchmark, seed, folder)
     heldout, every = benchmark.heldout, standardised(scan)[0].astype("float32")
     active = active_channels(mean_kl(run.model, every[scan.usable]))
-    embedding = encode(run.model, every)[0][:, active]
-    with atomic(folder / "embedding.npz") as temporary:
-        np.savez_compressed(temporary, embedding=embedding[scan.usable])
-    pca = pca_errors(stack_channels(benchmark.spectra), stack_channels(heldout))[4]
-    error = _network_error(run, heldout)
-    neighbours = [spatial_autocorrelation(channel, seed) for channel in scan.maps(embedding)]
-    return {
-        "beps.pca5.mse_heldout": pca, "beps.vae.mse_heldout": error, "beps.vae.heldout_over_pca5": error / pca,
+    _keep_embedding(folder, encode(run.model, every[scan.usable])[0][:, active])
+    return _with_ratio({
+        "beps.pca5.mse_heldout": pca_errors(stack_channels(benchmark.spectra), stack_channels(heldout))[4],
+        "beps.vae.mse_heldout": _network_error(run, heldout),
         "beps.vae.mse": _network_error(run, every[scan.usable]),
         "beps.dl.mse_heldout": _dictionary_error(benchmark, profile, seed, **DICTIONARY),
-        "beps.vae.found": run.snapshots.found, "beps.vae.active": len(active), "beps.vae.seconds": run.seconds,
-        "beps.vae.moran": np.mean([moran for moran, _ in neighbours]),
-        "beps.vae.moran_shuffled": np.mean([null for _, null in neighbours]),
-    }
+        "beps.vae.found": run.snapshots.found, "beps.vae.active": len(active), "beps.vae.seconds": run.seconds})
 
 
 def over_pca_on_halves(profile: Profile, scan: Scan, seed: int, folder: Path) -> dict[str, float]:
@@ -227,10 +250,11 @@ def main() -> None:
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--scan", type=Path, required=True)
     parser.add_argument("--folder", type=Path, required=True)
+    parser.add_argument("--results", type=Path, help="of a run of the same scan and seed")
     given = parser.parse_args()
     given.folder.mkdir(parents=True, exist_ok=True)
     profile, scan = get_profile(given.profile), load_scan(given.scan)
-    metrics = run_cell(given.cell, profile, scan, given.seed, given.folder)
+    metrics = run_cell(given.cell, profile, scan, given.seed, given.folder, given.results)
     write_json(given.folder / "metrics.json",
                {name: float(v) if np.isfinite(v) else None for name, v in metrics.items()})
 
