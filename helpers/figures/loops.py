@@ -171,7 +171,7 @@ def figure_s7(blocks: Mapping[str, tuple[np.ndarray, np.ndarray, Look]]) -> Figu
     for part, (title, (maps, kl_nat, look)) in zip(parts, blocks.items(), strict=True):
         part.suptitle(f"{title}; KL in nat", x=0.01, ha="left", fontsize=7)
         order = np.argsort(-kl_nat, kind="stable")
-        titles = [f"z{latent + 1}: {kl_nat[latent]:.2g}" for latent in order]
+        titles = [f"z{latent + 1}: {kl_nat[latent]:.2f}" for latent in order]
         panels = plot_grid(part, maps[order], titles, look.orientation, ALONG, signed_norm(maps))
         for ax, latent, text in zip(panels, order, titles, strict=True):
             ax.set_title(text, color="black" if kl_nat[latent] > ACTIVE_KL_NAT else "0.5")
