@@ -143,7 +143,8 @@ def ends(benchmark: str) -> dict[str, float]:
     """Where the stored runs of a benchmark ended: ``<benchmark>.paper_shortened_<part>.<what>`` of metrics.json.
 
     The median over the seeds of what `scores` takes, "pca_mse" with as many components as active channels, and
-    "over_pca", the ratio of the two errors, with its extremes ("over_pca.min", "over_pca.max") over "over_pca.n" seeds.
+    "hours", those of all epochs at this pace, and "over_pca", the ratio of the two errors, with its extremes
+    ("over_pca.min", "over_pca.max") over "over_pca.n" seeds.
     """
     found = {}
     for (of, part), runs in by_part(stored_runs()).items():
@@ -152,6 +153,7 @@ def ends(benchmark: str) -> dict[str, float]:
         every = [_end(run) for run in runs]
         ratios = [end["mse"] / end["pca_mse"] for end in every]
         values = {what: np.median([end[what] for end in every]) for what in ENDS if what in every[0]} | {
+            "hours": np.median([run["hours_of_all_epochs"] for run in runs]),
             "over_pca": np.median(ratios), "over_pca.min": min(ratios), "over_pca.max": max(ratios)}
         found |= {f"{benchmark}.paper_shortened_{part}.{what}": float(value) for what, value in values.items()}
         found[f"{benchmark}.paper_shortened_{part}.over_pca.n"] = len(ratios)

@@ -17,8 +17,8 @@ from helpers.scans.scan import simulated_scan
 from helpers.schedule import scheduled_lambda, staircase_beta, step_number
 
 METRICS = {f"{name}.{model}.{score}": 0.5 for name in ("toy", "beps") for model in ("dl", "vae")
-           for score in ("mse", "mse_gamut", "seconds", "inference_seconds")}
-SWEEP = {"sensitivity.dl.spread": 3.0, "sensitivity.vae.spread": 1.5,
+           for score in ("mse", "mse_gamut", "seconds", "inference_seconds", "beta_spread")}
+SWEEP = {"sensitivity.dl.spread": 3.0,
          "toy.control.vae_full.shuffled.mse": 0.6, "toy.control.vae_full.kept.mse": 0.2,
          "beps.control.vae_full.shuffled.mse": 0.3, "beps.control.vae_full.kept.mse": 0.2}
 
@@ -32,13 +32,14 @@ def cells(*names: str) -> dict[str, dict[str, str]]:
 def test_table_1_says_what_the_sweep_measured_and_what_not():
     rows = cells(*SWEEP)
     influence = rows["Influence of hyperparameters"]
-    assert influence["measured"] == "BEPS held-out error, largest ÷ smallest, 3; toy 0.25 to 0.5 along λ"
-    assert influence["companion's, measured"].endswith(", 1.5")
+    assert influence["measured"] == ("BEPS held-out error, largest ÷ smallest: 3 with λ halved and doubled; "
+                                     "toy 0.25 to 0.5 along λ")
+    assert influence["companion's, measured"].startswith("the same: 0.5 while β falls")
     assert rows["Ordinal"]["companion's, measured"].endswith("toy 3, BEPS 1.5")
     assert rows["Training time"]["measured"] == "toy 0.5 s, BEPS 0.5 s"
-    for name in ("sensitivity.vae.spread", "toy.control.vae_full.kept.mse"):
+    for name in ("sensitivity.dl.spread", "toy.control.vae_full.kept.mse"):
         assert "not measured: make sweep" in cells(name)["Ordinal"]["companion's, measured"]
-    assert "not measured: make sweep" in cells()["Influence of hyperparameters"]["companion's, measured"]
+    assert "not measured: make sweep" in cells()["Influence of hyperparameters"]["measured"]
 
 
 def test_numbers_bars_inside_a_cell_and_ten_inconsistencies_with_the_paper_s_numbers():

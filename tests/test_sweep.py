@@ -21,7 +21,7 @@ def test_the_sweep_has_three_seeds_controls_and_settings_another_its_own_folder_
     jobs = sweep_cells(ROOT / "workflow/sweep.yml")
     assert len(jobs) == len(set(jobs))
     assert {seed for cell, seed in jobs if cell == "headline"} >= {0, 1, 2}
-    assert ("control.beps.lstm.shuffled", 0) in jobs and ("vary.vae.learning_rate=0.002", 0) in jobs
+    assert ("control.beps.lstm.shuffled", 0) in jobs and ("vary.dl.sparsity=0.5", 0) in jobs
     assert sweep_folder("sweep.yml", "laptop") == "build/laptop/sweep"
     assert sweep_folder("/x/small.yml", "smoke") == "build/smoke/small"
     with pytest.raises(ValueError, match="seed0 is the name of a folder of results"):

@@ -39,7 +39,9 @@ def figure_ledger(rows: Sequence[Mapping[str, str]], *, source: str) -> Figure:
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
     shown = {verdict: mark for verdict, mark in MARKS.items() if any(verdict in row.values() for row in rows)}
-    shown["not measured yet, or not testable here"] = OTHER
+    if any(row[who] not in MARKS and row[who] != UNSAID for row in rows for who in SUBJECTS):
+        shown["not measured yet, or not testable here"] = OTHER
+    shown["(empty) not said of this model"] = {"marker": ""}
     handles = [ax.plot([], [], linestyle="", label=label, **mark)[0] for label, mark in shown.items()]
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))
     said = [f"{who}: " + ", ".join(f"{verdict} {count}" for verdict, count in Counter(

@@ -17,7 +17,7 @@ from helpers.figures.style import BOUND, DATA, DL, VAE, letter_panels, page_figu
 TITLES = {"toy": "toy, gamut", "beps": "BEPS, held-out blocks"}
 LABELS = {
     "dense": "dense autoencoder", "lstm": "LSTM autoencoder",
-    "vae_few_latents": "… no spare channels", "vae_full": "companion's β-VAE",
+    "vae_full": "companion's β-VAE", "vae_few_latents": "… no spare channels",
     "vae_mixed": "… ordinary decoder", "vae_beta0": "… β = 0", "vae_dense_encoder": "… dense encoder",
 }
 # Colour, filled or open, and place above or below the line of the model.
