@@ -16,7 +16,8 @@ from helpers.figures.style import DATA, DL, PAGE, SIGNED, VAE, letter_panels, pa
 from helpers.loops import feature_title
 from helpers.physics import NARROW, Effects
 
-CLASSES = (("neither", "0.85"), ("narrow", "#56B4E9"), ("hardens", DL), ("both", DATA))
+CLASSES = (("neither", "0.85"), ("narrow", "#56B4E9"), ("hardens under both", DL),
+           ("narrow and hardens under both", DATA))
 
 
 def figure_effects(effects: Effects, titles: Sequence[str], *, source: str) -> Figure:
@@ -104,20 +105,21 @@ def figure_narrow(narrow: np.ndarray, hardened: np.ndarray, along: tuple[np.ndar
     where, share, rise = axes = figure.subplots(1, 3, width_ratios=[1.1, 1, 1.2])
     plot_map(where, look.masked(narrow + 2.0 * hardened), look.orientation, norm=Normalize(-0.5, 3.5), order=0)
     where.images[0].set_cmap(ListedColormap([colour for _, colour in CLASSES]))
-    where.set_title("where")
+    where.set_title("Narrow loops and loops that harden")
     patches = [Patch(color=colour, label=name) for name, colour in CLASSES]
     figure.legend(handles=patches, loc="outside upper center", ncols=4)
     centre, found, interval = along
     share.fill_between(centre, *interval.T, color=DATA, alpha=0.2, linewidth=0)
     share.plot(centre, found, ".-", color=DATA)
     share.axvline(NARROW, color="0.5", linestyle=":")
-    share.set(xlabel="Loop area / median", ylabel="Share that hardens", ylim=(0, 1), title="narrower, more often")
+    share.set(xlabel="Loop area / median", ylabel="Share that hardens\nunder both polarities", ylim=(0, 1),
+              title="Hardening against loop area")
     for name, colour in (("narrow", VAE), ("others", "0.45")):
         for number, (voltage_V, change_kHz) in enumerate(differences.get(name, ())):
             rise.plot(voltage_V, change_kHz, color=colour, label=name if number == 0 else None)
     rise.axhline(0, color="0.7", linewidth=0.6)
-    rise.set(xlabel=VOLTAGE, ylabel="Resonance, switching\nbranch − way back (kHz)",
-             title="rise (hardening) or dip")
+    rise.set(xlabel=VOLTAGE, ylabel="Resonance, switching\n− other branch (kHz)",
+             title="Mean difference of the branches")
     rise.legend()
     letter_panels(axes)
     return figure

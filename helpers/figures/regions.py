@@ -7,13 +7,16 @@ from collections.abc import Mapping
 import numpy as np
 from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from helpers.figures.inputs import Look
 from helpers.figures.maps import map_height, plot_map
 from helpers.figures.spectra import VOLTAGE, branches, share_range, without_level
 from helpers.figures.style import DATA, MODEL_COLOURS, letter_panels, page_figure
 
-POINTS = {"color": DATA, "marker": ".", "linestyle": ""}
+POINTS = {"color": DATA, "marker": "o", "markersize": 2, "markeredgewidth": 0.4}
+# Line of a model and points of the measured mean, by branch.
+WAYS = {"falling voltage": ("-", POINTS), "rising voltage": ("--", POINTS | {"markerfacecolor": "white"})}
 
 
 def figure_regions(voltage_V: np.ndarray, data: np.ndarray, models: Mapping[str, np.ndarray],
@@ -21,8 +24,8 @@ def figure_regions(voltage_V: np.ndarray, data: np.ndarray, models: Mapping[str,
     """A row for each region: where it lies, and its mean loop of each channel, measured and of every model.
 
     `data` and `models`, by name, have the shape (n_pixels, steps, channels). Points are the mean measured loop, the
-    band holds the middle two thirds of them. `regions`, by title, are bool maps (rows, columns). The resonance is drawn
-    from the mean of each measured loop.
+    band holds the middle two thirds of them; where the voltage falls, lines are solid and points filled. `regions`, by
+    title, are bool maps (rows, columns). The resonance is drawn from the mean of each measured loop.
     """
     tall = map_height(next(iter(regions.values())).shape, look.orientation)
     figure = page_figure(len(regions) * max(1.5, 1.9 * tall) + 0.4, source=look.source)
@@ -32,19 +35,22 @@ def figure_regions(voltage_V: np.ndarray, data: np.ndarray, models: Mapping[str,
         of_map.images[0].set_cmap(ListedColormap(["0.88", DATA]))
         of_map.set_title(title)
         own = where.ravel()
-        loops = {name: without_level(x[own], data[own]) for name, x in {"measured": data, **models}.items()}
+        measured, *made = (without_level(x[own], data[own]) for x in (data, *models.values()))
         for k, (ax, channel) in enumerate(zip(of_loops, look.channels, strict=True)):
-            for steps in branches(voltage_V):
-                low, high = np.percentile(loops["measured"][:, steps, k], [100 / 6, 500 / 6], axis=0) * channel.scale
+            for steps, (line, points) in zip(branches(voltage_V), WAYS.values(), strict=True):
+                low, high = np.percentile(measured[:, steps, k], [100 / 6, 500 / 6], axis=0) * channel.scale
                 ax.fill_between(voltage_V[steps], low, high, color=DATA, alpha=0.12, linewidth=0)
-                for name, x in loops.items():
-                    ax.plot(voltage_V[steps], x[:, steps, k].mean(axis=0) * channel.scale, label=name,
-                            **({"color": MODEL_COLOURS[name]} if name in models else POINTS))
+                ax.plot(voltage_V[steps], measured[:, steps, k].mean(axis=0) * channel.scale, linestyle="", **points)
+                for name, x in zip(models, made, strict=True):
+                    ax.plot(voltage_V[steps], x[:, steps, k].mean(axis=0) * channel.scale, line,
+                            color=MODEL_COLOURS[name])
             ax.set_ylabel("Δ " * (k > 0) + channel.label)
     for column in axes.T[1:]:
         share_range(column)
         column[-1].set_xlabel(VOLTAGE)
-    named = dict(zip(*reversed(axes[0, 1].get_legend_handles_labels()), strict=True))
-    figure.legend(named.values(), named.keys(), loc="outside lower center", ncols=len(named))
+    keys = [Line2D([], [], color=DATA, linestyle="", marker="o", label="black: this region's measured mean"),
+            *(Line2D([], [], color=MODEL_COLOURS[name], label=name) for name in models),
+            *(Line2D([], [], linestyle=line, label=way, **points) for way, (line, points) in WAYS.items())]
+    figure.legend(handles=keys, loc="outside lower center", ncols=len(keys))
     letter_panels(axes.flat)
     return figure
