@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -149,9 +150,8 @@ class _Starts:
     """One compiled network, trained from one or several random weights."""
 
     def __init__(self, network, training, spectra, drive, watched, validation, seed, title, folder, path):
-        self.network, self.training = network, training
+        self.network, self.training, self.title, self.folder, self.path = network, training, title, folder, path
         self.spectra, self.watched, self.validation = spectra, watched, validation
-        self.title, self.folder, self.path = title, folder, path
         self.seeds = [seed + 2**16 * number for number in range(training.starts)]
         self.batch = batch_size(training, spectra)
         self.steps = len(spectra) // self.batch
@@ -189,7 +189,8 @@ class _Starts:
                     variable.assign(np.zeros(variable.shape, variable.dtype))
             done = keep.go_on(self.model)
         if done > self.fitted[number]:
-            print(f"{self.title}{several}: {min(done, until)} of {until} epochs are done already ({place.name})")
+            print(f"{self.title}{several}: {min(done, until)} of {until} epochs are done already ({place.name})",
+                  file=sys.stderr)
         if done < until:
             self.model.fit(
                 feed(partial(epochs_of_batches, self.spectra, self.batch, seed, self.network.latents,
@@ -286,9 +287,8 @@ def _check(spectra: np.ndarray, title: str) -> None:
 
 def optimizer(training: Training, steps_per_epoch: int, replicas: int = 1) -> keras.optimizers.Optimizer:
     """Adam, or AdamW where weights decay; with several replicas each clips its part of the gradient."""
-    options = {"global_clipnorm": training.clip_norm and training.clip_norm / replicas}
-    if training.average:
-        options |= {"use_ema": True, "ema_momentum": training.average}
+    options = {"use_ema": True, "ema_momentum": training.average} if training.average else {}
+    options["global_clipnorm"] = training.clip_norm and training.clip_norm / replicas
     rate = training.learning_rate
     if training.cosine:
         steps = training.epochs * steps_per_epoch

@@ -184,7 +184,7 @@ def test_training_keeps_what_the_figures_need_and_the_start_with_the_lower_loss_
 
 def test_a_finished_training_is_read_back(finished, capsys):
     again = run(finished.checkpoints.folder.parent)
-    assert "6 of 6 epochs are done already" in capsys.readouterr().out
+    assert "6 of 6 epochs are done already" in capsys.readouterr().err
     assert same_weights(finished.checkpoints.load_snapshot(6), again.model.get_weights())
     assert again.chosen == finished.chosen and again.seconds == finished.seconds
 
