@@ -209,6 +209,7 @@ class KeepCheckpoint(keras.callbacks.Callback):
         super().__init__()
         self.checkpoints, self.schedule, self.snapshots, self.restart = checkpoints, schedule, snapshots, restart
         self.started = self.saved = time.perf_counter()
+        self.earlier_s = 0.0  # that another process spent on it
         self.history: dict[str, list[float]] = {}
 
     def on_epoch_end(self, epoch, logs=None):
@@ -247,7 +248,8 @@ class KeepCheckpoint(keras.callbacks.Callback):
         self.snapshots.kept.restore(state)
         if self.restart:
             self.restart.restore(state)
-        self.started -= self.history["seconds"][-1]
+        self.earlier_s = self.history["seconds"][-1]
+        self.started -= self.earlier_s
         return int(state["epochs_done"])
 
 

@@ -38,6 +38,7 @@ class Record:
     started: float = field(default_factory=time.perf_counter)
     metrics: dict[str, object] = field(default_factory=dict)
     manifest: list[dict[str, object]] = field(default_factory=list)
+    earlier_s: float = 0.0  # that runs which broke off spent on what this one went on with
 
     def metric(self, name: str, value: float | str) -> None:
         """Record one number of ``metrics.json``."""
@@ -83,7 +84,7 @@ class Record:
         """Write the record; call it in the last cell."""
         write_json(self.build.results / f"{self.notebook}.json", {
             "notebook": self.notebook, "parameters": self.parameters,
-            "seconds": time.perf_counter() - self.started, "peak_memory_GiB": peak_memory_GiB(),
+            "seconds": time.perf_counter() - self.started + self.earlier_s, "peak_memory_GiB": peak_memory_GiB(),
             "metrics": {name: _finite(value) for name, value in self.metrics.items()}, "manifest": self.manifest})
 
 

@@ -42,6 +42,7 @@ class Trained:
     snapshots: Snapshots
     shown: int | None
     checkpoints: Checkpoints | None
+    earlier_s: float = 0.0  # of its `seconds`, those of processes that broke off
 
     @property
     def chosen(self) -> int:
@@ -132,18 +133,17 @@ def train(network: PaperNetwork | AdditiveNetwork, training: Training, spectra: 
     name = f"{title}-{configuration_hash(network, training, seed, spectra, drive, watched, *given)[:12]}"
     path = annealed_path(spectra, network.latents, training.epochs) if path is None else path
     starts = _Starts(network, training, spectra, drive, watched, validation, seed, title, folder / name, path)
-    best, others_s = 0, 0.0
-    if training.starts > 1:
-        short = max(1, training.epochs // 4)
-        tried = [starts.fit(number, short).history for number in range(training.starts)]
-        best = int(np.argmin([np.mean(history["loss"][max(0, short - JUDGED):short]) for history in tried]))
-        others_s = sum(history["seconds"][short - 1] for n, history in enumerate(tried) if n != best)
-    keep = starts.fit(best, training.epochs)
+    short = max(1, training.epochs // 4) if training.starts > 1 else training.epochs
+    tried = [starts.fit(number, short) for number in range(training.starts)]
+    best = int(np.argmin([np.mean(keep.history["loss"][max(0, short - JUDGED):short]) for keep in tried]))
+    others_s = sum(keep.history["seconds"][short - 1] for n, keep in enumerate(tried) if n != best)
+    keep = starts.fit(best, training.epochs) if training.starts > 1 else tried[0]
     history = {name: np.array(values) for name, values in keep.history.items()}
     history["seconds"] += others_s
     kept = keep.snapshots.kept
     kept.seconds = [seconds + others_s for seconds in kept.seconds]
-    return Trained(starts.model, history, kept, training.shown, keep.checkpoints)
+    earlier_s = sum(keep.earlier_s for keep in tried)
+    return Trained(starts.model, history, kept, training.shown, keep.checkpoints, earlier_s)
 
 
 class _Starts:

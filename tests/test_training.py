@@ -187,6 +187,7 @@ def test_a_finished_training_is_read_back(finished, capsys):
     assert "6 of 6 epochs are done already" in capsys.readouterr().err
     assert same_weights(finished.checkpoints.load_snapshot(6), again.model.get_weights())
     assert again.chosen == finished.chosen and again.seconds == finished.seconds
+    assert again.earlier_s == pytest.approx(again.seconds) and finished.earlier_s == 0
 
 
 KILLED = """
@@ -223,7 +224,7 @@ def test_a_killed_training_goes_on_to_the_same_weights(finished, tmp_path, capsy
     """Killed before the first checkpoint, and once the joint term is open."""
     kill(tmp_path, epoch, where)
     again = run(tmp_path)
-    assert ("3 of 6 epochs are done" in capsys.readouterr().out) == (done == 3)
+    assert ("3 of 6 epochs are done" in capsys.readouterr().err) == (done == 3)
     assert same_weights(finished.checkpoints.load_snapshot(6), again.checkpoints.load_snapshot(6))
     assert again.history["loss"].tolist() == finished.history["loss"].tolist()
 
