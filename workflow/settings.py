@@ -1,15 +1,17 @@
-"""What the Snakefile asks: settings, folders, what a notebook depends on, why it failed."""
+"""What the Snakefile asks: settings, folders, what a notebook depends on, what is said at the end."""
 
 from __future__ import annotations
 
 import fcntl
 import hashlib
 import json
+import logging
 import os
 import re
 import shutil
+import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, MutableMapping
 from contextlib import suppress
 from modulefinder import ModuleFinder
 from pathlib import Path
@@ -215,7 +217,40 @@ def _file_names(code: CodeType) -> Iterator[str]:
             yield constant
 
 
-# failures
+# what is said
+
+
+def quiet(environment: MutableMapping[str, str]) -> str:
+    """Prepare what jobs inherit; returns the file for progress bars, which are for a terminal and not for a log.
+
+    Of a job that fails Snakemake prints no command, which stands in its own log: the reason comes last (`failures`).
+    """
+    # The kernel of this environment, whatever kernels the user has registered elsewhere.
+    environment["JUPYTER_PATH"] = str(Path(sys.prefix, "share", "jupyter"))
+    # A backend chosen for the user's own windows would keep figures out of the notebooks.
+    environment.pop("MPLBACKEND", None)
+
+    def brief(record: logging.LogRecord) -> bool:
+        if record.levelname == "ERROR":
+            record.shellcmd = ""
+        return getattr(record, "exception", "") != "RuleException"
+
+    for handler in logging.getLogger("snakemake.logging").handlers:
+        if handler.name == "DefaultStreamHandler":
+            handler.addFilter(brief)
+    if sys.stderr.isatty():
+        return os.ttyname(2)
+    environment.setdefault("TQDM_DISABLE", "1")
+    return os.devnull
+
+
+def closing(folder: Path) -> str:
+    """Where the results of a finished run are, and what they were drawn from."""
+    if not (folder / "run.json").is_file():
+        return ""
+    drawn = {"twin": "the simulated twin", "measured": "measured loops"}
+    source = json.loads((folder / "run.json").read_text(encoding="utf-8"))["data"]["source"]
+    return f"Figures, movies and numbers are in {folder}, drawn from {drawn[source]}"
 
 
 def failures(folders: Iterable[str], since: float) -> list[str]:
