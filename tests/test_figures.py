@@ -389,7 +389,7 @@ FIGURES = {
     "figS9": {"ab": "curves"},  # toy, scan
     "figS10": {"a": "map"},  # at least one active channel
 }
-TABLES = {"table1": ("Reconstruction quality (MSE)", "Ordinal", "Nonlinear", "Training time",
+TABLES = {"table1": ("Reconstruction quality (MSE, s.d.²)", "Ordinal", "Nonlinear", "Training time",
                      "Inference time", "Influence of hyperparameters")}
 # How many channels a movie shows at least: atoms, latents, active channels.
 MOVIES = {"movieS1": 3, "movieS2": 16, "movieS3": 1, "movieS4": 5, "movieS5": 16, "movieS6": 1}
