@@ -10,6 +10,9 @@ from conftest import ROOT
 from matplotlib.image import imread
 from test_figures import FIGURES, INVENTORY, MOVIES, TABLES
 
+from helpers.profiles import get_profile
+from helpers.scans.reading import load_scan
+from workflow.cell import RECORDED, run_cell
 from workflow.render import LARGEST_MIB, is_current
 
 CONTRACT = """
@@ -72,6 +75,17 @@ def test_metrics_keep_their_names(twin_run):
     assert metrics["beps.source"] == "twin"
     assert metrics["beps.pca5.mse"] < metrics["beps.dl_omp.mse"] < metrics["beps.dl.mse"]
     assert metrics["toy.pca3.mse_gamut"] < metrics["toy.dl.mse_gamut"]
+
+
+def test_a_sweep_reads_the_numbers_of_the_run_itself_under_the_names_of_its_other_seeds(twin_run, tmp_path):
+    results, metrics = twin_run / "results", json.loads((twin_run / "metrics.json").read_text())
+    found = run_cell("headline", get_profile("smoke"), load_scan(results / "scan.h5"), 0, tmp_path, results)
+    stored = json.loads((ROOT / "data/reference/seeds.json").read_text())["numbers"]
+    names = [name for of_notebook in RECORDED.values() for name in of_notebook]
+    assert {name: found[name] for name in names} == {name: metrics[name] for name in names}
+    assert {name for name in found if "seconds" not in name} <= set(stored)
+    embedding = np.load(tmp_path / "embedding.npz")["embedding"]
+    assert embedding.shape[1] == metrics["beps.vae.active"]
 
 
 def test_the_run_says_what_it_was_made_from(twin_run):
