@@ -21,7 +21,8 @@ from helpers.paper import PAPER, number
 from helpers.paths import ROOT, Build
 
 _FILE = yaml.safe_load(Path(__file__).with_name("claims.yml").read_text(encoding="utf-8"))
-CLAIMS, BOUNDS, LEGEND = _FILE["claims"], _FILE["bounds"], _FILE["legend"]
+CLAIMS, BOUNDS = _FILE["claims"], _FILE["bounds"]
+LEGEND = _FILE["legend"].format(**BOUNDS)
 VERDICTS = HOLDS, PARTLY, FAILS, TIED, UNTESTABLE, UNMEASURED, UNSAID = tuple(_FILE["verdicts"])
 YES, TIE, IN_PART, NO = _FILE["answers"]
 _NUMBERS_OF = [(who, re.compile(numbers)) for who, numbers in _FILE["subjects"]]
