@@ -18,8 +18,9 @@ from helpers.twin import measurement as twin
 
 ROOT = Path(__file__).resolve().parent.parent
 COPIED = ["Makefile", "requirements.txt", "helpers/__init__.py", "helpers/notebooks.py", "helpers/notebooks.yml",
-          "helpers/paths.py", "helpers/profiles.py", "workflow/__init__.py", "workflow/Snakefile", "workflow/render.py",
-          "workflow/compare.html", "workflow/settings.py", "workflow/sweep.py", "workflow/sweep.yml"]
+          "helpers/paths.py", "helpers/profiles.py", "workflow/__init__.py", "workflow/Snakefile", "workflow/ahead.py",
+          "workflow/render.py", "workflow/compare.html", "workflow/settings.py", "workflow/sweep.py",
+          "workflow/sweep.smk", "workflow/sweep.yml"]
 PARAMETERS = 'profile = "smoke"\nseed = 1\nbuild = "build"\n'
 # The notebooks' own parameters and the helper that each imports.
 STUBS = {

@@ -1,6 +1,9 @@
 """All real notebooks on the smoke profile, through the real Snakefile: with the twin, then with an own scan."""
 
 import json
+import shutil
+import subprocess
+import sys
 
 import h5py
 import imageio_ffmpeg
@@ -86,6 +89,17 @@ def test_a_sweep_reads_the_numbers_of_the_run_itself_under_the_names_of_its_othe
     assert {name for name in found if "seconds" not in name} <= set(stored)
     embedding = np.load(tmp_path / "embedding.npz")["embedding"]
     assert embedding.shape[1] == metrics["beps.vae.active"]
+
+
+def test_a_training_ahead_of_its_notebook_is_the_one_that_the_notebook_asks_for(twin_run, tmp_path):
+    (results := tmp_path / "smoke/seed0/results").mkdir(parents=True)
+    for name in ("scan.h5", "toy.npz"):
+        shutil.copy(twin_run / "results" / name, results)
+    given = json.dumps({"profile": "smoke", "build": str(tmp_path)})
+    subprocess.run([sys.executable, "-m", "workflow.ahead", "notebooks/3_beta_vae_training.ipynb", "3", given],
+                   cwd=ROOT, check=True)
+    (trained,) = (tmp_path / "smoke/seed0/checkpoints").iterdir()
+    assert list((twin_run / "checkpoints" / trained.name).glob("checkpoint-*.npz"))
 
 
 def test_the_run_says_what_it_was_made_from(twin_run):

@@ -150,6 +150,28 @@ def test_an_edited_helper_or_notebook_reruns_its_dependents_alone_and_one_run_by
     assert copy.planned() == set(NAMES[3:])
 
 
+def test_trainings_run_before_their_notebook_which_tells_of_one_that_fails(tree):
+    path = tree.root / "notebooks/3_beta_vae_training.ipynb"
+    notebook = json.loads(path.read_text())
+    note = f"open({str(tree.root / 'trained')!r}, 'a').write(f'{{profile}} {{seed}} {{epochs}}\\n')"
+
+    def write(last: str) -> None:
+        added = [("setup", "epochs = 5"), ("training", note), ("", "epochs = 6"), ("training", last)]
+        cells = [{"cell_type": "code", "id": f"added{n}", "source": source, "outputs": [], "execution_count": None,
+                  "metadata": {"tags": [tag]}} for n, (tag, source) in enumerate(added)]
+        path.write_text(json.dumps(notebook | {"cells": notebook["cells"] + cells}))
+
+    write("raise FloatingPointError('the loss is NaN')")
+    failed = tree.snakemake("profile=laptop")
+    assert failed.returncode != 0 and failed.stdout.count("FloatingPointError") == 1
+    assert "3_beta_vae_training failed: FloatingPointError: the loss is NaN" in failed.stdout
+    write(note)
+    done = tree.snakemake("profile=laptop")
+    assert done.returncode == 0 and "Training 1 of 2" not in done.stdout and "Training 2 of 2" in done.stdout
+    assert (tree.root / "trained").read_text().split("\n") == [
+        "laptop 0 5", "laptop 0 5", "laptop 0 5", "laptop 0 5", "laptop 0 6", ""]
+
+
 def test_loops_that_somebody_read_by_hand_are_not_taken_for_those_asked_for(copy):
     """Notebook 0 run in JupyterLab, with other data, leaves its results where the workflow's own are."""
     results = copy.folder() / "results"
