@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent
 COPIED = ["Makefile", "requirements.txt", "helpers/__init__.py", "helpers/notebooks.py", "helpers/notebooks.yml",
           "helpers/paths.py", "helpers/profiles.py", "workflow/__init__.py", "workflow/Snakefile", "workflow/ahead.py",
           "workflow/render.py", "workflow/compare.html", "workflow/settings.py", "workflow/sweep.py",
-          "workflow/sweep.smk", "workflow/sweep.yml"]
+          "workflow/sweep.smk", "workflow/sweep.yml", "workflow/scans.smk"]
 PARAMETERS = 'profile = "smoke"\nseed = 1\nbuild = "build"\n'
 # The notebooks' own parameters and the helper that each imports.
 STUBS = {
