@@ -150,26 +150,44 @@ def test_an_edited_helper_or_notebook_reruns_its_dependents_alone_and_one_run_by
     assert copy.planned() == set(NAMES[3:])
 
 
-def test_trainings_run_before_their_notebook_which_tells_of_one_that_fails(tree):
-    path = tree.root / "notebooks/3_beta_vae_training.ipynb"
+def with_trainings(path: Path, trained: Path, last: str = "") -> None:
+    """Give a stub notebook a training that reads no scan and one that does; each writes into the file `trained`."""
     notebook = json.loads(path.read_text())
-    note = f"open({str(tree.root / 'trained')!r}, 'a').write(f'{{profile}} {{seed}} {{epochs}}\\n')"
+    kept = [cell for cell in notebook["cells"] if not cell["id"].startswith("added")]
+    note = f"open({str(trained)!r}, 'a').write(f'{{epochs}} {{profile}} {{build}}\\n')"
+    added = [("setup", "epochs = 5"), ("setup scan", "epochs = 6"), ("training", note), ("", "epochs = 7"),
+             ("training scan", f"{last or note}  # scan.h5")]
+    cells = [{"cell_type": "code", "id": f"added{n}", "source": source, "outputs": [], "execution_count": None,
+              "metadata": {"tags": tags.split()}} for n, (tags, source) in enumerate(added)]
+    path.write_text(json.dumps(notebook | {"cells": kept + cells}))
 
-    def write(last: str) -> None:
-        added = [("setup", "epochs = 5"), ("training", note), ("", "epochs = 6"), ("training", last)]
-        cells = [{"cell_type": "code", "id": f"added{n}", "source": source, "outputs": [], "execution_count": None,
-                  "metadata": {"tags": [tag]}} for n, (tag, source) in enumerate(added)]
-        path.write_text(json.dumps(notebook | {"cells": notebook["cells"] + cells}))
 
-    write("raise FloatingPointError('the loss is NaN')")
+def test_trainings_run_before_their_notebook_which_tells_of_one_that_fails(tree):
+    path, trained = tree.root / "notebooks/3_beta_vae_training.ipynb", tree.root / "trained"
+    with_trainings(path, trained, "raise FloatingPointError('the loss is NaN')")
     failed = tree.snakemake("profile=laptop")
     assert failed.returncode != 0 and failed.stdout.count("FloatingPointError") == 1
     assert "3_beta_vae_training failed: FloatingPointError: the loss is NaN" in failed.stdout
-    write(note)
+    assert trained.read_text().split("\n") == ["5 laptop build", "6 laptop build", ""]  # before it, and within
+    with_trainings(path, trained)
     done = tree.snakemake("profile=laptop")
     assert done.returncode == 0 and "Training 1 of 2" not in done.stdout and "Training 2 of 2" in done.stdout
-    assert (tree.root / "trained").read_text().split("\n") == [
-        "laptop 0 5", "laptop 0 5", "laptop 0 5", "laptop 0 5", "laptop 0 6", ""]
+    assert [line[0] for line in trained.read_text().split("\n")[2:-1]] == ["6", "6", "7"]
+
+
+def test_scans_of_a_folder_share_the_trainings_that_read_none(tree):
+    trained = tree.root / "trained"
+    with_trainings(tree.root / "notebooks/3_beta_vae_training.ipynb", trained)
+    write_files(tree.root, {"films/a.npz": "", "films/b.npz": ""})
+    kept = tree.folder("laptop") / "checkpoints/toy-1/checkpoint-000001.npz"
+    write_files(tree.root, {str(kept): "weights"})
+    assert tree.snakemake("profile=laptop", "data=films").returncode == 0
+    ran = trained.read_text().split("\n")
+    assert ran.count("5 laptop build") == 1 and sum(line.startswith("5") for line in ran) == 1
+    for name in "ab":
+        build = f"build/scans/films/{name}"
+        assert [line[0] for line in ran if line.endswith(build)] == ["6", "6", "7"]
+        assert (tree.root / build / "laptop/seed0/checkpoints/toy-1/checkpoint-000001.npz").read_text() == "weights"
 
 
 def test_loops_that_somebody_read_by_hand_are_not_taken_for_those_asked_for(copy):

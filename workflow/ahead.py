@@ -7,21 +7,32 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from workflow.settings import cells
 
 
 def trainings(notebook: Path) -> list[list[dict]]:
-    """For each cell tagged ``training``: that cell, behind those tagged ``setup`` or ``parameters`` before it."""
+    """For each cell tagged ``training``: that cell, behind those before it that it needs.
+
+    It needs the cell of the parameters and those tagged ``setup``; of these, one with a further tag only where the
+    training has that tag as well.
+    """
     before, found = [], []
     for cell in cells(notebook):
-        tags = cell["metadata"].get("tags", [])
+        tags = set(cell["metadata"].get("tags", []))
         if "training" in tags:
-            found.append([*before, cell])
-        elif "setup" in tags or "parameters" in tags:
-            before.append(cell)
+            found.append([*(other for own, other in before if own <= tags), cell])
+        elif tags & {"setup", "parameters"}:
+            before.append((tags - {"setup", "parameters"}, cell))
     return found
+
+
+def reads(training: list[dict], files: Iterable[str]) -> list[str]:
+    """Those of `files` that are named in the cells of a training."""
+    code = "\n".join("".join(cell["source"]) for cell in training)
+    return [file for file in files if Path(file).name in code]
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-# What is added for a folder of scans: one toy benchmark for all of them, and the page that compares them.
+# What is added for a folder of scans: what has nothing to do with the scan, once for all, and the page that compares them.
 
 rule shared_toy:
     localrule: True
@@ -8,6 +8,19 @@ rule shared_toy:
     params: files=left_by("1_toy_rgb_benchmark", ".")
     wildcard_constraints: folder="|".join(map(re.escape, SCANS))
     shell: "tar -C {FOLDER} -cf - {params.files} | tar -C {wildcards.folder:q} -xmf -"
+
+
+shared = [f"logs/{name}-{n}.trained" for name in ahead for n, training in enumerate(ahead[name], 1) if not of_scan(training)]
+if shared:
+    rule shared_trainings:
+        localrule: True
+        message: "Taking the trainings on the toy to {wildcards.folder}"
+        input: [f"{FOLDER}/{file}" for file in shared]
+        output: touch([f"{{folder}}/{file}" for file in shared])
+        wildcard_constraints: folder="|".join(map(re.escape, SCANS))
+        shell:
+            "mkdir -p {wildcards.folder:q}/checkpoints\n"
+            "(cd {FOLDER}/checkpoints && tar -cf - *toy*) | tar -C {wildcards.folder:q}/checkpoints -xf - || true\n"
 
 
 rule page:
