@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from sklearn.decomposition import DictionaryLearning
 
 from helpers import toy
 from helpers.backend import keras
@@ -63,13 +64,20 @@ def test_a_training_step_grows_with_the_voltage_steps(benchmark, steps):
     train_on_batches(benchmark, profile.beps_network, drive_waveform(voltage_V), 2, profile.beps_training.batch)
 
 
-@pytest.mark.benchmark(group="dictionary learning, by spectra")
+def of_scikit_learn(spectra, atoms, sparsity, iterations, seed):
+    return DictionaryLearning(atoms, alpha=sparsity, max_iter=iterations, random_state=seed, fit_algorithm="cd",
+                              transform_algorithm="lasso_cd").fit(spectra)
+
+
+@pytest.mark.benchmark(group="dictionary learning, by spectra, beside scikit-learn's")
+@pytest.mark.parametrize("learn", [learn_dictionary, of_scikit_learn])
 @pytest.mark.parametrize("count", [500, 2000])
-def test_dictionary_learning_grows_with_the_spectra(benchmark, count):
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_dictionary_learning_grows_with_the_spectra(benchmark, count, learn):
     spectra = toy.spectra(toy.sample_rgb(count, 0))
     scaled = (spectra - spectra.mean(axis=0)) / spectra.std(axis=0)
     benchmark.extra_info.update(spectra=count)
-    benchmark.pedantic(learn_dictionary, (scaled, 3, 0.57, 20, 0), rounds=3)
+    benchmark.pedantic(learn, (scaled, 3, 0.57, 20, 0), rounds=3)
 
 
 @pytest.mark.benchmark(group="oscillator fits, by spectra")

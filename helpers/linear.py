@@ -21,7 +21,7 @@ from sklearn.kernel_ridge import KernelRidge
 from sklearn.model_selection import GridSearchCV, GroupKFold
 from sklearn.pipeline import make_pipeline
 
-from helpers.dictionary import BY_DESCENT, TOLERANCE, learn_dictionary
+from helpers.dictionary import PASSES, TOLERANCE, learn_dictionary
 
 
 def refit_on_support(spectra: np.ndarray, atoms: np.ndarray, codes: np.ndarray) -> np.ndarray:
@@ -131,7 +131,8 @@ def _dictionaries(training: np.ndarray, spectra: np.ndarray, n: int, seed: int, 
         "DL, OMP": sparse_encode(spectra, model.components_, algorithm="omp", n_nonzero_coefs=n),
     }
     of_batches = MiniBatchDictionaryLearning(
-        n, alpha=sparsity, transform_alpha=sparsity, max_iter=iterations, random_state=seed, **BY_DESCENT).fit(training)
+        n, alpha=sparsity, transform_alpha=sparsity, max_iter=iterations, random_state=seed, fit_algorithm="cd",
+        transform_algorithm="lasso_cd", transform_max_iter=PASSES).fit(training)
     rows = [_measured(name, model, spectra, found @ model.components_) for name, found in codes.items()]
     made = of_batches.transform(spectra) @ of_batches.components_
     return [*rows, _measured("Mini-batch DL, lasso", of_batches, spectra, made)]

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.decomposition import PCA, sparse_encode
+from sklearn.decomposition import PCA, DictionaryLearning, sparse_encode
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.preprocessing import StandardScaler, normalize
 
 from helpers import dictionary, toy
-from helpers.dictionary import LASSO, beps_attempts, learn_dictionary, learn_positive_dictionary, pca_errors
+from helpers.dictionary import beps_attempts, lasso_codes, learn_dictionary, learn_positive_dictionary, pca_errors
 from helpers.linear import compare, kernel_ridge, refit_on_support
 from helpers.scans.scan import simulated_scan
 
@@ -109,17 +109,47 @@ def test_lasso_codes_meet_the_optimality_conditions(learn, sparsity):
 
 
 @pytest.mark.parametrize("positive", [False, True])
-def test_nearly_collinear_and_empty_atoms_are_coded_to_the_optimum(positive):
+def test_nearly_collinear_and_empty_atoms_are_coded_to_the_optimum(positive, monkeypatch):
     """Curves on an offset far larger than they are: 1000 passes of coordinate descent do not suffice."""
     rng = np.random.default_rng(0)
     atoms = normalize(1 + 0.05 * rng.normal(size=(5, 30)))
     spectra = rng.uniform(0, 3, (40, 5)) @ atoms + 0.01 * rng.normal(size=(40, 30))
     atoms = np.vstack([atoms, np.zeros(30)])
-    with pytest.warns(ConvergenceWarning):
-        sparse_encode(spectra, atoms, algorithm="lasso_cd", alpha=0.01, positive=positive)
-    codes = sparse_encode(spectra, atoms, alpha=0.01, positive=positive, **LASSO)
+    codes = lasso_codes(spectra, atoms, 0.01, positive=positive)
     assert optimality_gap(spectra, atoms, codes, 0.01, positive) < 1e-6
     assert not codes[:, 5].any()
+    again = lasso_codes(spectra, atoms, 0.01, positive=positive, start=codes + rng.normal(size=codes.shape))
+    np.testing.assert_allclose(again, codes, atol=1e-4)
+    monkeypatch.setattr(dictionary, "PASSES", 1000)
+    with pytest.warns(ConvergenceWarning, match="spectra did not settle within 1000 passes: expected less nearly"):
+        lasso_codes(spectra, atoms, 0.01, positive=positive)
+
+
+@pytest.mark.parametrize("positive", [False, True])
+def test_codes_are_those_of_scikit_learn_of_spectra_far_larger_than_the_penalty_too(positive):
+    training, gamut = toy_spectra(40)
+    atoms = normalize(training[::8])
+    for scale in (1, 1e4):
+        options = {"algorithm": "lasso_cd", "alpha": 0.3, "positive": positive, "max_iter": 20_000}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            expected = sparse_encode(scale * gamut, atoms, **options)
+        found = lasso_codes(scale * gamut, atoms, 0.3, positive=positive)
+        np.testing.assert_allclose(found, expected, atol=1e-3 * scale)
+        assert optimality_gap(scale * gamut, atoms, found, 0.3, positive) < 1e-6 * scale
+
+
+@pytest.mark.parametrize("atoms, sparsity", [(3, 0.57), (2, 2.0)])
+def test_a_dictionary_is_that_of_scikit_learn(atoms, sparsity):
+    training, gamut = toy_spectra(150)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        known = DictionaryLearning(atoms, alpha=sparsity, transform_alpha=sparsity, max_iter=40, tol=0, random_state=0,
+                                   fit_algorithm="cd", transform_algorithm="lasso_cd").fit(training)
+        found = learn_dictionary(training, atoms, sparsity, 40, 0, tolerance=0)
+    np.testing.assert_allclose(found.components_, known.components_, atol=1e-3)
+    np.testing.assert_allclose(found.error_, known.error_, rtol=1e-5)
+    np.testing.assert_allclose(found.transform(gamut), known.transform(gamut), atol=0.01)
 
 
 def test_a_settled_objective_stays_one_that_is_not_is_named_and_a_titled_fit_has_a_bar(capsys):
