@@ -108,9 +108,11 @@ def learn_dictionary(spectra: np.ndarray, atoms: int, sparsity: float, iteration
     spectra = np.asarray(spectra, float)
     left, size, right = np.linalg.svd(spectra, full_matrices=False)
     left, right = svd_flip(left, right)
+    more = max(atoms - len(size), 0)  # than there are singular vectors: empty ones, which are drawn again
+    start = np.pad((size[:, None] * right)[:atoms], ((0, more), (0, 0)))
+    codes = np.pad(left[:, :atoms], ((0, 0), (0, more)))
     with tqdm(total=iterations, desc=title, unit="iteration", disable=title is None) as bar:
-        return _learned(spectra, (size[:, None] * right)[:atoms], left[:, :atoms], sparsity, iterations, seed,
-                        tolerance, report=bar.update)
+        return _learned(spectra, start, codes, sparsity, iterations, seed, tolerance, report=bar.update)
 
 
 def learn_positive_dictionary(spectra: np.ndarray, atoms: int, sparsity: float, iterations: int,

@@ -152,6 +152,14 @@ def test_a_dictionary_is_that_of_scikit_learn(atoms, sparsity):
     np.testing.assert_allclose(found.transform(gamut), known.transform(gamut), atol=0.01)
 
 
+def test_more_atoms_than_features_are_drawn_from_the_spectra():
+    training, _ = toy_spectra(40)
+    model = learn_dictionary(training[:, :3], 5, 0.1, 500, 0)
+    assert model.components_.shape == (5, 3)
+    assert np.linalg.norm(model.components_, axis=1) == pytest.approx(1)
+    assert model.error_[-1] < learn_dictionary(training[:, :3], 3, 0.1, 500, 0).error_[-1]
+
+
 def test_a_settled_objective_stays_one_that_is_not_is_named_and_a_titled_fit_has_a_bar(capsys):
     training, _ = toy_spectra(80)
     settled, longer = (learn_dictionary(training, 3, 0.57, 3000, 0, tolerance) for tolerance in (1e-6, 1e-10))
