@@ -1,9 +1,9 @@
 """Dictionary learning as in the paper, and what may lie behind its error of 0.36 on the loops.
 
-The algorithm is that of scikit-learn's `DictionaryLearning`, and so are its results: lasso codes and atoms in turn
-(Mairal et al., J. Mach. Learn. Res. 2010, 11, 19), started from the singular vectors. There `sparse_encode` takes one
-spectrum after another in Python; here coordinate descent takes all spectra at once, which for a few atoms is a hundred
-times as fast, and its optimality conditions hold to 1e-6 of λ.
+The algorithm is that of scikit-learn's `DictionaryLearning`: lasso codes and atoms in turn (Mairal et al., J. Mach.
+Learn. Res. 2010, 11, 19), started from the singular vectors. So are its results, unless an atom falls out of use and
+is drawn anew. `sparse_encode` takes one spectrum after another in Python; here coordinate descent takes all at once,
+which for a few atoms is many times as fast, and its optimality conditions hold to 1e-6 of λ.
 """
 
 from __future__ import annotations
@@ -21,12 +21,10 @@ from sklearn.preprocessing import StandardScaler, normalize
 from sklearn.utils.extmath import svd_flip
 from tqdm import tqdm
 
-# Objective settled when an iteration lowers it by less than this share, where models are compared.
-TOLERANCE = 1e-5
-# Passes of coordinate descent over the atoms, at most: many where atoms are nearly collinear.
-PASSES = 20_000
-# A code has settled when a pass moves it by less than this share of λ, in units of the correlation with its atom.
-CODE_TOLERANCE = 1e-7
+TOLERANCE = 1e-5  # objective settled when an iteration lowers it by less than this share, where models are compared
+PASSES = 20_000  # of coordinate descent over the atoms, at most: many where atoms are nearly collinear
+# The last pass is one in which no code moves the correlation with any atom by more than this share of λ.
+CODE_TOLERANCE = 5e-8
 UNUSED = 1e-6  # sum of the squared codes of an atom
 
 
@@ -37,12 +35,13 @@ def lasso_codes(spectra: np.ndarray, atoms: np.ndarray, sparsity: float, *, posi
     `atoms` are the rows of D, `sparsity` is λ, `positive` forbids negative codes, and `start` are codes to begin with.
     A ConvergenceWarning where some did not settle.
     """
-    gram, correlations = atoms @ atoms.T, atoms @ np.asarray(spectra, float).T
-    used = np.flatnonzero(gram.diagonal())
+    atoms = _double(atoms)
+    gram, correlations = atoms @ atoms.T, atoms @ _double(spectra).T
+    used, scale = np.flatnonzero(gram.diagonal()), np.sqrt(gram.diagonal() * gram.diagonal().max())
     codes = np.zeros_like(correlations)  # a row for each atom: all spectra at once
     if start is not None:
         codes[used] = start.T[used]
-    # As exact as rounding allows, where spectra or atoms are far larger than λ.
+    # Rounding allows no more where spectra or atoms are far larger than λ.
     settled = CODE_TOLERANCE * sparsity + 8 * np.finfo(float).eps * np.abs(correlations).max(axis=0)
     moving = np.arange(len(spectra))
     for _ in range(PASSES):
@@ -51,7 +50,7 @@ def lasso_codes(spectra: np.ndarray, atoms: np.ndarray, sparsity: float, *, posi
             wanted = target[k] - gram[k] @ now + gram[k, k] * now[k]
             size = (wanted if positive else np.abs(wanted)) - sparsity
             new = np.where(size > 0, np.copysign(size, wanted), 0) / gram[k, k]
-            np.maximum(moved, gram[k, k] * np.abs(new - now[k]), out=moved)
+            np.maximum(moved, scale[k] * np.abs(new - now[k]), out=moved)
             now[k] = new
         codes[:, moving] = now
         moving = moving[moved > settled[moving]]
@@ -60,6 +59,13 @@ def lasso_codes(spectra: np.ndarray, atoms: np.ndarray, sparsity: float, *, posi
     warnings.warn(f"the codes of {len(moving)} spectra did not settle within {PASSES} passes: expected less nearly "
                   "collinear atoms; take fewer", ConvergenceWarning, stacklevel=2)
     return codes.T
+
+
+def _double(values: np.ndarray) -> np.ndarray:
+    """In double precision; a ValueError where some are not finite."""
+    if not np.isfinite(values).all():
+        raise ValueError("some spectra or atoms are NaN or infinite: expected finite numbers; remove those spectra")
+    return np.asarray(values, float)
 
 
 @dataclass
@@ -91,21 +97,19 @@ def learn_dictionary(spectra: np.ndarray, atoms: int, sparsity: float, iteration
     Parameters
     ----------
     spectra : ndarray, shape (n, features)
-    atoms : int
-        Columns of D.
+    atoms, iterations : int
+        Columns of D, and iterations at most.
     sparsity : float
         λ, of the fit and of the codes.
-    iterations : int
-        At most.
     seed : int
         Used only where an atom falls out of use and is drawn again: the start is the SVD.
     tolerance : float
-        Stop when an iteration lowers the objective by less than this share of it: at 1e-6 it is then within 3e-5 of
-        where 300 iterations take it, on the toy and on the measured loops.
+        Stop when an iteration lowers the objective by no more than this share: at 1e-6 it is then within 3e-5 of where
+        300 iterations take it, on the toy and on the measured loops.
     title : str, optional
         Of a progress bar.
     """
-    spectra = np.asarray(spectra, float)
+    spectra = _double(spectra)
     left, size, right = np.linalg.svd(spectra, full_matrices=False)
     left, right = svd_flip(left, right)
     more = max(atoms - len(size), 0)  # than there are singular vectors: empty ones, which are drawn again
@@ -119,12 +123,11 @@ def learn_positive_dictionary(spectra: np.ndarray, atoms: int, sparsity: float, 
                               seed: int) -> Dictionary:
     """`learn_dictionary` with no negative codes, started at the centres of k-means, whose seed is `seed`.
 
-    The set-up of the paper's reference 34 (Griffin, Gaponenko & Bassiri-Gharb, Adv. Mater. 2020,
-    32, 2002425), without the subtraction of the mean and the suppression of anomalies that the
-    paper left out too. Centres are scaled to unit norm, and the first codes solve the lasso.
+    The set-up of the paper's reference 34 (Griffin, Gaponenko & Bassiri-Gharb, Adv. Mater. 2020, 32, 2002425), without
+    the subtraction of the mean and the suppression of anomalies that the paper left out too.
     """
     centres = normalize(KMeans(atoms, n_init=10, random_state=seed).fit(spectra).cluster_centers_)
-    return _learned(np.asarray(spectra, float), centres, None, sparsity, iterations, seed, TOLERANCE, positive=True)
+    return _learned(_double(spectra), _double(centres), None, sparsity, iterations, seed, TOLERANCE, positive=True)
 
 
 def _learned(spectra: np.ndarray, atoms: np.ndarray, codes: np.ndarray | None, sparsity: float, iterations: int,
@@ -138,7 +141,7 @@ def _learned(spectra: np.ndarray, atoms: np.ndarray, codes: np.ndarray | None, s
         residual = np.square(spectra - codes @ atoms).sum()
         objective.append(float(0.5 * residual + sparsity * np.abs(codes).sum()))
         report()
-        if len(objective) > 1 and objective[-2] - objective[-1] < tolerance * objective[-1]:
+        if len(objective) > 1 and objective[-2] - objective[-1] <= tolerance * objective[-1]:
             break
     else:
         last = 1 - objective[-1] / objective[-2] if len(objective) > 1 else 1.0
@@ -177,7 +180,6 @@ def errors_along_lambda(training: np.ndarray, spectra: np.ndarray, atoms: int, g
     Returns
     -------
     dict of str to ndarray, shape (grid,)
-        "coded at its own λ" and "coded at λ = 1".
     """
     errors = {"coded at its own λ": [], "coded at λ = 1": []}
     for sparsity in tqdm(grid, "grid of λ", unit="fit"):
@@ -201,8 +203,7 @@ def pca_errors(training: np.ndarray, spectra: np.ndarray) -> np.ndarray:
 def stack_channels(spectra: np.ndarray) -> np.ndarray:
     """(n, steps, channels) to (n, channels * steps), one channel after the other, in double precision.
 
-    The "dimensional stacking" that gives dictionary learning both channels (paper, section 2). In single precision
-    coordinate descent never reaches its tolerance, and says so of every spectrum.
+    The "dimensional stacking" that gives dictionary learning both channels (paper, section 2).
     """
     return spectra.transpose(0, 2, 1).reshape(len(spectra), -1).astype(float)
 
