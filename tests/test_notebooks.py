@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import subprocess
 import sys
 
 import h5py
@@ -15,6 +14,7 @@ from test_figures import FIGURES, INVENTORY, MOVIES, TABLES
 
 from helpers.profiles import get_profile
 from helpers.scans.reading import load_scan
+from workflow import ahead
 from workflow.cell import RECORDED, run_cell
 from workflow.render import LARGEST_MIB, is_current
 
@@ -91,15 +91,19 @@ def test_a_sweep_reads_the_numbers_of_the_run_itself_under_the_names_of_its_othe
     assert embedding.shape[1] == metrics["beps.vae.active"]
 
 
-def test_a_training_ahead_of_its_notebook_is_the_one_that_the_notebook_asks_for(twin_run, tmp_path):
+@pytest.mark.parametrize("number, reads", [(1, ["toy.npz"]), (2, ["toy.npz"]), (3, ["toy.npz", "scan.h5"])])
+def test_a_training_ahead_of_its_notebook_is_the_one_that_the_notebook_asks_for(
+        twin_run, tmp_path, monkeypatch, number, reads):
     (results := tmp_path / "smoke/seed0/results").mkdir(parents=True)
-    for name in ("scan.h5", "toy.npz"):
+    for name in reads:
         shutil.copy(twin_run / "results" / name, results)
-    given = json.dumps({"profile": "smoke", "build": str(tmp_path)})
-    subprocess.run([sys.executable, "-m", "workflow.ahead", "notebooks/3_beta_vae_training.ipynb", "3", given],
-                   cwd=ROOT, check=True)
-    (trained,) = (tmp_path / "smoke/seed0/checkpoints").iterdir()
-    assert list((twin_run / "checkpoints" / trained.name).glob("checkpoint-*.npz"))
+    given, trained = json.dumps({"profile": "smoke", "build": str(tmp_path)}), tmp_path / "trained"
+    monkeypatch.setattr(sys, "argv", [
+        "ahead", str(ROOT / "notebooks/3_beta_vae_training.ipynb"), str(number), given, str(trained)])
+    ahead.main()
+    folders = sorted(folder.name for folder in (tmp_path / "smoke/seed0/checkpoints").iterdir())
+    assert folders and all(list((twin_run / "checkpoints" / name).glob("checkpoint-*.npz")) for name in folders)
+    assert all(name.startswith(trained.read_text().strip()) for name in folders) and trained.read_text().strip()
 
 
 def test_the_run_says_what_it_was_made_from(twin_run):

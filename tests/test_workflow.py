@@ -155,6 +155,7 @@ def with_trainings(path: Path, trained: Path, last: str = "") -> None:
     notebook = json.loads(path.read_text())
     kept = [cell for cell in notebook["cells"] if not cell["id"].startswith("added")]
     note = f"open({str(trained)!r}, 'a').write(f'{{epochs}} {{profile}} {{build}}\\n')"
+    note += "\nfrom pathlib import Path\nclass run:\n    class checkpoints: folder = Path('toy-0123456789ab-2')"
     added = [("setup", "epochs = 5"), ("setup scan", "epochs = 6"), ("training", note), ("", "epochs = 7"),
              ("training scan", f"{last or note}  # scan.h5")]
     cells = [{"cell_type": "code", "id": f"added{n}", "source": source, "outputs": [], "execution_count": None,
@@ -179,15 +180,16 @@ def test_scans_of_a_folder_share_the_trainings_that_read_none(tree):
     trained = tree.root / "trained"
     with_trainings(tree.root / "notebooks/3_beta_vae_training.ipynb", trained)
     write_files(tree.root, {"films/a.npz": "", "films/b.npz": ""})
-    kept = tree.folder("laptop") / "checkpoints/toy-1/checkpoint-000001.npz"
-    write_files(tree.root, {str(kept): "weights"})
+    kept, name = tree.folder("laptop") / "checkpoints", "toy-0123456789ab-1/checkpoint-000001.npz"
+    write_files(kept, {name: "weights", "toy-of-earlier/checkpoint-000001.npz": ""})
     assert tree.snakemake("profile=laptop", "data=films").returncode == 0
     ran = trained.read_text().split("\n")
     assert ran.count("5 laptop build") == 1 and sum(line.startswith("5") for line in ran) == 1
     for name in "ab":
         build = f"build/scans/films/{name}"
         assert [line[0] for line in ran if line.endswith(build)] == ["6", "6", "7"]
-        assert (tree.root / build / "laptop/seed0/checkpoints/toy-1/checkpoint-000001.npz").read_text() == "weights"
+        copied = tree.root / build / "laptop/seed0/checkpoints"
+        assert [*copied.iterdir()] == [copied / "toy-0123456789ab-1"] and (copied / name).read_text() == "weights"
 
 
 def test_loops_that_somebody_read_by_hand_are_not_taken_for_those_asked_for(copy):

@@ -1,12 +1,15 @@
-"""A training of a notebook before its turn: ``python -m workflow.ahead NOTEBOOK NUMBER PARAMETERS``.
+"""A training of a notebook before its turn: ``python -m workflow.ahead NOTEBOOK NUMBER PARAMETERS FILE``.
 
-Trainings that do not wait for one another run side by side so; the notebook then reads their checkpoints back.
+Trainings that do not wait for one another run side by side so; the notebook then reads their checkpoints back. Their
+folder, without the number of a start, is named in FILE; it holds a hash of all that decides how the training goes.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import sys
+import traceback
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -36,13 +39,19 @@ def reads(training: list[dict], files: Iterable[str]) -> list[str]:
 
 
 def main() -> None:
-    """Run the cells of one training."""
-    notebook, number, parameters = sys.argv[1:]
+    """Run the cells of one training; one that fails is left to the notebook, and names no folder."""
+    notebook, number, parameters, file = sys.argv[1:]
     names = {"on_colab": False}
-    for cell in trainings(Path(notebook))[int(number) - 1]:
-        exec("".join(cell["source"]), names)
-        if "parameters" in cell["metadata"]["tags"]:
-            names |= json.loads(parameters)
+    try:
+        for cell in trainings(Path(notebook))[int(number) - 1]:
+            exec("".join(cell["source"]), names)
+            if "parameters" in cell["metadata"]["tags"]:
+                names |= json.loads(parameters)
+    except Exception:
+        traceback.print_exc(file=sys.stdout)
+    folders = [value.checkpoints.folder for value in names.values() if getattr(value, "checkpoints", None)
+               and hasattr(value.checkpoints, "folder")]
+    Path(file).write_text("".join(re.sub(r"(-[0-9a-f]{12})-\d+$", r"\1", folder.name) + "\n" for folder in folders))
 
 
 if __name__ == "__main__":

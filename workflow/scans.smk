@@ -16,11 +16,13 @@ if shared:
         localrule: True
         message: "Taking the trainings on the toy to {wildcards.folder}"
         input: [f"{FOLDER}/{file}" for file in shared]
-        output: touch([f"{{folder}}/{file}" for file in shared])
+        output: [f"{{folder}}/{file}" for file in shared]
         wildcard_constraints: folder="|".join(map(re.escape, SCANS))
         shell:
             "mkdir -p {wildcards.folder:q}/checkpoints\n"
-            "(cd {FOLDER}/checkpoints && tar -cf - *toy*) | tar -C {wildcards.folder:q}/checkpoints -xf - || true\n"
+            "cat {input} | while read -r name; do"
+            " cp -R {FOLDER}/checkpoints/\"$name\"* {wildcards.folder:q}/checkpoints/; done\n"
+            "cp {input} {wildcards.folder:q}/logs/\n"
 
 
 rule page:
