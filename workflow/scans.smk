@@ -10,7 +10,8 @@ rule shared_toy:
     shell: "tar -C {FOLDER} -cf - {params.files} | tar -C {wildcards.folder:q} -xmf -"
 
 
-shared = [f"logs/{name}-{n}.trained" for name in ahead for n, training in enumerate(ahead[name], 1) if not of_scan(training)]
+shared = [f"logs/{name}-{n}.trained" for name in ahead for n, training in enumerate(ahead[name], 1)
+          if not reads(training, ["scan.h5"])]
 if shared:
     rule shared_trainings:
         localrule: True
