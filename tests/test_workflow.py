@@ -185,8 +185,8 @@ def test_scans_of_a_folder_share_the_trainings_that_read_none(tree):
     assert tree.snakemake("profile=laptop", "data=films").returncode == 0
     ran = trained.read_text().split("\n")
     assert ran.count("5 laptop build") == 1 and sum(line.startswith("5") for line in ran) == 1
-    for name in "ab":
-        build = f"build/scans/films/{name}"
+    for scan in "ab":
+        build = f"build/scans/films/{scan}"
         assert [line[0] for line in ran if line.endswith(build)] == ["6", "6", "7"]
         copied = tree.root / build / "laptop/seed0/checkpoints"
         assert [*copied.iterdir()] == [copied / "toy-0123456789ab-1"] and (copied / name).read_text() == "weights"
