@@ -91,7 +91,8 @@ def test_a_sweep_reads_the_numbers_of_the_run_itself_under_the_names_of_its_othe
     assert embedding.shape[1] == metrics["beps.vae.active"]
 
 
-@pytest.mark.parametrize("number, reads", [(1, ["toy.npz"]), (2, ["toy.npz"]), (3, ["toy.npz", "scan.h5"])])
+@pytest.mark.parametrize("number, reads", [
+    pytest.param(1, ["toy.npz"], marks=pytest.mark.all), (2, ["toy.npz"]), (3, ["toy.npz", "scan.h5"])])
 def test_a_training_ahead_of_its_notebook_is_the_one_that_the_notebook_asks_for(
         twin_run, tmp_path, monkeypatch, number, reads):
     (results := tmp_path / "smoke/seed0/results").mkdir(parents=True)
