@@ -49,9 +49,9 @@ def main() -> None:
                 names |= json.loads(parameters)
     except Exception:
         traceback.print_exc(file=sys.stdout)
-    folders = [value.checkpoints.folder for value in names.values() if getattr(value, "checkpoints", None)
-               and hasattr(value.checkpoints, "folder")]
-    Path(file).write_text("".join(re.sub(r"(-[0-9a-f]{12})-\d+$", r"\1", folder.name) + "\n" for folder in folders))
+    kept = [getattr(value, "checkpoints", None) for value in names.values()]
+    folders = [checkpoints.folder.name for checkpoints in kept if hasattr(checkpoints, "folder")]
+    Path(file).write_text("".join(re.sub(r"(-[0-9a-f]{12})-\d+$", r"\1", name) + "\n" for name in folders))
 
 
 if __name__ == "__main__":
