@@ -9,7 +9,7 @@ which for a few atoms is many times as fast, and its optimality conditions hold 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -90,24 +90,12 @@ class Dictionary:
 
 def learn_dictionary(spectra: np.ndarray, atoms: int, sparsity: float, iterations: int, seed: int,
                      tolerance: float = 1e-6, title: str | None = None) -> Dictionary:
-    """Fit ½‖x − Dγ‖² + λ‖γ‖₁, with codes that solve the lasso at the same λ (paper, section 2).
+    """Fit ½‖x − Dγ‖² + λ‖γ‖₁ to spectra (n, features), with codes that solve the lasso at that λ (paper, section 2).
 
-    A ConvergenceWarning where the objective did not settle.
-
-    Parameters
-    ----------
-    spectra : ndarray, shape (n, features)
-    atoms, iterations : int
-        Columns of D, and iterations at most.
-    sparsity : float
-        λ, of the fit and of the codes.
-    seed : int
-        Used only where an atom falls out of use and is drawn again: the start is the SVD.
-    tolerance : float
-        Stop when an iteration lowers the objective by no more than this share: at 1e-6 it is then within 3e-5 of where
-        300 iterations take it, on the toy and on the measured loops.
-    title : str, optional
-        Of a progress bar.
+    The start is the SVD; `seed` is used only where an atom falls out of use and is drawn again. The fit stops when an
+    iteration lowers the objective by no more than `tolerance` of it: at 1e-6 it is then within 3e-5 of where 300
+    iterations take it, on the toy and on the measured loops. A ConvergenceWarning where it did not settle within
+    `iterations`. `title` is that of a progress bar.
     """
     spectra = _double(spectra)
     left, size, right = np.linalg.svd(spectra, full_matrices=False)
@@ -115,8 +103,7 @@ def learn_dictionary(spectra: np.ndarray, atoms: int, sparsity: float, iteration
     more = max(atoms - len(size), 0)  # than there are singular vectors: empty ones, which are drawn again
     start = np.pad((size[:, None] * right)[:atoms], ((0, more), (0, 0)))
     codes = np.pad(left[:, :atoms], ((0, 0), (0, more)))
-    with tqdm(total=iterations, desc=title, unit="iteration", disable=title is None) as bar:
-        return _learned(spectra, start, codes, sparsity, iterations, seed, tolerance, report=bar.update)
+    return _learned(spectra, start, codes, sparsity, iterations, seed, tolerance, title=title)
 
 
 def learn_positive_dictionary(spectra: np.ndarray, atoms: int, sparsity: float, iterations: int,
@@ -131,19 +118,18 @@ def learn_positive_dictionary(spectra: np.ndarray, atoms: int, sparsity: float, 
 
 
 def _learned(spectra: np.ndarray, atoms: np.ndarray, codes: np.ndarray | None, sparsity: float, iterations: int,
-             seed: int, tolerance: float, *, positive: bool = False,
-             report: Callable[[], object] = lambda: None) -> Dictionary:
+             seed: int, tolerance: float, *, positive: bool = False, title: str | None = None) -> Dictionary:
     """Codes and atoms in turn, until the objective settles."""
-    random, objective = np.random.default_rng(seed), []
-    for _ in range(iterations):
-        codes = lasso_codes(spectra, atoms, sparsity, positive=positive, start=codes)
-        atoms = _updated(atoms, spectra, codes, random)
-        residual = np.square(spectra - codes @ atoms).sum()
-        objective.append(float(0.5 * residual + sparsity * np.abs(codes).sum()))
-        report()
-        if len(objective) > 1 and objective[-2] - objective[-1] <= tolerance * objective[-1]:
-            break
-    else:
+    random, objective, settled = np.random.default_rng(seed), [], False
+    with tqdm(total=iterations, desc=title, unit="iteration", disable=title is None) as bar:
+        while not settled and len(objective) < iterations:
+            codes = lasso_codes(spectra, atoms, sparsity, positive=positive, start=codes)
+            atoms = _updated(atoms, spectra, codes, random)
+            residual = np.square(spectra - codes @ atoms).sum()
+            objective.append(float(0.5 * residual + sparsity * np.abs(codes).sum()))
+            settled = len(objective) > 1 and objective[-2] - objective[-1] <= tolerance * objective[-1]
+            bar.update()
+    if not settled:
         last = 1 - objective[-1] / objective[-2] if len(objective) > 1 else 1.0
         warnings.warn(f"{len(atoms)} atoms at λ = {sparsity:g}: the objective did not settle within "
                       f"{iterations} iterations, the last of which lowered it by {last:.1g} of itself: expected "
@@ -170,16 +156,8 @@ def errors_along_lambda(training: np.ndarray, spectra: np.ndarray, atoms: int, g
     scikit-learn before 1.2 coded at 1 unless told otherwise (`transform_alpha`). Coded at its own λ, the error only
     grows with λ; coded at 1, it hardly changes below 0.5. The minimum of the paper's Figure S3 is at 0.57.
 
-    Parameters
-    ----------
-    training, spectra : ndarray, shape (n, features)
-        Fitted on the first and taken on the second.
-    grid : sequence of float
-        Every λ of a fit; the other parameters are those of `learn_dictionary`.
-
-    Returns
-    -------
-    dict of str to ndarray, shape (grid,)
+    Spectra (n, features) are fitted on the first of two arrays and the errors, of shape (grid,), taken on the second;
+    `grid` holds every λ of a fit, and the other parameters are those of `learn_dictionary`.
     """
     errors = {"coded at its own λ": [], "coded at λ = 1": []}
     for sparsity in tqdm(grid, "grid of λ", unit="fit"):
@@ -241,23 +219,12 @@ def beps_attempts(physical: np.ndarray, channels: Sequence[str], seed: int, *, a
                   iterations: int = 40, every: int = 5) -> list[tuple[str, float]]:
     """Every way tried to come to the paper's 0.36 (BEPS, dictionary learning, n = 5, λ = 1).
 
-    All scalings with all codings, each as a mean squared error, its root, its sum over the
-    channels, and for the resonance in kHz². With so many values some lie near any number: one
-    that does is a lead, no explanation.
+    All scalings with all codings, each as a mean squared error, its root, its sum over the channels, and for the
+    resonance in kHz². With so many values some lie near any number: one that does is a lead, no explanation.
 
-    Parameters
-    ----------
-    physical : ndarray, shape (n, steps, channels)
-        Spectra of the usable pixels, in physical units.
-    channels : sequence of str
-        Names of the channels.
-    every : int
-        Dictionaries are fitted on one spectrum in so many, and their error taken on all.
-
-    Returns
-    -------
-    list of (str, float)
-        What was done, and what came of it.
+    Spectra (n, steps, channels) of the usable pixels are given in physical units, with the names of their channels.
+    Dictionaries are fitted on one in so many as `every` says, and their error is taken on all. Returns what was done,
+    each with what came of it.
     """
     rows, steps = [], physical.shape[1]
     with warnings.catch_warnings():
