@@ -185,19 +185,10 @@ def _row(claim: Mapping, metrics: Mapping, seeds: Mapping) -> dict[str, str]:
 
 
 def ledger_rows(metrics: Mapping[str, object], seeds: Mapping[str, Mapping] | None = None) -> list[dict[str, str]]:
-    """The ledger, a row for each claim.
+    """The ledger, a row for each claim: claim, where, a verdict on each of SUBJECTS, measure, result and control.
 
-    Parameters
-    ----------
-    metrics : mapping of str to number, str or None
-        Content of ``metrics.json``; what is missing, None or not finite is "not measured yet".
-    seeds : mapping of str to {"median", "min", "max", "n"}, optional
-        Where several seeds were run; preferred to `metrics`.
-
-    Returns
-    -------
-    list of dict
-        Columns claim, where, a verdict on each of SUBJECTS, measure, result and control.
+    Of `metrics`, the content of ``metrics.json``, what is missing, None or not finite is "not measured yet". `seeds`
+    has {"median", "min", "max", "n"} of those of which several seeds were run, and is preferred.
     """
     return [_row(claim, metrics, seeds or {}) for claim in CLAIMS]
 
@@ -214,9 +205,6 @@ def sweep_numbers(build: Build, sha256: str) -> dict[str, dict[str, float]]:
 
     A dictionary of {"median", "min", "max", "n"} by metric, empty where there is neither.
     """
-    def read(path: Path) -> dict:
-        return json.loads(path.read_text(encoding="utf-8"))
-
     places = [build.root / build.profile / "sweep/sweep.json"]
     places += [ROOT / "data/reference/seeds.json"] if build.profile == "laptop" else []
     for place in places:
