@@ -91,10 +91,12 @@ def test_a_run_tells_its_pace_its_end_and_its_course_and_keeps_its_maps(tmp_path
     assert papers.network == PAPER_TOY and painting.shape == (64 * 64, 25, 1)
     small = replace(
         papers, spectra=papers.spectra[:300], heldout=papers.heldout[:200], truth=papers.truth[:200],
-        network=replace(PAPER_TOY, units=6, blocks=0),
+        network=replace(PAPER_TOY, units=6, blocks=1),
         training=replace(PAPER_TOY_TRAINING, epochs=60, priming=20, step_epochs=10, batch=100, snapshots=4))
     found = run_shortened(small, painting[:50], 10, 0, tmp_path)
     assert found["epochs_done"] == 6 and found["course"]["epoch"] == [1, 3, 4, 6]
+    (priming, first, second, last), step = found["course"]["beta"], PAPER_TOY_TRAINING.beta_step / 16
+    assert priming == 0 < first and [second - first, last - first] == pytest.approx([step, 3 * step], rel=1e-4)
     assert found["hours_of_all_epochs"] == pytest.approx(found["seconds_per_epoch"] / 60)
     assert found["last"]["epoch"] == 6 and 0 <= found["last"]["spearman"] <= 1
     assert -1 <= found["last"]["informativeness"] <= 1

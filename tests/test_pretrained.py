@@ -4,16 +4,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from test_training import DRIVE, toy_spectra
 
-from helpers import checkpoints, toy, training
+from helpers import checkpoints, training
 from helpers.beta_vae import encode
 from helpers.profiles import AdditiveNetwork, Training
 from helpers.training import train
 
 NETWORK = AdditiveNetwork(units=4, layers=1, patch=5, branch=4, latents=4)
 TRAINING = Training(epochs=2, batch=32, learning_rate=1e-2, snapshots=2)
-DRIVE = toy.time_steps()[:, None]
-SPECTRA = (lambda x: ((x - x.mean(axis=0)) / x.std(axis=0))[..., None])(toy.spectra(toy.sample_rgb(96, 0)))
+SPECTRA = toy_spectra()
 WATCHED = SPECTRA[:9]
 
 
@@ -31,7 +31,7 @@ def get(folder, monkeypatch, tmp_path, weights="pretrained", network=NETWORK, se
         seed=0):
     monkeypatch.setattr(training, "WEIGHTS_FOLDER", folder)
     return training.train_or_load(weights, network, settings, spectra, DRIVE, watched=WATCHED, title="toy",
-                                    validation=WATCHED, seed=seed, folder=tmp_path)
+                                  validation=WATCHED, seed=seed, folder=tmp_path)
 
 
 def test_a_kept_training_is_read_with_weights_history_and_snapshots(kept, monkeypatch, tmp_path, capsys):
