@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from helpers import paper
-from helpers.callbacks import Snapshots
 from helpers.figures.training import figure_paper_runs
 from helpers.paper import CAPTIONS, PAPER, full_name, number, table_1_rows
 from helpers.paper_runs import by_part, ends, papers_benchmark, run_shortened, sentence, shortened, stored_runs
@@ -153,12 +152,3 @@ def test_the_figure_sets_pca_of_the_active_channels_beside_the_error():
             assert list(error.get_ydata()) == run["course"]["mse"]
             assert list(bound.get_ydata()) == [run["pca_mse"][max(n, 1) - 1] for n in run["course"]["active"]]
             assert list(active.get_ydata()) == run["course"]["active"]
-
-
-def test_a_training_that_went_on_keeps_plain_numbers_of_its_snapshots():
-    """Numbers of NumPy cannot be written as JSON."""
-    kept = Snapshots([1, 3], [2.0, 4.0], [0.0, 0.1], [0.5, 0.2], [0.6, 0.3], [np.ones(2)] * 2, [np.zeros((4, 2))] * 2)
-    again = Snapshots()
-    again.restore(kept.arrays())
-    assert json.dumps([again.epochs, again.beta, again.mse]) == "[[1, 3], [0.0, 0.1], [0.5, 0.2]]"
-    assert [kl.shape for kl in again.kl] == [(2,)] * 2

@@ -182,12 +182,16 @@ def test_training_keeps_what_the_figures_need_and_the_start_with_the_lower_loss_
     assert finished.history["seconds"][0] == pytest.approx(others + np.load(ends[best])["history_seconds"][0])
 
 
-def test_a_finished_training_is_read_back(finished, capsys):
+def test_a_finished_training_is_read_back_in_plain_numbers(finished, capsys):
+    """Numbers of NumPy cannot be written as JSON."""
     again = run(finished.checkpoints.folder.parent)
     assert "6 of 6 epochs are done already" in capsys.readouterr().err
     assert same_weights(finished.checkpoints.load_snapshot(6), again.model.get_weights())
     assert again.chosen == finished.chosen and again.seconds == finished.seconds
     assert again.earlier_s == pytest.approx(again.seconds) and finished.earlier_s == 0
+    read = json.dumps([again.snapshots.epochs, again.snapshots.beta, again.snapshots.mse])
+    assert read == json.dumps([[1, 2, 3, 4, 5, 6], finished.history["beta"].tolist(), finished.snapshots.mse])
+    assert [kl.shape for kl in again.snapshots.kl] == [(4,)] * 6
 
 
 def in_another_process(code, **names):
