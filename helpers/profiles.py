@@ -25,7 +25,7 @@ class PaperNetwork:
     # The two BEPS channels as one sequence of twice the length, as the original code, to which the 5 017 922 parameters
     # belong; the paper's "two independent dimensions" is False.
     interleave: bool = False
-    # The L1 penalty also on the dense layer before the latents, as the original code; the paper has it after sampling.
+    # L1 penalty also on the dense layer before the latents, as the original code; the paper has it after sampling only.
     l1_before_latents: bool = False
 
     def __post_init__(self):
