@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from sklearn.decomposition import PCA
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.linear_model import LinearRegression
 from sklearn.metrics import mutual_info_score
@@ -29,10 +30,7 @@ def noise(channels, seed=1):
 
 def gaussian_pair(degrees):
     """Two independent Gaussian factors, and codes that are these factors turned."""
-    factors = noise(2)
-    factors -= factors.mean(axis=0)
-    # Whitened, so that the correlations below are exact in the sample.
-    factors = factors @ np.linalg.inv(np.linalg.cholesky(np.cov(factors.T))).T
+    factors = PCA(whiten=True).fit_transform(noise(2))  # so that the correlations below are exact in the sample
     cos, sin = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
     return factors @ np.array([[cos, -sin], [sin, cos]]), factors
 
