@@ -100,21 +100,40 @@ def step_permutation(steps: int) -> np.ndarray:
 
 
 def run_control(benchmark: Benchmark, model: str, order: str, *, seed: int, folder: Path) -> dict[str, float]:
-    """Train one control on a benchmark, given with its steps in order, and score it on the held-out spectra.
+    """Train one control and score it on the held-out spectra.
 
-    Of `CONTROLS`, "pca" are principal components, "dense" a plain autoencoder, "lstm" the companion's network without
-    latent noise and at β = 0, and "vae_full" its β-VAE as the profile has it. Against that stand "vae_few_latents",
-    with no more latents than it shows (what the spare ones do); "vae_mixed", with an ordinary decoder (what adding up
-    does); "vae_beta0", with β = 0 throughout (what β does); and "vae_dense_encoder" (what recurrence does).
+    Parameters
+    ----------
+    benchmark : Benchmark
+        With its time steps in order.
+    model : str
+        One of `CONTROLS`.
+        "pca": principal components. "dense": a plain autoencoder. "lstm": the companion's network without latent noise
+        and at β = 0.
+        "vae_full": the companion's β-VAE as the profile has it. Against it stand "vae_few_latents", with no more
+        latents than it shows (what the spare ones do); "vae_mixed", with an ordinary decoder (what adding up does);
+        "vae_beta0", with β = 0 throughout (what β does); and "vae_dense_encoder" (what recurrence does).
+    order : str
+        One of `ORDERS` (see the module).
+    seed : int
+        Of weights, latent noise and order of the spectra.
+    folder : Path
+        Holds the checkpoints of the β-VAEs, so that a killed job goes on.
 
-    `order` is one of `ORDERS` (see the module), `seed` that of weights, latent noise and order of the spectra, and
-    `folder` holds the checkpoints of the β-VAEs, so that a killed job goes on.
+    Returns
+    -------
+    dict of str to float
+        ``{benchmark}.control.{model}.{order}.{score}`` with the scores "parameters", "channels" (active ones of a
+        VAE), "mse" (held out) and "mse_training" (s.d.²), "seconds" and "epochs" of training, "converged" (0 where a
+        plain autoencoder came to the limit of epochs before its error stopped falling), and for the toy "spearman":
+        mean |Spearman| of the colours with the channels matched to them.
 
-    Returns ``{benchmark}.control.{model}.{order}.{score}`` with the scores "parameters", "channels" (active ones of a
-    VAE), "mse" (held out) and "mse_training" (s.d.²), "seconds" and "epochs" of training, "converged" (0 where a plain
-    autoencoder came to the limit of epochs before its error stopped falling), and for the toy "spearman": mean
-    |Spearman| of the colours with the channels matched to them. A ValueError tells that model or order is unknown, a
-    FloatingPointError that the training ends in numbers that are not finite.
+    Raises
+    ------
+    ValueError
+        If model or order is unknown.
+    FloatingPointError
+        If the training ends in numbers that are not finite.
     """
     for name, known in ((model, CONTROLS), (order, ORDERS)):
         if name not in known:

@@ -90,12 +90,24 @@ class Dictionary:
 
 def learn_dictionary(spectra: np.ndarray, atoms: int, sparsity: float, iterations: int, seed: int,
                      tolerance: float = 1e-6, title: str | None = None) -> Dictionary:
-    """Fit ½‖x − Dγ‖² + λ‖γ‖₁ to spectra (n, features), with codes that solve the lasso at that λ (paper, section 2).
+    """Fit ½‖x − Dγ‖² + λ‖γ‖₁, with codes that solve the lasso at the same λ (paper, section 2).
 
-    The start is the SVD; `seed` is used only where an atom falls out of use and is drawn again. The fit stops when an
-    iteration lowers the objective by no more than `tolerance` of it: at 1e-6 it is then within 3e-5 of where 300
-    iterations take it, on the toy and on the measured loops. A ConvergenceWarning where it did not settle within
-    `iterations`. `title` is that of a progress bar.
+    A ConvergenceWarning where the objective did not settle.
+
+    Parameters
+    ----------
+    spectra : ndarray, shape (n, features)
+    atoms, iterations : int
+        Columns of D, and iterations at most.
+    sparsity : float
+        λ, of the fit and of the codes.
+    seed : int
+        Used only where an atom falls out of use and is drawn again: the start is the SVD.
+    tolerance : float
+        Stop when an iteration lowers the objective by no more than this share: at 1e-6 it is then within 3e-5 of where
+        300 iterations take it, on the toy and on the measured loops.
+    title : str, optional
+        Of a progress bar.
     """
     spectra = _double(spectra)
     left, size, right = np.linalg.svd(spectra, full_matrices=False)
@@ -156,8 +168,16 @@ def errors_along_lambda(training: np.ndarray, spectra: np.ndarray, atoms: int, g
     scikit-learn before 1.2 coded at 1 unless told otherwise (`transform_alpha`). Coded at its own λ, the error only
     grows with λ; coded at 1, it hardly changes below 0.5. The minimum of the paper's Figure S3 is at 0.57.
 
-    Spectra (n, features) are fitted on the first of two arrays and the errors, of shape (grid,), taken on the second;
-    `grid` holds every λ of a fit, and the other parameters are those of `learn_dictionary`.
+    Parameters
+    ----------
+    training, spectra : ndarray, shape (n, features)
+        Fitted on the first and taken on the second.
+    grid : sequence of float
+        Every λ of a fit; the other parameters are those of `learn_dictionary`.
+
+    Returns
+    -------
+    dict of str to ndarray, shape (grid,)
     """
     errors = {"coded at its own λ": [], "coded at λ = 1": []}
     for sparsity in tqdm(grid, "grid of λ", unit="fit"):
@@ -219,12 +239,23 @@ def beps_attempts(physical: np.ndarray, channels: Sequence[str], seed: int, *, a
                   iterations: int = 40, every: int = 5) -> list[tuple[str, float]]:
     """Every way tried to come to the paper's 0.36 (BEPS, dictionary learning, n = 5, λ = 1).
 
-    All scalings with all codings, each as a mean squared error, its root, its sum over the channels, and for the
-    resonance in kHz². With so many values some lie near any number: one that does is a lead, no explanation.
+    All scalings with all codings, each as a mean squared error, its root, its sum over the
+    channels, and for the resonance in kHz². With so many values some lie near any number: one
+    that does is a lead, no explanation.
 
-    Spectra (n, steps, channels) of the usable pixels are given in physical units, with the names of their channels.
-    Dictionaries are fitted on one in so many as `every` says, and their error is taken on all. Returns what was done,
-    each with what came of it.
+    Parameters
+    ----------
+    physical : ndarray, shape (n, steps, channels)
+        Spectra of the usable pixels, in physical units.
+    channels : sequence of str
+        Names of the channels.
+    every : int
+        Dictionaries are fitted on one spectrum in so many, and their error taken on all.
+
+    Returns
+    -------
+    list of (str, float)
+        What was done, and what came of it.
     """
     rows, steps = [], physical.shape[1]
     with warnings.catch_warnings():

@@ -20,15 +20,32 @@ LEAF = 10  # smallest leaf of a tree, in spectra
 
 
 def disentanglement(embeddings: np.ndarray, truth: np.ndarray, seed: int = 0) -> dict[str, float]:
-    """Every score of an embedding (n, channels) against known continuous factors (n, factors), none of them constant.
+    """Every score of an embedding against known factors.
 
-    Returns "mig"; "dci", "dci_completeness" and "dci_informativeness"; "sap"; "r2" and "spearman", the means over
-    factors of R² of a line and |Spearman| with the channel matched to each. `seed` is that of the random forests and of
-    the spectra they are tested on. A ValueError tells that the shapes do not fit, a value is not finite, or a factor is
-    constant.
+    Parameters
+    ----------
+    embeddings : ndarray, shape (n, channels)
+        Posterior means or coefficients.
+    truth : ndarray, shape (n, factors)
+        Continuous factors, none of them constant.
+    seed : int
+        Of the random forests and of the spectra they are tested on.
 
-    The scores presume independent factors. Where factors are correlated, as the fractions of the twin are, the truth
-    itself scores below 1 in "mig" and "sap": state that bound too.
+    Returns
+    -------
+    dict of str to float
+        "mig"; "dci", "dci_completeness" and "dci_informativeness"; "sap"; "r2" and "spearman", the
+        means over factors of R² of a line and |Spearman| with the channel matched to each.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit, a value is not finite, or a factor is constant.
+
+    Notes
+    -----
+    The scores presume independent factors. Where factors are correlated, as the fractions of
+    the twin are, the truth itself scores below 1 in "mig" and "sap": state that bound too.
     """
     embeddings, truth = _checked(embeddings, truth)
     disentanglement, completeness, informativeness = dci(embeddings, truth, seed)

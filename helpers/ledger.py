@@ -185,10 +185,19 @@ def _row(claim: Mapping, metrics: Mapping, seeds: Mapping) -> dict[str, str]:
 
 
 def ledger_rows(metrics: Mapping[str, object], seeds: Mapping[str, Mapping] | None = None) -> list[dict[str, str]]:
-    """The ledger, a row for each claim: claim, where, a verdict on each of SUBJECTS, measure, result and control.
+    """The ledger, a row for each claim.
 
-    Of `metrics`, the content of ``metrics.json``, what is missing, None or not finite is "not measured yet". `seeds`
-    has {"median", "min", "max", "n"} of those of which several seeds were run, and is preferred.
+    Parameters
+    ----------
+    metrics : mapping of str to number, str or None
+        Content of ``metrics.json``; what is missing, None or not finite is "not measured yet".
+    seeds : mapping of str to {"median", "min", "max", "n"}, optional
+        Where several seeds were run; preferred to `metrics`.
+
+    Returns
+    -------
+    list of dict
+        Columns claim, where, a verdict on each of SUBJECTS, measure, result and control.
     """
     return [_row(claim, metrics, seeds or {}) for claim in CLAIMS]
 

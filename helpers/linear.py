@@ -47,10 +47,27 @@ def compare(training: np.ndarray, spectra: np.ndarray, n: int, seed: int, *, spa
     No error on the training spectra is below that of PCA (Eckart & Young, Psychometrika 1936, 1, 211): every
     reconstruction lies in an affine subspace of at most n dimensions. On other spectra nothing forbids it.
 
-    Scaled spectra (n_training, features) are fitted on, and the error is taken on others (n_spectra, features), held
-    out or the colour gamut. `n` counts components, atoms or centres, and `sparsity` is λ of dictionary learning: the
-    paper has 0.57 for the toy and 1 for BEPS. PCA comes first. A ValueError tells that n is below 1 or not below the
-    smaller side of the training spectra.
+    Parameters
+    ----------
+    training, spectra : ndarray, shape (n_training, features) and (n_spectra, features)
+        Scaled spectra to fit on, and those to take the error on (held out, or the colour gamut).
+    n : int
+        Components, atoms or centres.
+    sparsity : float
+        λ of dictionary learning: the paper has 0.57 for the toy and 1 for BEPS.
+    iterations : int
+        At most so many of dictionary learning and sparse PCA, ten times as many of FastICA and
+        k-means, thirty times of NMF, which are cheaper.
+
+    Returns
+    -------
+    list of Baseline
+        PCA first.
+
+    Raises
+    ------
+    ValueError
+        If n is below 1 or not below the smaller side of the training spectra.
     """
     if not 1 <= n < min(training.shape):
         raise ValueError(f"n is {n}: expected 1 to {min(training.shape) - 1} components for training spectra "
@@ -124,10 +141,16 @@ def _dictionaries(training: np.ndarray, spectra: np.ndarray, n: int, seed: int, 
 def kernel_ridge(training: np.ndarray, blocks: np.ndarray, components: int) -> GridSearchCV:
     """The simplest nonlinear rival: PCA encodes, kernel ridge regression decodes, and `predict` does both.
 
-    Width and penalty are those with the lowest error when blocks of the training spectra are left out in turn: `blocks`
-    numbers, (n,), the block of neighbours that each spectrum of `training`, (n, features), belongs to. At most 3000 of
-    them, evenly chosen, are used: time and memory grow with their square and more. The decoder sees so many scores of
-    PCA as `components` says, each scaled to unit variance.
+    Width and penalty are those with the lowest error when blocks of the training spectra are left out in turn.
+
+    Parameters
+    ----------
+    training : ndarray, shape (n, features)
+        At most 3000 of them, evenly chosen, are used: time and memory grow with their square and more.
+    blocks : ndarray of int, shape (n,)
+        Block of neighbours that each spectrum belongs to.
+    components : int
+        Scores of PCA that the decoder sees, each scaled to unit variance.
     """
     every = -(-len(training) // 3000)
     model = make_pipeline(PCA(components, whiten=True, random_state=0), KernelRidge(kernel="rbf"))

@@ -35,8 +35,12 @@ ENDS = ("mse", "active", "pca_mse", "spearman", "informativeness")
 def shortened(training: Training, by: int) -> Training:
     """The same staircase of β in a fraction of the epochs, the learning rate raised as much.
 
-    Adam moves a weight by about the learning rate a step, so that the way it can go stays the same. A ValueError tells
-    that `by` does not divide the epochs of a step and of priming.
+    Adam moves a weight by about the learning rate a step, so that the way it can go stays the same.
+
+    Raises
+    ------
+    ValueError
+        If `by` does not divide the epochs of a step and of priming.
     """
     if by < 1 or training.step_epochs % by or training.priming % by or training.epochs % by:
         raise ValueError(f"a schedule with steps of {training.step_epochs} epochs cannot be shortened by {by}: "
@@ -46,14 +50,26 @@ def shortened(training: Training, by: int) -> Training:
 
 
 def run_shortened(benchmark: Benchmark, watched: np.ndarray, by: int, seed: int, folder: Path) -> dict[str, object]:
-    """Train the network of a benchmark along its staircase in one part of the epochs, a tenth where `by` is 10.
+    """Train and score; errors are on the held-out spectra, in standard deviations squared.
 
-    Embeddings of the spectra `watched`, (n_watched, steps, channels), are kept through the training: of the painting,
-    or of every pixel. `folder` holds the checkpoints, and takes the maps.
+    Parameters
+    ----------
+    benchmark : Benchmark
+        With the paper's network, and a staircase to be shortened.
+    watched : ndarray, shape (n_watched, steps, channels)
+        Spectra whose embeddings are kept through the training: the painting, or every pixel.
+    by : int
+        Part of the epochs: 10 for a tenth.
+    seed : int
+        Of weights, latent noise and order.
+    folder : Path
+        Holds the checkpoints, and takes the maps.
 
-    Returns sizes, pace and the hours that all epochs would take, `scores` of the snapshot that `helpers.callbacks`
-    chooses ("shown") and of the last one ("last"), PCA's errors, and the course of the training. Errors are on the
-    held-out spectra, in standard deviations squared.
+    Returns
+    -------
+    dict
+        Sizes, pace and the hours that all epochs would take, `scores` of the snapshot that `helpers.callbacks`
+        chooses ("shown") and of the last one ("last"), PCA's errors, and the course of the training.
     """
     training = shortened(benchmark.training, by)
     run = train(benchmark.network, training, benchmark.spectra, benchmark.drive, watched=watched,

@@ -29,9 +29,23 @@ def spectra(rgb: np.ndarray) -> np.ndarray:
 
     f = tanh(20 [t - 2(R - 0.5)]) + SELU(t - 2(G - 0.5)) + sigmoid(-20 [t - (B - 0.5)])
 
-    R and G move their features over the whole interval of t, B over half of it: the factor 2 is absent from the last
-    term in the paper too. Colours (..., 3) in [0, 1] in, responses (..., 25) out, dimensionless and not standardised.
-    A ValueError where `rgb` has another shape, or a value lies outside [0, 1] or is not finite.
+    R and G move their features over the whole interval of t, B over half of it: the
+    factor 2 is absent from the last term in the paper too.
+
+    Parameters
+    ----------
+    rgb : array_like, shape (..., 3)
+        Colours in [0, 1]; a list of colours (n, 3) or a painting (rows, columns, 3).
+
+    Returns
+    -------
+    ndarray, shape (..., 25)
+        Response (dimensionless, not standardised).
+
+    Raises
+    ------
+    ValueError
+        If the last axis of `rgb` is not 3, or a value lies outside [0, 1] or is not finite.
     """
     rgb = np.asarray(rgb, dtype=float)
     if rgb.shape[-1:] != (3,):
@@ -75,8 +89,14 @@ def load_painting(path: str | Path, max_pixels: int) -> np.ndarray:
     """R, G, B in [0, 1] of a picture, shape (rows, columns, 3); each pixel becomes a spectrum of the toy benchmark.
 
     Any picture that Pillow reads; of an animation, the first frame. One with more than `max_pixels` is averaged down
-    to at most this many, its aspect kept. A FileNotFoundError where no file is at `path`, a ValueError where it is not
-    a picture or is damaged.
+    to at most this many, its aspect kept.
+
+    Raises
+    ------
+    FileNotFoundError
+        If no file is at `path`.
+    ValueError
+        If the file is not a picture or is damaged.
     """
     path = Path(path)
     if not path.is_file():
