@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import reduce
 from math import prod
 
@@ -23,20 +22,11 @@ def _autoencoder(encoder: keras.Model, decoder: keras.Model) -> keras.Model:
     return keras.Model(encoder.input, decoder(encoder(encoder.input)), name="autoencoder")
 
 
-def _as_large_as_the_full_model(build: Callable[[int], keras.Model], network: AdditiveNetwork, drive: np.ndarray,
-                                channels: int, seed: int) -> keras.Model:
-    """`build` at the width whose number of parameters, quadratic in it, is nearest to that of the β-VAE."""
-    target = parameter_count(build_beta_vae(network, drive, channels, seed))
-    quadratic = np.polyfit([1, 2, 3], [parameter_count(build(width)) for width in (1, 2, 3)], 2)
-    width = max(np.roots(quadratic - [0, 0, target]).real)
-    keras.utils.set_random_seed(seed)
-    return build(max(1, round(width)))
-
-
 def build_dense(network: AdditiveNetwork, drive: np.ndarray, channels: int, seed: int) -> keras.Model:
     """Autoencoder of two hidden ReLU layers a side: nonlinear, but without any notion of order.
 
-    It is not given the drive, which would be one more bias.
+    They have the width whose number of parameters, quadratic in it, is nearest to that of the β-VAE. It is not given
+    the drive, which would be one more bias.
     """
     shape = (len(drive), channels)
 
@@ -47,7 +37,11 @@ def build_dense(network: AdditiveNetwork, drive: np.ndarray, channels: int, seed
                          layers.Reshape(shape))
         return _autoencoder(encoder, decoder)
 
-    return _as_large_as_the_full_model(build, network, drive, channels, seed)
+    target = parameter_count(build_beta_vae(network, drive, channels, seed))
+    quadratic = np.polyfit([1, 2, 3], [parameter_count(build(width)) for width in (1, 2, 3)], 2)
+    width = max(np.roots(quadratic - [0, 0, target]).real)
+    keras.utils.set_random_seed(seed)
+    return build(max(1, round(width)))
 
 
 def build_lstm(network: AdditiveNetwork, drive: np.ndarray, channels: int, seed: int) -> keras.Model:

@@ -6,11 +6,10 @@ parameters as its network with so few latents, and train until their error on th
 Each is trained on the spectra in order and with the time steps shuffled by one permutation: a model that gains from
 order must lose by the shuffle.
 
-What is fair about the shuffle: the spectra are shuffled and the drive is not, as if the shuffled
-spectrum had been measured along that drive. The drive still tells the network which step it is
-at, but no longer which steps are neighbours. Shuffled along with the spectra it would hand the
-order back to the network, each value keeping its own time or voltage: that is the third order,
-"paired", which takes away only the order of reading.
+What is fair about the shuffle: the spectra are shuffled and the drive is not, as if the shuffled spectrum had been
+measured along that drive. The drive still tells the network which step it is at, but no longer which steps are
+neighbours. Shuffled along with the spectra it would hand the order back to the network, each value keeping its own time
+or voltage: that is the third order, "paired", which takes away only the order of reading.
 """
 
 from __future__ import annotations
@@ -46,28 +45,15 @@ MIXED_UNITS = 128  # of the ordinary decoder where the network has no joint term
 
 @dataclass(frozen=True)
 class Benchmark:
-    """What all controls of a benchmark share.
+    """What all controls of a benchmark share."""
 
-    Attributes
-    ----------
-    name : str
-        "toy" or "beps".
-    spectra, heldout : ndarray, shape (n, steps, measured channels)
-        Standardised: to train on, and to take the error on.
-    drive : ndarray, shape (steps, drive channels)
-    network, training : AdditiveNetwork, Training
-        Of the companion's β-VAE.
-    truth : ndarray, shape (n heldout, factors), or None
-        Known factors of the held-out spectra.
-    """
-
-    name: str
-    spectra: np.ndarray
-    heldout: np.ndarray
-    drive: np.ndarray
-    network: AdditiveNetwork
+    name: str  # "toy" or "beps"
+    spectra: np.ndarray  # to train on, standardised, (n, steps, measured channels)
+    heldout: np.ndarray  # the same, to take the error on
+    drive: np.ndarray  # (steps, drive channels)
+    network: AdditiveNetwork  # of the companion's β-VAE, as its training
     training: Training
-    truth: np.ndarray | None = None
+    truth: np.ndarray | None = None  # known factors of the held-out spectra, (n heldout, factors)
 
     def __post_init__(self):
         if not (np.isfinite(self.spectra).all() and np.isfinite(self.heldout).all()):
@@ -154,17 +140,17 @@ def run_control(benchmark: Benchmark, model: str, order: str, *, seed: int, fold
             raise ValueError(f"control {name!r} of the {benchmark.name} benchmark is unknown: expected one "
                              f"of {', '.join(known)}; correct the name")
     title = f"{benchmark.name} {model} {order}"
-    # The noise at which β ends is read off neighbouring steps: shuffled spectra would be taken for noise.
-    path = None if order == "kept" else annealed_path(benchmark.spectra, benchmark.network.latents,
-                                                      benchmark.training.epochs)
-    benchmark = benchmark.ordered(order)
+    ordered = benchmark.ordered(order)
     if model == "pca":
-        fitted = _fit_pca(benchmark)
+        fitted = _fit_pca(ordered)
     elif model in AUTOENCODERS:
-        fitted = _fit_autoencoder(benchmark, AUTOENCODERS[model], seed)
+        fitted = _fit_autoencoder(ordered, AUTOENCODERS[model], seed)
     else:
-        fitted = _fit_vae(benchmark, model, seed, title, folder, path)
-    scores = _scores(benchmark, fitted)
+        # The noise at which β ends is read off neighbouring steps: shuffled spectra would be taken for noise.
+        path = None if order == "kept" else annealed_path(benchmark.spectra, benchmark.network.latents,
+                                                          benchmark.training.epochs)
+        fitted = _fit_vae(ordered, model, seed, title, folder, path)
+    scores = _scores(ordered, fitted)
     if not np.isfinite(scores["mse"]):
         raise FloatingPointError(f"{title}: the error is {scores['mse']}: expected a finite number; "
                                  "lower the learning rate in the profile")
@@ -215,15 +201,11 @@ def _flat(spectra: np.ndarray) -> np.ndarray:
 def _fit_vae(benchmark: Benchmark, model: str, seed: int, title: str, folder: Path,
              path: np.ndarray | None) -> Fitted:
     """The companion's β-VAE or a variant of it, with the weights of the snapshot that is shown."""
-    network, training = benchmark.network, benchmark.training
-    if model == "vae_few_latents":
-        network = replace(network, latents=benchmark.channels)
-    if model == "vae_mixed":
-        network = replace(network, branch=0, joint=network.joint or MIXED_UNITS)
+    changes = {"vae_few_latents": {"latents": benchmark.channels}, "vae_dense_encoder": {"layers": 0},
+               "vae_mixed": {"branch": 0, "joint": benchmark.network.joint or MIXED_UNITS}}
+    network, training = replace(benchmark.network, **changes.get(model, {})), benchmark.training
     if model == "vae_beta0":
         training = replace(training, schedule="none", shown=network.latents)  # no path of β along which to choose
-    if model == "vae_dense_encoder":
-        network = replace(network, layers=0)
     run = train(network, training, benchmark.spectra, benchmark.drive, watched=benchmark.heldout[:10],
                 validation=benchmark.heldout[:PREDICTION_BATCH], seed=seed, title=title, folder=folder, path=path)
     run.restore_chosen()

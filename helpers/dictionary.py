@@ -9,7 +9,7 @@ which for a few atoms is many times as fast, and its optimality conditions hold 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -115,8 +115,7 @@ def learn_dictionary(spectra: np.ndarray, atoms: int, sparsity: float, iteration
     more = max(atoms - len(size), 0)  # than there are singular vectors: empty ones, which are drawn again
     start = np.pad((size[:, None] * right)[:atoms], ((0, more), (0, 0)))
     codes = np.pad(left[:, :atoms], ((0, 0), (0, more)))
-    with tqdm(total=iterations, desc=title, unit="iteration", disable=title is None) as bar:
-        return _learned(spectra, start, codes, sparsity, iterations, seed, tolerance, report=bar.update)
+    return _learned(spectra, start, codes, sparsity, iterations, seed, tolerance, title=title)
 
 
 def learn_positive_dictionary(spectra: np.ndarray, atoms: int, sparsity: float, iterations: int,
@@ -131,19 +130,18 @@ def learn_positive_dictionary(spectra: np.ndarray, atoms: int, sparsity: float, 
 
 
 def _learned(spectra: np.ndarray, atoms: np.ndarray, codes: np.ndarray | None, sparsity: float, iterations: int,
-             seed: int, tolerance: float, *, positive: bool = False,
-             report: Callable[[], object] = lambda: None) -> Dictionary:
+             seed: int, tolerance: float, *, positive: bool = False, title: str | None = None) -> Dictionary:
     """Codes and atoms in turn, until the objective settles."""
-    random, objective = np.random.default_rng(seed), []
-    for _ in range(iterations):
-        codes = lasso_codes(spectra, atoms, sparsity, positive=positive, start=codes)
-        atoms = _updated(atoms, spectra, codes, random)
-        residual = np.square(spectra - codes @ atoms).sum()
-        objective.append(float(0.5 * residual + sparsity * np.abs(codes).sum()))
-        report()
-        if len(objective) > 1 and objective[-2] - objective[-1] <= tolerance * objective[-1]:
-            break
-    else:
+    random, objective, settled = np.random.default_rng(seed), [], False
+    with tqdm(total=iterations, desc=title, unit="iteration", disable=title is None) as bar:
+        while not settled and len(objective) < iterations:
+            codes = lasso_codes(spectra, atoms, sparsity, positive=positive, start=codes)
+            atoms = _updated(atoms, spectra, codes, random)
+            residual = np.square(spectra - codes @ atoms).sum()
+            objective.append(float(0.5 * residual + sparsity * np.abs(codes).sum()))
+            settled = len(objective) > 1 and objective[-2] - objective[-1] <= tolerance * objective[-1]
+            bar.update()
+    if not settled:
         last = 1 - objective[-1] / objective[-2] if len(objective) > 1 else 1.0
         warnings.warn(f"{len(atoms)} atoms at λ = {sparsity:g}: the objective did not settle within "
                       f"{iterations} iterations, the last of which lowered it by {last:.1g} of itself: expected "

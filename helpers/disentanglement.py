@@ -161,8 +161,7 @@ def _checked(embeddings: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.
         raise ValueError(f"embeddings have shape {embeddings.shape} and truth {truth.shape}: "
                          "expected (n, channels) and (n, factors); one row for each spectrum")
     for name, values in (("embeddings", embeddings), ("truth", truth)):
-        if not np.isfinite(values).all():
-            count = int((~np.isfinite(values)).sum())
+        if count := int((~np.isfinite(values)).sum()):
             raise ValueError(f"{name} hold {count} NaN or infinite values: expected finite "
                              "numbers; leave those rows out of both arrays")
     constant = np.flatnonzero(np.ptp(truth, axis=0) == 0)

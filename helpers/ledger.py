@@ -214,9 +214,6 @@ def sweep_numbers(build: Build, sha256: str) -> dict[str, dict[str, float]]:
 
     A dictionary of {"median", "min", "max", "n"} by metric, empty where there is neither.
     """
-    def read(path: Path) -> dict:
-        return json.loads(path.read_text(encoding="utf-8"))
-
     places = [build.root / build.profile / "sweep/sweep.json"]
     places += [ROOT / "data/reference/seeds.json"] if build.profile == "laptop" else []
     for place in places:

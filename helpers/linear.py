@@ -7,15 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from sklearn.cluster import KMeans
-from sklearn.decomposition import (
-    NMF,
-    PCA,
-    FastICA,
-    MiniBatchDictionaryLearning,
-    SparsePCA,
-    TruncatedSVD,
-    sparse_encode,
-)
+from sklearn.decomposition import NMF, PCA, FastICA, MiniBatchDictionaryLearning, SparsePCA, TruncatedSVD, sparse_encode
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.kernel_ridge import KernelRidge
 from sklearn.model_selection import GridSearchCV, GroupKFold
@@ -80,26 +72,34 @@ def compare(training: np.ndarray, spectra: np.ndarray, n: int, seed: int, *, spa
     if not 1 <= n < min(training.shape):
         raise ValueError(f"n is {n}: expected 1 to {min(training.shape) - 1} components for training spectra "
                          f"of shape {training.shape}; change n or give more spectra")
-    models = {
+    with warnings.catch_warnings():
+        # `converged` says so of each model, and OMP ends early where its atoms leave nothing over.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        warnings.filterwarnings("ignore", "Orthogonal matching pursuit ended", RuntimeWarning)
+        rows = [_measured(name, model, spectra, _reconstructed(model, training, spectra))
+                for name, model in _models(len(training), n, seed, iterations).items()]
+        return rows[:2] + _dictionaries(training, spectra, n, seed, sparsity, iterations) + rows[2:]
+
+
+def _models(count: int, n: int, seed: int, iterations: int) -> dict[str, object]:
+    """Those without a dictionary, for `count` spectra.
+
+    At most so many iterations of sparse PCA as of dictionary learning, ten times as many of FastICA and k-means, thirty
+    times of NMF, which are cheaper.
+    """
+    return {
         # The best affine subspace of n dimensions: the bound on the training spectra.
         "PCA": PCA(n, svd_solver="full"),
         # The best one through the origin.
         "SVD, uncentred": TruncatedSVD(n, algorithm="arpack", random_state=seed),
         # The scores have unit norm over all spectra, so loadings grow as the root of their number.
-        "Sparse PCA": SparsePCA(n, alpha=0.1 * np.sqrt(len(training)), method="cd", max_iter=iterations, tol=TOLERANCE,
+        "Sparse PCA": SparsePCA(n, alpha=0.1 * np.sqrt(count), method="cd", max_iter=iterations, tol=TOLERANCE,
                                 random_state=seed),
         "NMF, shifted": NMF(n, init="nndsvda", max_iter=30 * iterations, tol=TOLERANCE, random_state=seed),
         # The subspace of PCA with other axes: the error is the same by construction.
         "FastICA": FastICA(n, whiten="unit-variance", max_iter=10 * iterations, random_state=seed),
         "k-means": KMeans(n, n_init=5, max_iter=10 * iterations, random_state=seed),
     }
-    with warnings.catch_warnings():
-        # `converged` says so of each model, and OMP ends early where its atoms leave nothing over.
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        warnings.filterwarnings("ignore", "Orthogonal matching pursuit ended", RuntimeWarning)
-        rows = [_measured(name, model, spectra, _reconstructed(model, training, spectra))
-                for name, model in models.items()]
-        return rows[:2] + _dictionaries(training, spectra, n, seed, sparsity, iterations) + rows[2:]
 
 
 def _measured(name: str, model, spectra: np.ndarray, reconstructed: np.ndarray) -> Baseline:

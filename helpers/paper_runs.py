@@ -30,7 +30,6 @@ from helpers.scans.scan import Scan, standardised
 from helpers.training import Trained, train
 
 ENDS = ("mse", "active", "pca_mse", "spearman", "informativeness")
-FOLDER = ROOT / "build/paper_runs"
 
 
 def shortened(training: Training, by: int) -> Training:
@@ -185,7 +184,7 @@ def main() -> None:
     parser.add_argument("by", type=int, help="part of the epochs: 10 for a tenth")
     parser.add_argument("--scan", type=Path, help="measured loops, for beps")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--folder", type=Path, default=FOLDER)
+    parser.add_argument("--folder", type=Path, default=ROOT / "build/paper_runs")
     given = parser.parse_args()
     if given.benchmark == "beps" and not given.scan:
         parser.error("beps needs --scan FILE")

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from helpers import paper
-from helpers.callbacks import Snapshots
 from helpers.figures.training import figure_paper_runs
 from helpers.paper import CAPTIONS, PAPER, full_name, number, table_1_rows
 from helpers.paper_runs import by_part, ends, papers_benchmark, run_shortened, sentence, shortened, stored_runs
@@ -91,10 +90,12 @@ def test_a_run_tells_its_pace_its_end_and_its_course_and_keeps_its_maps(tmp_path
     assert papers.network == PAPER_TOY and painting.shape == (64 * 64, 25, 1)
     small = replace(
         papers, spectra=papers.spectra[:300], heldout=papers.heldout[:200], truth=papers.truth[:200],
-        network=replace(PAPER_TOY, units=6, blocks=0),
+        network=replace(PAPER_TOY, units=6, blocks=1),
         training=replace(PAPER_TOY_TRAINING, epochs=60, priming=20, step_epochs=10, batch=100, snapshots=4))
     found = run_shortened(small, painting[:50], 10, 0, tmp_path)
     assert found["epochs_done"] == 6 and found["course"]["epoch"] == [1, 3, 4, 6]
+    (priming, first, second, last), step = found["course"]["beta"], PAPER_TOY_TRAINING.beta_step / 16
+    assert priming == 0 < first and [second - first, last - first] == pytest.approx([step, 3 * step], rel=1e-4)
     assert found["hours_of_all_epochs"] == pytest.approx(found["seconds_per_epoch"] / 60)
     assert found["last"]["epoch"] == 6 and 0 <= found["last"]["spearman"] <= 1
     assert -1 <= found["last"]["informativeness"] <= 1
@@ -151,12 +152,3 @@ def test_the_figure_sets_pca_of_the_active_channels_beside_the_error():
             assert list(error.get_ydata()) == run["course"]["mse"]
             assert list(bound.get_ydata()) == [run["pca_mse"][max(n, 1) - 1] for n in run["course"]["active"]]
             assert list(active.get_ydata()) == run["course"]["active"]
-
-
-def test_a_training_that_went_on_keeps_plain_numbers_of_its_snapshots():
-    """Numbers of NumPy cannot be written as JSON."""
-    kept = Snapshots([1, 3], [2.0, 4.0], [0.0, 0.1], [0.5, 0.2], [0.6, 0.3], [np.ones(2)] * 2, [np.zeros((4, 2))] * 2)
-    again = Snapshots()
-    again.restore(kept.arrays())
-    assert json.dumps([again.epochs, again.beta, again.mse]) == "[[1, 3], [0.0, 0.1], [0.5, 0.2]]"
-    assert [kl.shape for kl in again.kl] == [(2,)] * 2

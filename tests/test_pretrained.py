@@ -4,16 +4,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from test_training import DRIVE, toy_spectra
 
-from helpers import checkpoints, toy, training
+from helpers import checkpoints, training
 from helpers.beta_vae import encode
 from helpers.profiles import AdditiveNetwork, Training
 from helpers.training import train
 
 NETWORK = AdditiveNetwork(units=4, layers=1, patch=5, branch=4, latents=4)
 TRAINING = Training(epochs=2, batch=32, learning_rate=1e-2, snapshots=2)
-DRIVE = toy.time_steps()[:, None]
-SPECTRA = (lambda x: ((x - x.mean(axis=0)) / x.std(axis=0))[..., None])(toy.spectra(toy.sample_rgb(96, 0)))
+SPECTRA = toy_spectra()
 WATCHED = SPECTRA[:9]
 
 
@@ -27,18 +27,22 @@ def kept(tmp_path_factory):
     return folder, run
 
 
-def get(folder, monkeypatch, tmp_path, weights="pretrained", network=NETWORK, settings=TRAINING, spectra=SPECTRA,
-        seed=0):
-    monkeypatch.setattr(training, "WEIGHTS_FOLDER", folder)
-    return training.train_or_load(weights, network, settings, spectra, DRIVE, watched=WATCHED, title="toy",
-                                    validation=WATCHED, seed=seed, folder=tmp_path)
+@pytest.fixture
+def get(monkeypatch):
+    """Function that asks for the weights kept in a folder; where a network would be trained it returns a text."""
+    def ask(folder, weights="pretrained", network=NETWORK, settings=TRAINING, spectra=SPECTRA, seed=0):
+        monkeypatch.setattr(training, "WEIGHTS_FOLDER", folder)
+        return training.train_or_load(weights, network, settings, spectra, DRIVE, watched=WATCHED, title="toy",
+                                      seed=seed)
+
+    monkeypatch.setattr(training, "train", lambda *given, **options: "trained here")
+    return ask
 
 
-def test_a_kept_training_is_read_with_weights_history_and_snapshots(kept, monkeypatch, tmp_path, capsys):
+def test_a_kept_training_is_read_with_weights_history_and_snapshots(kept, get, capsys):
     folder, run = kept
-    again = get(folder, monkeypatch, tmp_path)
+    again = get(folder)
     assert "weights trained in advance are used" in capsys.readouterr().out
-    assert not any(tmp_path.iterdir()), "nothing was trained"
     again.restore_chosen()
     np.testing.assert_array_equal(encode(run.model, SPECTRA)[0], encode(again.model, SPECTRA)[0])
     assert again.chosen == run.chosen and again.seconds == run.seconds
@@ -54,26 +58,24 @@ def test_a_kept_training_is_read_with_weights_history_and_snapshots(kept, monkey
     ({"settings": replace(TRAINING, weight_decay=0.5)}, "a training with other weight_decay"),
     ({"seed": 1}, "are of seed 0"),
 ])
-def test_where_it_does_not_fit_the_network_is_trained(kept, monkeypatch, tmp_path, capsys, changed, reason):
-    monkeypatch.setattr(training, "train", lambda *given, **options: "trained here")
-    assert get(kept[0], monkeypatch, tmp_path, **changed) == "trained here"
+def test_where_it_does_not_fit_the_network_is_trained(kept, get, capsys, changed, reason):
+    assert get(kept[0], **changed) == "trained here"
     assert reason in capsys.readouterr().out
 
 
 def test_weights_of_an_earlier_release_or_none_are_not_used_and_an_unknown_choice_is_refused(
-        kept, monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr(training, "train", lambda *given, **options: "trained here")
+        kept, get, tmp_path, capsys):
     earlier = tmp_path / "earlier"
     shutil.copytree(kept[0], earlier, ignore=shutil.ignore_patterns("checkpoints"))
     origin = json.loads((earlier / "toy.json").read_text())
     del origin["format"]
     (earlier / "toy.json").write_text(json.dumps(origin))
-    assert get(earlier, monkeypatch, tmp_path / "c") == "trained here"
+    assert get(earlier) == "trained here"
     assert "are of an earlier release (toy.json has format 1: expected 3" in capsys.readouterr().out
-    get(tmp_path / "none", monkeypatch, tmp_path)
+    assert get(tmp_path / "none") == "trained here"
     assert "toy.json is missing" in capsys.readouterr().out
     with pytest.raises(ValueError, match="expected one of train, pretrained"):
-        get(tmp_path, monkeypatch, tmp_path, weights="best")
+        get(tmp_path, weights="best")
 
 
 def test_rounding_makes_the_fingerprint_the_same_everywhere():
@@ -82,11 +84,9 @@ def test_rounding_makes_the_fingerprint_the_same_everywhere():
 
 
 @pytest.mark.parametrize("file", ["toy.json", "toy.npz", "toy.weights.h5"])
-def test_damaged_files_are_named(kept, monkeypatch, tmp_path, file):
-    folder = tmp_path / "damaged"
-    folder.mkdir()
-    for name in ("toy.json", "toy.npz", "toy.weights.h5"):
-        content = (kept[0] / name).read_bytes()
-        (folder / name).write_bytes(content[: len(content) // 2] if name == file else content)
+def test_damaged_files_are_named(kept, get, tmp_path, file):
+    folder = shutil.copytree(kept[0], tmp_path / "damaged", ignore=shutil.ignore_patterns("checkpoints"))
+    content = (folder / file).read_bytes()
+    (folder / file).write_bytes(content[: len(content) // 2])
     with pytest.raises(ValueError, match=f"{file}.*expected"):
-        get(folder, monkeypatch, tmp_path / "c")
+        get(folder)
