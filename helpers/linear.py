@@ -15,6 +15,9 @@ from sklearn.pipeline import make_pipeline
 
 from helpers.dictionary import PASSES, TOLERANCE, learn_dictionary
 
+# Iterations at most of sparse PCA and of mini-batches; ten times as many of FastICA and k-means, thirty of NMF.
+SLOW = 60
+
 
 def refit_on_support(spectra: np.ndarray, atoms: np.ndarray, codes: np.ndarray) -> np.ndarray:
     """Least-squares codes on the atoms that each spectrum already uses, shape (n, atoms).
@@ -56,8 +59,7 @@ def compare(training: np.ndarray, spectra: np.ndarray, n: int, seed: int, *, spa
     sparsity : float
         λ of dictionary learning: the paper has 0.57 for the toy and 1 for BEPS.
     iterations : int
-        At most so many of dictionary learning and sparse PCA, ten times as many of FastICA and
-        k-means, thirty times of NMF, which are cheaper.
+        At most so many of dictionary learning, and of the others as `SLOW` says, no more than so many.
 
     Returns
     -------
@@ -82,23 +84,20 @@ def compare(training: np.ndarray, spectra: np.ndarray, n: int, seed: int, *, spa
 
 
 def _models(count: int, n: int, seed: int, iterations: int) -> dict[str, object]:
-    """Those without a dictionary, for `count` spectra.
-
-    At most so many iterations of sparse PCA as of dictionary learning, ten times as many of FastICA and k-means, thirty
-    times of NMF, which are cheaper.
-    """
+    """Those without a dictionary, for `count` spectra; with iterations as `SLOW` says."""
+    slow = min(SLOW, iterations)
     return {
         # The best affine subspace of n dimensions: the bound on the training spectra.
         "PCA": PCA(n, svd_solver="full"),
         # The best one through the origin.
         "SVD, uncentred": TruncatedSVD(n, algorithm="arpack", random_state=seed),
         # The scores have unit norm over all spectra, so loadings grow as the root of their number.
-        "Sparse PCA": SparsePCA(n, alpha=0.1 * np.sqrt(count), method="cd", max_iter=iterations, tol=TOLERANCE,
+        "Sparse PCA": SparsePCA(n, alpha=0.1 * np.sqrt(count), method="cd", max_iter=slow, tol=TOLERANCE,
                                 random_state=seed),
-        "NMF, shifted": NMF(n, init="nndsvda", max_iter=30 * iterations, tol=TOLERANCE, random_state=seed),
+        "NMF, shifted": NMF(n, init="nndsvda", max_iter=30 * slow, tol=TOLERANCE, random_state=seed),
         # The subspace of PCA with other axes: the error is the same by construction.
-        "FastICA": FastICA(n, whiten="unit-variance", max_iter=10 * iterations, random_state=seed),
-        "k-means": KMeans(n, n_init=5, max_iter=10 * iterations, random_state=seed),
+        "FastICA": FastICA(n, whiten="unit-variance", max_iter=10 * slow, random_state=seed),
+        "k-means": KMeans(n, n_init=5, max_iter=10 * slow, random_state=seed),
     }
 
 
@@ -131,8 +130,8 @@ def _dictionaries(training: np.ndarray, spectra: np.ndarray, n: int, seed: int, 
         "DL, OMP": sparse_encode(spectra, model.components_, algorithm="omp", n_nonzero_coefs=n),
     }
     of_batches = MiniBatchDictionaryLearning(
-        n, alpha=sparsity, transform_alpha=sparsity, max_iter=iterations, random_state=seed, fit_algorithm="cd",
-        transform_algorithm="lasso_cd", transform_max_iter=PASSES).fit(training)
+        n, alpha=sparsity, transform_alpha=sparsity, max_iter=min(SLOW, iterations), random_state=seed,
+        fit_algorithm="cd", transform_algorithm="lasso_cd", transform_max_iter=PASSES).fit(training)
     rows = [_measured(name, model, spectra, found @ model.components_) for name, found in codes.items()]
     made = of_batches.transform(spectra) @ of_batches.components_
     return [*rows, _measured("Mini-batch DL, lasso", of_batches, spectra, made)]

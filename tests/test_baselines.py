@@ -9,9 +9,8 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.preprocessing import StandardScaler, normalize
 
 from helpers import dictionary, toy
-from helpers.dictionary import beps_attempts, lasso_codes, learn_dictionary, learn_positive_dictionary, pca_errors
+from helpers.dictionary import lasso_codes, learn_dictionary, pca_errors
 from helpers.linear import compare, kernel_ridge, refit_on_support
-from helpers.scans.scan import simulated_scan
 
 NAMES = ["PCA", "SVD, uncentred", "DL, lasso", "DL, lasso refit", "DL, OMP", "Mini-batch DL, lasso", "Sparse PCA",
          "NMF, shifted", "FastICA", "k-means"]
@@ -81,54 +80,50 @@ def test_fits_that_stop_short_say_so_nothing_leaks_and_a_size_that_cannot_be_is_
             compare(np.ones((20, 7)), np.ones((2, 7)), n, 0)
 
 
-def optimality_gap(spectra, atoms, codes, sparsity, positive=False):
+def optimality_gap(spectra, atoms, codes, sparsity):
     """How far 0 is from the subdifferential of ½‖x − Dγ‖² + λ‖γ‖₁ (Tibshirani, J. R. Stat. Soc. B 1996)."""
     slope = (spectra - codes @ atoms) @ atoms.T
-    unused = np.maximum((slope if positive else np.abs(slope)) - sparsity, 0)
+    unused = np.maximum(np.abs(slope) - sparsity, 0)
     return np.where(codes, np.abs(slope - sparsity * np.sign(codes)), unused).max()
 
 
 @pytest.mark.parametrize("sparsity", [0.05, 0.57, 40.0])
-@pytest.mark.parametrize("learn", [learn_dictionary, learn_positive_dictionary])
-def test_lasso_codes_meet_the_optimality_conditions(learn, sparsity):
+def test_lasso_codes_meet_the_optimality_conditions(sparsity):
     training, _ = toy_spectra(60)
-    model = learn(training, 3, sparsity, 3000, 0)
+    model = learn_dictionary(training, 3, sparsity, 3000, 0)
     codes = model.transform(training)
-    gap = optimality_gap(training, model.components_, codes, sparsity, learn is learn_positive_dictionary)
-    assert gap < 1e-6 * sparsity
+    assert optimality_gap(training, model.components_, codes, sparsity) < 1e-6 * sparsity
     assert codes.any() == (sparsity < 40)
 
 
-@pytest.mark.parametrize("positive", [False, True])
-def test_nearly_collinear_and_empty_atoms_are_coded_to_the_optimum(positive, monkeypatch):
+def test_nearly_collinear_and_empty_atoms_are_coded_to_the_optimum(monkeypatch):
     """Curves on an offset far larger than they are: 1000 passes of coordinate descent do not suffice."""
     rng = np.random.default_rng(0)
     atoms = normalize(1 + 0.05 * rng.normal(size=(5, 30)))
     spectra = rng.uniform(0, 3, (40, 5)) @ atoms + 0.01 * rng.normal(size=(40, 30))
     atoms = np.vstack([atoms, np.zeros(30)])
-    codes = lasso_codes(spectra, atoms, 0.01, positive=positive)
-    assert optimality_gap(spectra, atoms, codes, 0.01, positive) < 1e-8
+    codes = lasso_codes(spectra, atoms, 0.01)
+    assert optimality_gap(spectra, atoms, codes, 0.01) < 1e-8
     assert not codes[:, 5].any()
-    again = lasso_codes(spectra, atoms, 0.01, positive=positive, start=codes + rng.normal(size=codes.shape))
+    again = lasso_codes(spectra, atoms, 0.01, start=codes + rng.normal(size=codes.shape))
     np.testing.assert_allclose(again, codes, atol=1e-4)
     monkeypatch.setattr(dictionary, "PASSES", 1000)
     with pytest.warns(ConvergenceWarning, match="spectra did not settle within 1000 passes: expected less nearly"):
-        lasso_codes(spectra, atoms, 0.01, positive=positive)
+        lasso_codes(spectra, atoms, 0.01)
     spectra[3, 2] = np.nan
     with pytest.raises(ValueError, match="some spectra or atoms are NaN or infinite: expected finite numbers"):
-        lasso_codes(spectra, atoms, 0.01, positive=positive)
+        lasso_codes(spectra, atoms, 0.01)
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")  # of scikit-learn
 @pytest.mark.parametrize("scale", [1, 1e4])
-@pytest.mark.parametrize("positive", [False, True])
-def test_codes_are_those_of_scikit_learn_of_spectra_far_larger_than_the_penalty_too(positive, scale):
+def test_codes_are_those_of_scikit_learn_of_spectra_far_larger_than_the_penalty_too(scale):
     training, gamut = toy_spectra(40)
     spectra, atoms = scale * gamut, normalize(training[::8])
-    expected = sparse_encode(spectra, atoms, algorithm="lasso_cd", alpha=0.3, positive=positive, max_iter=20_000)
-    found = lasso_codes(spectra, atoms, 0.3, positive=positive)
+    expected = sparse_encode(spectra, atoms, algorithm="lasso_cd", alpha=0.3, max_iter=20_000)
+    found = lasso_codes(spectra, atoms, 0.3)
     np.testing.assert_allclose(found, expected, atol=1e-3 * scale)
-    assert optimality_gap(spectra, atoms, found, 0.3, positive) < 3e-7
+    assert optimality_gap(spectra, atoms, found, 0.3) < 3e-7
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")  # with a tolerance of 0
@@ -176,18 +171,6 @@ def test_refit_is_least_squares_on_each_support():
         np.testing.assert_allclose(chosen @ (spectrum - fitted @ atoms), 0, atol=1e-10)
 
 
-def test_positive_dictionary_finds_the_atoms_that_made_the_spectra():
-    """Four positive atoms, and spectra that are each one of them, scaled."""
-    rng = np.random.default_rng(2)
-    atoms = normalize(rng.random((4, 20)) ** 3)
-    spectra = (rng.integers(0, 4, 200)[:, None] == range(4)) * rng.uniform(5, 9, (200, 1)) @ atoms
-    model = learn_positive_dictionary(spectra, 4, 0.01, 50, 0)
-    overlap = normalize(model.components_) @ atoms.T
-    assert sorted(overlap.argmax(axis=1)) == [0, 1, 2, 3]
-    assert overlap.max(axis=1) == pytest.approx(1, abs=1e-4)
-    assert (model.transform(spectra) >= 0).all()
-
-
 def test_only_a_coding_at_1_has_its_minimum_inside_the_grid():
     training, gamut = toy_spectra(120)
     errors = dictionary.errors_along_lambda(training, gamut, 3, (0.1, 0.4, 1.0, 1.6), 0, iterations=200)
@@ -195,22 +178,6 @@ def test_only_a_coding_at_1_has_its_minimum_inside_the_grid():
     assert (np.diff(own) > 0).all()
     assert at_one.argmin() in (1, 2)
     assert own[2] == at_one[2]
-
-
-def test_beps_attempts_agree_with_each_other_and_those_of_one_channel_name_no_second():
-    spectra = simulated_scan(0, (10, 10)).spectra
-    rows = beps_attempts(spectra, ("piezoresponse", "resonance_kHz"), 0, atoms=2, iterations=8, every=2)
-    values = dict(rows)
-    assert len(values) == len(rows) and np.isfinite(list(values.values())).all()
-    model = "one z per channel; DL, lasso at 1: "
-    assert values[model + "RMS"] ** 2 == pytest.approx(values[model + "MSE"])
-    assert values[model + "MSE summed over channels"] == pytest.approx(2 * values[model + "MSE"])
-    # The mean spectrum is the same in physical units, however the spectra were scaled.
-    in_kHz = [values[f"{scaling}; mean spectrum alone: MSE of the resonance (kHz²)"] for scaling in
-              ("one z per channel", "z per step", "0 to 1 per channel", "not scaled")]
-    assert in_kHz == pytest.approx([in_kHz[0]] * 4, rel=1e-6)
-    single = dict(beps_attempts(spectra[:64, :, :1], ["piezoresponse"], 0, atoms=2, iterations=8, every=2))
-    assert not [name for name in single if "alone, one z" in name or "kHz" in name or "summed" in name]
 
 
 def test_kernel_ridge_follows_a_curve_that_one_component_cannot():
