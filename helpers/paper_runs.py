@@ -29,7 +29,7 @@ from helpers.scans.reading import load_scan
 from helpers.scans.scan import Scan, standardised
 from helpers.training import Trained, train
 
-ENDS = ("mse", "active", "pca_mse", "spearman", "informativeness")
+ENDS = ("mse", "active", "pca_mse", "over_pca", "spearman", "informativeness", "hours")
 
 
 def shortened(training: Training, by: int) -> Training:
@@ -141,21 +141,19 @@ def by_part(runs: Mapping[str, Mapping]) -> dict[tuple[str, int], list[Mapping]]
 def ends(benchmark: str) -> dict[str, float]:
     """Where the stored runs of a benchmark ended: ``<benchmark>.paper_shortened_<part>.<what>`` of metrics.json.
 
-    The median over the seeds of what `scores` takes, "pca_mse" with as many components as active channels, and
-    "hours", those of all epochs at this pace, and "over_pca", the ratio of the two errors, with its extremes
-    ("over_pca.min", "over_pca.max") over "over_pca.n" seeds.
+    The median over the seeds of what `scores` takes, "pca_mse" with as many components as active channels, "over_pca",
+    the ratio of the two errors, and "hours", those of all epochs at this pace; each with its extremes ("….min",
+    "….max") over "….n" seeds.
     """
     found = {}
     for (of, part), runs in by_part(stored_runs()).items():
         if of != benchmark:
             continue
         every = [_end(run) for run in runs]
-        ratios = [end["mse"] / end["pca_mse"] for end in every]
-        values = {what: np.median([end[what] for end in every]) for what in ENDS if what in every[0]} | {
-            "hours": np.median([run["hours_of_all_epochs"] for run in runs]),
-            "over_pca": np.median(ratios), "over_pca.min": min(ratios), "over_pca.max": max(ratios)}
-        found |= {f"{benchmark}.paper_shortened_{part}.{what}": float(value) for what, value in values.items()}
-        found[f"{benchmark}.paper_shortened_{part}.over_pca.n"] = len(ratios)
+        for what in (what for what in ENDS if what in every[0]):
+            values = [end[what] for end in every]
+            found |= {f"{benchmark}.paper_shortened_{part}.{what}{name}": value for name, value in (
+                ("", float(np.median(values))), (".min", min(values)), (".max", max(values)), (".n", len(values)))}
     return found
 
 
@@ -173,8 +171,10 @@ def sentence(name: str) -> str:
 
 
 def _end(run: Mapping) -> dict[str, float]:
-    """The last scores of a run, with the error of PCA of as many components as active channels."""
-    return run["last"] | {"pca_mse": run["pca_mse"][max(run["last"]["active"], 1) - 1]}
+    """The last scores of a run, beside PCA of as many components as active channels, and the hours of all epochs."""
+    linear = run["pca_mse"][max(run["last"]["active"], 1) - 1]
+    return run["last"] | {"pca_mse": linear, "over_pca": run["last"]["mse"] / linear,
+                          "hours": run["hours_of_all_epochs"]}
 
 
 def main() -> None:
