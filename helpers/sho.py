@@ -4,13 +4,11 @@ A tip in contact answers a band of frequencies as a simple harmonic oscillator,
 
     H(ω) = A exp(iφ) ω₀² / (ω² − i ω ω₀/Q − ω₀²)
 
-(Jesse et al., Nanotechnology 18, 435503 (2007); Jesse & Kalinin, J. Phys. D 44, 464006 (2011)).
-With u = 1/(ω² − ω₀² − i ω γ), γ = ω₀/Q and c = A exp(iφ) ω₀², H = c u: the complex c follows from
-the other two by linear least squares, so that only ω₀² and γ are searched for (variable
-projection, Golub & Pereyra, SIAM J. Numer. Anal. 10, 413 (1973)).
+(Jesse et al., Nanotechnology 18, 435503 (2007); Jesse & Kalinin, J. Phys. D 44, 464006 (2011)). With γ = ω₀/Q,
+u = 1/(ω² − ω₀² − i ω γ) and c = A exp(iφ) ω₀², H = c u: the complex c follows from the other two by linear least
+squares, so that only ω₀² and γ are searched for (variable projection, Golub & Pereyra, SIAM J. Numer. Anal. 10, 413
+(1973)).
 """
-
-from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
@@ -27,37 +25,20 @@ TOLERANCE = 1e-9  # relative decrease of the sum of squares
 
 @dataclass(frozen=True)
 class SHOFit:
-    """Oscillators fitted to spectra of shape (..., bins), for example (pixels, steps, bins).
+    """Oscillators fitted to spectra of shape (..., bins), such as (pixels, steps, bins), in arrays of shape (...)."""
 
-    Attributes
-    ----------
-    amplitude, phase, frequency, quality : ndarray, shape (...)
-        A (unit of the spectra), φ (rad, within (−π, π]), ω₀ / 2π (unit of the frequencies given) and Q.
-    r2 : ndarray, shape (...)
-        Share of the variance of the complex spectrum that the fit explains; at most 1.
-    """
-
-    amplitude: np.ndarray
-    phase: np.ndarray
-    frequency: np.ndarray
-    quality: np.ndarray
-    r2: np.ndarray
+    amplitude: np.ndarray  # A, in the unit of the spectra
+    phase: np.ndarray  # φ in rad, within (−π, π]
+    frequency: np.ndarray  # ω₀ / 2π, in the unit of the frequencies given
+    quality: np.ndarray  # Q
+    r2: np.ndarray  # share of the variance of the complex spectrum that the fit explains; at most 1
 
 
 def sho_response(frequency: np.ndarray, amplitude: np.ndarray, phase: np.ndarray,
                  resonance: np.ndarray, quality: np.ndarray) -> np.ndarray:
-    """Response of a simple harmonic oscillator (equation in the module's docstring).
+    """Complex response, shape (..., bins), of oscillators (equation in the module's docstring); A Q at the resonance.
 
-    Parameters
-    ----------
-    frequency : ndarray, shape (bins,)
-    amplitude, phase, resonance, quality : ndarray, shape (...)
-        A, φ (rad), ω₀ / 2π (unit of `frequency`) and Q.
-
-    Returns
-    -------
-    ndarray of complex, shape (..., bins)
-        Its modulus at the resonance is A Q.
+    `frequency` has shape (bins,); A, φ (rad), ω₀ / 2π (unit of `frequency`) and Q have shape (...).
     """
     resonance, quality = (np.asarray(x, float)[..., None] for x in (resonance, quality))
     scale = (np.asarray(amplitude) * np.exp(1j * np.asarray(phase)))[..., None] * resonance**2
@@ -65,22 +46,12 @@ def sho_response(frequency: np.ndarray, amplitude: np.ndarray, phase: np.ndarray
 
 
 def fit_sho(spectra: np.ndarray, frequency: np.ndarray) -> SHOFit:
-    """Least-squares oscillator of every spectrum, in arrays of shape (...).
+    """Least-squares oscillator of every spectrum, complex (..., bins), within the band of `frequency`, (bins,).
 
-    Start values are the best of a grid of oscillators (every frequency of the band, four
-    quality factors); a damped Gauss-Newton search in ω₀² and γ follows, side by side for all.
-
-    Parameters
-    ----------
-    spectra : ndarray of complex, shape (..., bins)
-        A spectrum with a NaN or infinity, or of zeros alone, gives NaN throughout.
-    frequency : ndarray, shape (bins,)
-        Positive and rising; the resonance is sought within this band.
-
-    Raises
-    ------
-    ValueError
-        If the shapes do not fit, there are fewer than 5 bins, or `frequency` does not rise from above 0.
+    Start values are the best of a grid of oscillators (every frequency of the band, four quality factors); a damped
+    Gauss-Newton search in ω₀² and γ follows, side by side for all. A spectrum with a NaN or infinity, or of zeros
+    alone, gives NaN throughout. A ValueError tells that the shapes do not fit, that there are fewer than 5 bins, or
+    that `frequency` does not rise from above 0.
     """
     frequency = np.asarray(frequency, float)
     bins = frequency.size
@@ -211,17 +182,7 @@ def optimum_rotation(amplitude: np.ndarray, phase: np.ndarray, voltage: np.ndarr
     The loops A exp(iφ), each less its mean, are turned so that their largest variance lies along the real axis,
     and so that P rises with the voltage; of a complex response no jump of φ by 2π matters. One θ serves the scan,
     because the phase that electronics add is one; a θ a pixel would lose the sign of those that do not switch.
-
-    Parameters
-    ----------
-    amplitude, phase : ndarray, shape (..., steps)
-        A and φ (rad); points that are NaN are left out.
-    voltage : ndarray, shape (steps,)
-
-    Raises
-    ------
-    ValueError
-        If no response varies, so that no direction is preferred.
+    A and φ (rad) have shape (..., steps), NaN is left out; a ValueError tells that no response varies.
     """
     response = np.asarray(amplitude) * np.exp(1j * np.asarray(phase))
     count = np.maximum(np.isfinite(response).sum(axis=-1, keepdims=True), 1)

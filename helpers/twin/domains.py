@@ -1,8 +1,8 @@
 """Domain layout of the simulated twin: which mechanism switches where, and how strongly.
 
-A PbZr0.2Ti0.8O3 film on GdScO3 splits into c/a/c/a and a1/a2 bands (paper, Results). Here the
-bands are one periodic phase across the scan, bent and pinched by smooth random fields, and
-each switching mechanism takes its share of a pixel from where that pixel lies in the period.
+A PbZr0.2Ti0.8O3 film on GdScO3 splits into c/a/c/a and a1/a2 bands (paper, Results). Here the bands are one periodic
+phase across the scan, bent and pinched by smooth random fields, and each switching mechanism takes its share of a pixel
+from where that pixel lies in the period.
 """
 
 from functools import partial
@@ -26,11 +26,7 @@ def smooth_field(rng: np.random.Generator, shape: tuple[int, int], length_um: fl
 
 
 def line_field(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
-    """Unit-variance field of a scan of `shape` that jumps from line to line: changes of the tip along the fast axis.
-
-    Each row is smooth over 0.15 µm and almost independent of the next; the strength varies over the scan,
-    because a tip changes in episodes.
-    """
+    """Unit-variance field of a scan of `shape` that jumps from line to line: a tip that changes, in episodes."""
     rows = gaussian_filter1d(rng.standard_normal(shape), 0.15 * shape[1] / SCAN_SIZE_um, axis=1)
     rows = gaussian_filter1d(rows, 0.6, axis=0) * np.exp(0.5 * smooth_field(rng, shape, 0.25))
     rows = np.tanh(0.6 * (rows - rows.mean()) / rows.std())  # a tip change is bounded
@@ -88,9 +84,8 @@ def base_resonance(rng: np.random.Generator, band: np.ndarray) -> np.ndarray:
     return 1326.8 + amplitude * profile + slow - 9.5 * settling
 
 
-def resonance_parameters(
-    rng: np.random.Generator, band: np.ndarray, stripe: np.ndarray, c: np.ndarray
-) -> dict[str, np.ndarray]:
+def resonance_parameters(rng: np.random.Generator, band: np.ndarray, stripe: np.ndarray,
+                         c: np.ndarray) -> dict[str, np.ndarray]:
     """How the contact resonance of every pixel answers to switching: the keys of `draw_truth` that end in ``_kHz``.
 
     The charged walls of a1/a2 bands set apart up and down states, with opposite signs at the peak and the valley side;
@@ -109,23 +104,12 @@ def resonance_parameters(
 
 
 def draw_truth(seed: int, shape: tuple[int, int]) -> dict[str, np.ndarray]:
-    """Mechanism fractions and loop parameters of every pixel.
+    """Fractions (`MECHANISMS`) and loop parameters of every pixel of a scan of `shape`, a map each.
 
-    Parameters
-    ----------
-    seed : int
-        Not negative.
-    shape : tuple of int
-        Rows and columns of the scan.
-
-    Returns
-    -------
-    dict of ndarray, shape `shape`
-        Fractions (`MECHANISMS`) and loop parameters: `coercive_V` and `imprint_V` (c loops
-        switch at imprint ± coercive), `width_V` (of the switching step), `saturation` (c loops
-        reach about this far either way, arb. u.), `offset` (arb. u.), `base_resonance_kHz` (at
-        zero bias), `softening_kHz` (of a c loop, halfway through switching), `polarity_kHz`
-        (half of up state less down state), `drift_kHz` (over the cycle).
+    Parameters are `coercive_V` and `imprint_V` (c loops switch at imprint ± coercive), `width_V` (of the switching
+    step), `saturation` (c loops reach about this far either way, arb. u.), `offset` (arb. u.), `base_resonance_kHz` (at
+    zero bias), `softening_kHz` (of a c loop, halfway through switching), `polarity_kHz` (half of up state less down
+    state) and `drift_kHz` (over the cycle).
     """
     rng = np.random.default_rng((seed, 0))
     band, stripe = band_coordinates(rng, shape)
