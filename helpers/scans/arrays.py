@@ -4,7 +4,6 @@ import math
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from types import MappingProxyType
 
 import h5py
 import numpy as np
@@ -95,17 +94,11 @@ def read_numpy(path: Path, choice: Choice) -> Loops:
 
 
 def read_arrays(path: Path, named: Mapping[str, Array], units: Mapping[str, str], choice: Choice, notes: list[str],
-                lag: int | None, truth: Mapping[str, Array] = MappingProxyType({}), **stated) -> Loops:
+                lag: int | None, **stated) -> Loops:
     """Loops of arrays by the roles that their names or, of lone ones, their values tell.
 
-    Parameters
-    ----------
-    named, units : mapping of str to array and to str
-    lag : int or None
-        Steps by which the resonance lags; None where the values have to tell.
-    truth : mapping of str to array, shape (rows, columns)
-    **stated
-        Further fields of `Loops`.
+    `units` go by name too; `lag` is the steps by which the resonance lags, None where the values have to tell; `stated`
+    are further fields of `Loops`.
     """
     (names, guess), said = _names_by_role(path, named, choice), list(notes)
     main = "piezoresponse" if "piezoresponse" in names else "amplitude"
@@ -146,9 +139,10 @@ def read_arrays(path: Path, named: Mapping[str, Array], units: Mapping[str, str]
         stated["topography"] = numbers(path, names["topography"], named[names["topography"]])
     if "unusable" in names:
         stated["unusable"] = _map(path, "unusable", named[names["unusable"]], pixels, part, "biu").astype(bool)
-    truth = {name: _map(path, f"truth/{name}", values, pixels, part) for name, values in truth.items()}
-    return assembled(cubes, unit, voltage_V, said, choice.theta_rad, truth=truth, grid=shape[:2] if part else None,
-                     **stated)
+    if "truth" in stated:
+        stated["truth"] = {name: _map(path, f"truth/{name}", values, pixels, part)
+                           for name, values in stated["truth"].items()}
+    return assembled(cubes, unit, voltage_V, said, choice.theta_rad, grid=shape[:2] if part else None, **stated)
 
 
 def _names_by_role(path: Path, named: Mapping[str, Array], choice: Choice) -> tuple[dict[str, str], bool]:
@@ -224,13 +218,10 @@ def by_values(path: Path, stored: dict[str, list[np.ndarray]], guess: bool, said
             said.append(f"channels 1 and 2 of {len(channels)} taken as piezoresponse and resonance")
         cubes |= {"piezoresponse": channels[0], "resonance": channels[1]}
         guess = False
-    if guess and one_sign(channels[0]):
-        typical = float(np.nanmedian(channels[0]))
-        like = "a resonance" if typical > 100 else "an amplitude"
-        raise DataError(f"{path}: the only array is of one sign everywhere, about {typical:.3g}, as {like} is: "
-                        "expected the piezoresponse, which switches; store it as `piezoresponse` in an .npz, or "
-                        "`amplitude` and `phase`")
     if guess:
+        if sign := one_sign(channels[0]):
+            raise DataError(f"{path}: the only array is {sign}: expected the piezoresponse, which switches; store it "
+                            "as `piezoresponse` in an .npz, or `amplitude` and `phase`")
         said.append("the only array of loops is taken as the piezoresponse: a guess; name it in an .npz to be sure")
     return cubes
 

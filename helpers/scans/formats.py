@@ -10,8 +10,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, replace
-from dataclasses import field as made_by
+from dataclasses import dataclass, field, replace
 from functools import cache
 from itertools import count
 from pathlib import Path
@@ -46,8 +45,8 @@ class Loops:
     missing: tuple[str, ...] = ()  # what the file could have had and has not
     size_um: float = float("nan")
     topography: np.ndarray | None = None
-    origin: dict[str, str] = made_by(default_factory=dict)  # kind, path and sha256 that results of this project state
-    truth: dict[str, np.ndarray] = made_by(default_factory=dict)
+    origin: dict[str, str] = field(default_factory=dict)  # kind, path and sha256 that results of this project state
+    truth: dict[str, np.ndarray] = field(default_factory=dict)
     unusable: np.ndarray | None = None  # pixels (rows, columns) of bool that an earlier cleaning gave up
     r2: np.ndarray | None = None  # of the fit behind each point, (rows, columns, steps)
     turned: bool = False
@@ -89,10 +88,13 @@ def check_places(path: Path, shape: tuple[int, int], places: int) -> None:
                         "on a grid, the same in all of a row or column; round them")
 
 
-def one_sign(values: np.ndarray) -> bool:
-    """Whether all finite values but zeros have one sign, as a piezoresponse never has."""
+def one_sign(values: np.ndarray) -> str:
+    """What to say of values whose finite ones but zeros have one sign, as a piezoresponse never has; else nothing."""
     finite = values[np.isfinite(values) & (values != 0)]
-    return bool(finite.size and ((finite > 0).all() or (finite < 0).all()))
+    if not finite.size or finite.min() < 0 < finite.max():
+        return ""
+    typical = float(np.nanmedian(values))
+    return f"of one sign everywhere, about {typical:.3g}, as {'a resonance' if typical > 100 else 'an amplitude'} is"
 
 
 def text(value: object) -> str:
@@ -161,26 +163,17 @@ def assembled(cubes: Mapping[str, np.ndarray], units: Mapping[str, str], voltage
               theta_rad: float | None = None, **stated) -> Loops:
     """Loops of what a file holds, the last step of every reader.
 
-    Parameters
-    ----------
-    cubes : mapping of str to ndarray, shape (rows, columns, steps)
-        The piezoresponse, or amplitude and phase; resonance and r2 where there are any.
-    units : mapping of str to str
-        Of phase and resonance, where they are stated.
-    theta_rad : float, optional
-        Rotation from oscillators to loops; found where left out.
-    **stated
-        Further fields of `Loops`; `missing` is found where left out.
+    `cubes`, shape (rows, columns, steps), are the piezoresponse, or amplitude and phase, and resonance and r2 where
+    there are any; `units` are those that are stated of phase and resonance, `stated` further fields of `Loops`. The
+    rotation from oscillators to loops and `missing` are found where they are left out.
     """
     said, loops, resonance = list(notes), cubes.get("piezoresponse"), cubes.get("resonance")
     if loops is None:
         loops, theta_rad, how = from_oscillators(cubes["amplitude"], cubes["phase"], units.get("phase", ""), voltage_V,
                                                  theta_rad)
         said.append(how)
-    elif one_sign(loops):
-        typical = float(np.nanmedian(loops))
-        said.append(f"questionable: the piezoresponse is of one sign everywhere, about {typical:.3g}, as "
-                    f"{'a resonance' if typical > 100 else 'an amplitude'} is; check which channel it is")
+    elif sign := one_sign(loops):
+        said.append(f"questionable: the piezoresponse is {sign}; check which channel it is")
     if resonance is not None:
         resonance, how = in_kHz(resonance, units.get("resonance", ""))
         said.append(how)
