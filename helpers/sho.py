@@ -1,4 +1,4 @@
-"""From band-excitation spectra to loops: oscillator fit and optimum phase rotation.
+"""From band-excitation spectra to loops: oscillator fit, optimum phase rotation, and a bridge where fits failed.
 
 A tip in contact answers a band of frequencies as a simple harmonic oscillator,
 
@@ -199,3 +199,17 @@ def optimum_rotation(amplitude: np.ndarray, phase: np.ndarray, voltage: np.ndarr
 def piezoresponse(amplitude: np.ndarray, phase: np.ndarray, theta: float) -> np.ndarray:
     """P = A cos(φ + θ), in the unit of A; any shape to the same shape."""
     return amplitude * np.cos(phase + theta)
+
+
+def interpolated(cube: np.ndarray, bad: np.ndarray, closed: bool) -> np.ndarray:
+    """A copy of (..., steps) whose bad points lie on the line between their nearest valid neighbours; 0 without one.
+
+    Where the first step does not follow the last (not `closed`), ends repeat the nearest valid value.
+    """
+    filled, steps = np.array(cube, dtype=float), np.arange(cube.shape[-1])
+    for pixel in zip(*np.nonzero(bad.any(axis=-1)), strict=True):
+        wrong, loop = bad[pixel], filled[pixel]
+        good = steps[~wrong]
+        loop[wrong] = np.interp(steps[wrong], good, loop[good],
+                                period=len(steps) if closed else None) if len(good) else 0
+    return filled

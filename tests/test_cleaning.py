@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helpers.scans.cleaning import MISSING, OUT_OF_RANGE, OUTLIER, Cleaning, clean, interpolated
+from helpers.scans.cleaning import MISSING, OUT_OF_RANGE, OUTLIER, Cleaning, clean
 from helpers.scans.outliers import outlier_excess, pixel_noise, remaining_outliers
+from helpers.sho import interpolated
 from helpers.twin.measurement import simulate
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from helpers.scans.choice import number_of, pairs
 from helpers.scans.outliers import closes, distance, outlier_excess, pixel_noise
+from helpers.sho import interpolated
 
 KEPT, MISSING, OUT_OF_RANGE, OUTLIER, POOR_FIT = range(5)
 PASSES = 3  # of the search for outliers
@@ -64,16 +65,11 @@ class Report:
 
 def clean(channels: Mapping[str, np.ndarray], voltage_V: np.ndarray, rules: Cleaning | None = None,
           r2: np.ndarray | None = None) -> tuple[dict[str, np.ndarray], Report]:
-    """Flag, interpolate and mask copies; a pixel beyond repair in one channel is masked in all.
+    """Flag, interpolate and mask copies of (rows, columns, steps); a pixel beyond repair in one channel is so in all.
 
-    Parameters
-    ----------
-    channels : mapping of str to ndarray, shape (rows, columns, steps)
-    voltage_V : ndarray, shape (steps,)
-        Tells whether the last step meets the first, so that neighbours reach across the end.
-    rules : Cleaning, optional
-    r2 : ndarray, shape (rows, columns, steps), optional
-        R² of the fit behind each point; one that is the same everywhere says nothing.
+    Where the last step of the drive, shape (steps,), meets the first, neighbours reach across the end. `r2` is that of
+    the fit behind each point; one that is the same everywhere says nothing. A ValueError tells of rules that cannot
+    hold or leave nothing.
     """
     rules, closed = rules or Cleaning(), closes(voltage_V)
     for name, limits in rules.valid_range.items():
@@ -97,19 +93,9 @@ def clean(channels: Mapping[str, np.ndarray], voltage_V: np.ndarray, rules: Clea
 
 
 def rules_of(clean: str = "", outlier_sd: object = 0, valid_range: object = None) -> Cleaning:
-    """The rules that parameters name, whatever type YAML or a command line gave them.
+    """The rules that parameters name, whatever type YAML or a command line gave them; else a ValueError.
 
-    Parameters
-    ----------
-    clean : str
-        Such as ``"outliers=10,resonance=1300:1340,r2=0.5"``.
-    outlier_sd : float or str
-    valid_range : mapping, or text of one, of channel to (lowest, highest)
-
-    Raises
-    ------
-    ValueError
-        If a name or a value is none.
+    `clean` is such as ``"outliers=10,resonance=1300:1340,r2=0.5"``, `valid_range` maps channels to (lowest, highest).
     """
     sd, ranges, r2 = number_of("outlier_sd", outlier_sd or 0), {}, 0.0
     try:
@@ -155,18 +141,3 @@ def _beyond_repair(bad: np.ndarray, closed: bool) -> np.ndarray:
     around = np.concatenate([bad, bad[..., :LONGEST_GAP]], axis=-1) if closed else bad
     gap = np.lib.stride_tricks.sliding_window_view(around, LONGEST_GAP + 1, axis=-1).all(axis=-1).any(axis=-1)
     return gap | (bad.mean(axis=-1) > LARGEST_SHARE)
-
-
-def interpolated(cube: np.ndarray, bad: np.ndarray, closed: bool) -> np.ndarray:
-    """A copy of (..., steps) whose bad points lie on the straight line between their nearest valid neighbours.
-
-    A loop without a valid point becomes 0. Where the first step does not follow the last (not `closed`), ends repeat
-    the nearest valid value.
-    """
-    filled, steps = np.array(cube, dtype=float), np.arange(cube.shape[-1])
-    for pixel in zip(*np.nonzero(bad.any(axis=-1)), strict=True):
-        wrong, loop = bad[pixel], filled[pixel]
-        good = steps[~wrong]
-        loop[wrong] = np.interp(steps[wrong], good, loop[good],
-                                period=len(steps) if closed else None) if len(good) else 0
-    return filled

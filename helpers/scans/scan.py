@@ -1,7 +1,4 @@
-"""Measured or simulated BEPS loops as one checked object.
-
-The measured loops belong to doi:10.5281/zenodo.6321172 (CC-BY-4.0).
-"""
+"""Measured or simulated BEPS loops as one checked object."""
 
 import hashlib
 from dataclasses import dataclass
@@ -81,10 +78,9 @@ def simulated_scan(seed: int, shape: tuple[int, int] = (60, 60)) -> Scan:
 def save_scan(scan: Scan, path: Path) -> None:
     """Write a scan, its origin and its truth to HDF5, whole or not at all."""
     with atomic(path) as temporary, h5py.File(temporary, "w") as file:
-        arrays = (("piezoresponse", scan.piezoresponse, "arb. u."), ("resonance", scan.resonance_kHz, "kHz"),
-                  ("voltage", scan.voltage_V, "V"), ("topography", scan.topography, ""),
-                  ("unusable", scan.unusable, ""))
-        for name, values, units in arrays:
+        for name, values, units in (
+                ("piezoresponse", scan.piezoresponse, "arb. u."), ("resonance", scan.resonance_kHz, "kHz"),
+                ("voltage", scan.voltage_V, "V"), ("topography", scan.topography, ""), ("unusable", scan.unusable, "")):
             if values is not None:
                 file.create_dataset(name, data=values).attrs["units"] = units
         for name, values in scan.truth.items():
@@ -97,11 +93,8 @@ def save_scan(scan: Scan, path: Path) -> None:
 def standardised(scan: Scan, scaler: StandardScaler | None = None) -> tuple[np.ndarray, StandardScaler]:
     """Spectra (rows * columns, steps, channels) with one mean and one standard deviation per channel (original code).
 
-    Parameters
-    ----------
-    scan : Scan
-    scaler : StandardScaler, optional
-        That of another scan; else fitted on (values, channels) of usable pixels. Its inverse gives arb. u. and kHz.
+    The scaler is that of another scan, or fitted on (values, channels) of usable pixels; its inverse gives arb. u. and
+    kHz.
     """
     spectra = scan.spectra
     channels = spectra.shape[-1]
@@ -125,18 +118,10 @@ def drive_waveform(voltage_V: np.ndarray) -> np.ndarray:
 
 
 def heldout_blocks(shape: tuple[int, int], every: int) -> np.ndarray:
-    """Pixels kept out of training, in square blocks because neighbours are near copies.
+    """Pixels kept out of training, (rows * columns,) of bool, in square blocks because neighbours are near copies.
 
-    Parameters
-    ----------
-    shape : (int, int)
-        Rows and columns of the scan; a block is a tenth of the fewer wide and high.
-    every : int
-        One block in so many is held out, on a lattice that visits all rows and columns of blocks; 0 holds nothing out.
-
-    Returns
-    -------
-    ndarray of bool, shape (rows * columns,)
+    A block is a tenth of the fewer of rows and columns wide and high. One in so many is held out, on a lattice that
+    visits all rows and columns of blocks; 0 holds nothing out.
     """
     row, column = _rows_and_columns_of_blocks(shape)
     return (column + 3 * row) % every == 0 if every else np.zeros(row.size, bool)
@@ -158,10 +143,7 @@ def left_half(shape: tuple[int, int]) -> np.ndarray:
 
 
 def training_pixels(scan: Scan, heldout: np.ndarray) -> np.ndarray:
-    """Pixels that models are fitted to: usable, not held out, evenly thinned to at most MOST_TRAINED.
-
-    `heldout` and the pixels returned are ndarrays of bool, shape (rows * columns,).
-    """
+    """Pixels, (rows * columns,) of bool, that models are fitted to: usable, not held out, at most MOST_TRAINED."""
     able = np.flatnonzero(scan.usable & ~heldout)
     chosen = np.zeros(len(heldout), bool)
     chosen[able[np.linspace(0, len(able) - 1, min(MOST_TRAINED, len(able))).round().astype(int)]] = True

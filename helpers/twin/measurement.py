@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import gaussian_filter, gaussian_filter1d
 
-from helpers.sho import sho_response
+from helpers.sho import interpolated, sho_response
 from helpers.twin.domains import draw_truth
 from helpers.twin.switching import N_STEPS, drive_voltage, noise_free
 
@@ -62,15 +62,6 @@ def failed_fits(rng: np.random.Generator, uncertainty: np.ndarray) -> np.ndarray
     return risk >= np.sort(risk, axis=-1)[..., -N_FAILED_FITS, None]
 
 
-def bridge(channel: np.ndarray, failed: np.ndarray) -> np.ndarray:
-    """Failed points of loops (rows, columns, 96) replaced by the line between their nearest valid neighbours."""
-    step = np.arange(N_STEPS)
-    bridged = channel.copy()
-    for loop, bad in zip(bridged.reshape(-1, N_STEPS), failed.reshape(-1, N_STEPS), strict=True):
-        loop[bad] = np.interp(step[bad], step[~bad], loop[~bad])
-    return bridged
-
-
 def simulate(seed: int = 0, shape: tuple[int, int] = (60, 60)) -> Twin:
     """Simulate the measurement of one 2 µm scan, of two rows and columns or more; a seed gives it bit for bit.
 
@@ -87,7 +78,7 @@ def simulate(seed: int = 0, shape: tuple[int, int] = (60, 60)) -> Twin:
     resonance_kHz += resonance_error(rng, uncertainty)
     piezoresponse += PIEZORESPONSE_NOISE * (rng.standard_normal(size) + PERSISTENCE * persistent_noise(rng, size))
     failed = failed_fits(rng, uncertainty)
-    channels = (bridge(channel, failed) for channel in (piezoresponse, resonance_kHz))
+    channels = (interpolated(channel, failed, closed=False) for channel in (piezoresponse, resonance_kHz))
     return Twin(*channels, drive_voltage(), truth)
 
 
