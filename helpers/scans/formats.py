@@ -76,9 +76,10 @@ def as_meant(array: h5py.Dataset | np.ndarray, part: tuple[slice, ...] = ()) -> 
     return np.where(values == fill, np.nan, values * scale + offset)
 
 
-def unit_of(item: h5py.Dataset) -> str:
+def unit_of(array: h5py.Dataset | np.ndarray) -> str:
     """The unit that an attribute ``units`` or ``Unit`` states; else nothing."""
-    return next((text(item.attrs[name]) for name in item.attrs if name.lower() in ("units", "unit")), "")
+    stated = getattr(array, "attrs", {})
+    return next((text(stated[name]) for name in stated if name.lower() in ("units", "unit")), "")
 
 
 def check_places(path: Path, shape: tuple[int, int], places: int) -> None:
@@ -105,13 +106,17 @@ def text(value: object) -> str:
 
 def check_size(path: Path, name: str, array: h5py.Dataset | np.ndarray, values: int | None = None) -> None:
     """Refuse an array of which too many values, all unless given, would be read."""
-    most = ""
+    what = f"{path}: `{name}` has shape {array.shape},"
     if math.prod(array.shape[:max(1, min(2, len(array.shape) - 1))]) > MOST_DECLARED:
-        most = f"{MOST_DECLARED} pixels: expected fewer"
-    elif (array.size if values is None else values) * max(8, array.dtype.itemsize) > MOST_BYTES:
-        most = f"{MOST_BYTES >> 30} GiB: expected loops that fit into memory"
-    if most:
-        raise DataError(f"{path}: `{name}` has shape {array.shape}, more than {most}; store a part of the scan")
+        raise DataError(f"{what} more than {MOST_DECLARED} pixels: expected fewer; store a part of the scan")
+    check_bytes(what, (array.size if values is None else values) * max(8, array.dtype.itemsize))
+
+
+def check_bytes(what: str, size: float) -> None:
+    """Refuse what is too large for the memory; `what` begins the sentence."""
+    if size > MOST_BYTES:
+        raise DataError(f"{what} more than {MOST_BYTES >> 30} GiB: expected loops that fit into memory; store a part "
+                        "of the scan")
 
 
 def every_nth(shape: tuple[int, ...]) -> int:
