@@ -163,8 +163,7 @@ def test_the_file_is_chosen_by_content(server, loops, data, tmp_path):
                    "fit.mat": b"MATLAB 5.0 MAT-file" + bytes(900), "página 1 of (2)": loops})
     scan = fetch.find_scan(data, folder=tmp_path)
     assert scan.shape == SHAPE and scan.source == "twin"  # its truth came along
-    assert all("ferroelectric-vae-companion" in agent and "pooch/" in agent
-               for *_, agent in server.asked)
+    assert all("ferroelectric-vae-companion" in agent and "pooch/" in agent for *_, agent in server.asked)
 
 
 def test_an_npz_is_data_and_not_an_archive(server, tmp_path):

@@ -238,8 +238,7 @@ def usid_parts():
     return loops * factor, resonance + shift, np.roll(drive_voltage(), 24)[::4]
 
 
-def write_usid(path, parts, keep=("raw", "fit", "loops"), positions=None,
-               order=("Cycle", "Field", "DC_Offset")):
+def write_usid(path, parts, keep=("raw", "fit", "loops"), positions=None, order=("Cycle", "Field", "DC_Offset")):
     loops, resonance_kHz, voltage_V = parts
     axes = [2 + ("Cycle", "Field", "DC_Offset").index(label) for label in order]
     loops, resonance_kHz = (cube.transpose(0, 1, *axes) for cube in (loops, resonance_kHz))
@@ -466,8 +465,7 @@ def whole_files(made, tmp_path_factory):
 
 @settings(suppress_health_check=[HealthCheck.too_slow])
 @given(which=st.integers(0, 4), cut=st.floats(0, 0.999), flip=st.integers(0, 10**6), cutting=st.booleans())
-def test_cut_and_damaged_files_give_one_clear_error_or_loops(which, cut, flip, cutting, whole_files,
-                                                             tmp_path_factory):
+def test_cut_and_damaged_files_give_one_clear_error_or_loops(which, cut, flip, cutting, whole_files, tmp_path_factory):
     content = bytearray(whole_files[which].read_bytes())
     if cutting:
         content = content[: int(cut * len(content))]
