@@ -56,12 +56,6 @@ def resonance_error(rng: np.random.Generator, uncertainty: np.ndarray) -> np.nda
     return RESONANCE_NOISE_kHz * uncertainty * noise + misfits
 
 
-def failed_fits(rng: np.random.Generator, uncertainty: np.ndarray) -> np.ndarray:
-    """Which `N_FAILED_FITS` points of each loop, mostly the most uncertain, have an oscillator fit that fails."""
-    risk = uncertainty * rng.lognormal(0, 0.7, uncertainty.shape)
-    return risk >= np.sort(risk, axis=-1)[..., -N_FAILED_FITS, None]
-
-
 def simulate(seed: int = 0, shape: tuple[int, int] = (60, 60)) -> Twin:
     """Simulate the measurement of one 2 µm scan, of two rows and columns or more; a seed gives it bit for bit.
 
@@ -77,7 +71,9 @@ def simulate(seed: int = 0, shape: tuple[int, int] = (60, 60)) -> Twin:
     uncertainty = 1e-4 / (np.abs(piezoresponse) + NOISE_FLOOR)
     resonance_kHz += resonance_error(rng, uncertainty)
     piezoresponse += PIEZORESPONSE_NOISE * (rng.standard_normal(size) + PERSISTENCE * persistent_noise(rng, size))
-    failed = failed_fits(rng, uncertainty)
+    # Mostly the most uncertain points of each loop have a fit that fails.
+    risk = uncertainty * rng.lognormal(0, 0.7, size)
+    failed = risk >= np.sort(risk, axis=-1)[..., -N_FAILED_FITS, None]
     channels = (interpolated(channel, failed, closed=False) for channel in (piezoresponse, resonance_kHz))
     return Twin(*channels, drive_voltage(), truth)
 
