@@ -41,7 +41,7 @@ def choose(select: str = "", cycle: object = 0, field: object = "off") -> Choice
     """The choice that parameters name, whatever type YAML or a command line gave them.
 
     `select` is such as ``"field=on,cycle=2,forc=1,measurement=0,dataset=name,grid=50x50"``; any other name is an axis.
-    Without its word, `cycle` (0 is the last) and `field` count.
+    `cycle` (0 is the last) and `field` count where it does not name them.
     """
     known, others = {"cycle": cycle, "field": field}, {}
     for name, value in pairs("SELECT", select, "field=on,cycle=2"):

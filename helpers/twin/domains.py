@@ -34,10 +34,7 @@ def line_field(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
 
 
 def band_coordinates(rng: np.random.Generator, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """Phases (in periods) of every pixel within the bands and within the stripes; 0.5 is the middle of an a1/a2 band.
-
-    The angle (±1.5°), the phase and the bending of the bands are drawn.
-    """
+    """Phases (in periods) of every pixel within bands and stripes; 0.5 is the middle of an a1/a2 band."""
     y_um, x_um = ((np.indices(shape).T + 0.5) * SCAN_SIZE_um / np.array(shape)).T
     angle = np.radians(BAND_ANGLE_deg + rng.uniform(-1.5, 1.5))
     across_um = x_um * np.cos(angle) + y_um * np.sin(angle)
@@ -70,10 +67,7 @@ def mechanism_fractions(rng: np.random.Generator, band: np.ndarray, stripe: np.n
 
 
 def base_resonance(rng: np.random.Generator, band: np.ndarray) -> np.ndarray:
-    """Contact resonance at zero bias, about 1312 to 1331 kHz: saw-tooth of the bands, slow changes, the tip settling.
-
-    It is lowest at the peak side of an a1/a2 band.
-    """
+    """Contact resonance at zero bias: saw-tooth, lowest at the peak side of a1/a2 bands, slow changes, settling."""
     phase = 2 * np.pi * (band - 0.56)
     saw_tooth = np.sin(phase + 0.6 * np.sin(phase - 0.6))
     settling = np.exp(-np.arange(len(band)) / (0.12 * len(band)))[:, None]
