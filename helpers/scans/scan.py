@@ -143,7 +143,7 @@ def left_half(shape: tuple[int, int]) -> np.ndarray:
 
 
 def training_pixels(scan: Scan, heldout: np.ndarray) -> np.ndarray:
-    """Pixels, (rows * columns,) of bool, that models are fitted to: usable, not held out, at most MOST_TRAINED."""
+    """Pixels, (rows * columns,) of bool, to fit models to: usable, not held out, evenly thinned to MOST_TRAINED."""
     able = np.flatnonzero(scan.usable & ~heldout)
     chosen = np.zeros(len(heldout), bool)
     chosen[able[np.linspace(0, len(able) - 1, min(MOST_TRAINED, len(able))).round().astype(int)]] = True
