@@ -36,9 +36,18 @@ class SHOFit:
 
 def sho_response(frequency: np.ndarray, amplitude: np.ndarray, phase: np.ndarray,
                  resonance: np.ndarray, quality: np.ndarray) -> np.ndarray:
-    """Complex response, shape (..., bins), of oscillators (equation in the module's docstring); A Q at the resonance.
+    """Response of a simple harmonic oscillator (equation in the module's docstring).
 
-    `frequency` has shape (bins,); A, φ (rad), ω₀ / 2π (unit of `frequency`) and Q have shape (...).
+    Parameters
+    ----------
+    frequency : ndarray, shape (bins,)
+    amplitude, phase, resonance, quality : ndarray, shape (...)
+        A, φ (rad), ω₀ / 2π (unit of `frequency`) and Q.
+
+    Returns
+    -------
+    ndarray of complex, shape (..., bins)
+        Its modulus at the resonance is A Q.
     """
     resonance, quality = (np.asarray(x, float)[..., None] for x in (resonance, quality))
     scale = (np.asarray(amplitude) * np.exp(1j * np.asarray(phase)))[..., None] * resonance**2
@@ -46,12 +55,22 @@ def sho_response(frequency: np.ndarray, amplitude: np.ndarray, phase: np.ndarray
 
 
 def fit_sho(spectra: np.ndarray, frequency: np.ndarray) -> SHOFit:
-    """Least-squares oscillator of every spectrum, complex (..., bins), within the band of `frequency`, (bins,).
+    """Least-squares oscillator of every spectrum, in arrays of shape (...).
 
-    Start values are the best of a grid of oscillators (every frequency of the band, four quality factors); a damped
-    Gauss-Newton search in ω₀² and γ follows, side by side for all. A spectrum with a NaN or infinity, or of zeros
-    alone, gives NaN throughout. A ValueError tells that the shapes do not fit, that there are fewer than 5 bins, or
-    that `frequency` does not rise from above 0.
+    Start values are the best of a grid of oscillators (every frequency of the band, four
+    quality factors); a damped Gauss-Newton search in ω₀² and γ follows, side by side for all.
+
+    Parameters
+    ----------
+    spectra : ndarray of complex, shape (..., bins)
+        A spectrum with a NaN or infinity, or of zeros alone, gives NaN throughout.
+    frequency : ndarray, shape (bins,)
+        Positive and rising; the resonance is sought within this band.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit, there are fewer than 5 bins, or `frequency` does not rise from above 0.
     """
     frequency = np.asarray(frequency, float)
     bins = frequency.size
@@ -182,7 +201,17 @@ def optimum_rotation(amplitude: np.ndarray, phase: np.ndarray, voltage: np.ndarr
     The loops A exp(iφ), each less its mean, are turned so that their largest variance lies along the real axis,
     and so that P rises with the voltage; of a complex response no jump of φ by 2π matters. One θ serves the scan,
     because the phase that electronics add is one; a θ a pixel would lose the sign of those that do not switch.
-    A and φ (rad) have shape (..., steps), NaN is left out; a ValueError tells that no response varies.
+
+    Parameters
+    ----------
+    amplitude, phase : ndarray, shape (..., steps)
+        A and φ (rad); points that are NaN are left out.
+    voltage : ndarray, shape (steps,)
+
+    Raises
+    ------
+    ValueError
+        If no response varies, so that no direction is preferred.
     """
     response = np.asarray(amplitude) * np.exp(1j * np.asarray(phase))
     count = np.maximum(np.isfinite(response).sum(axis=-1, keepdims=True), 1)

@@ -40,8 +40,12 @@ class Choice:
 def choose(select: str = "", cycle: object = 0, field: object = "off") -> Choice:
     """The choice that parameters name, whatever type YAML or a command line gave them.
 
-    `select` is such as ``"field=on,cycle=2,forc=1,measurement=0,dataset=name,grid=50x50"``; any other name is an axis.
-    `cycle` (0 is the last) and `field` count where it does not name them.
+    Parameters
+    ----------
+    select : str
+        Such as ``"field=on,cycle=2,forc=1,measurement=0,dataset=name,grid=50x50"``; any other name is an axis.
+    cycle, field : object
+        Of the `Choice`, where `select` does not name them; cycle 0 is the last.
     """
     known, others = {"cycle": cycle, "field": field}, {}
     for name, value in pairs("SELECT", select, "field=on,cycle=2"):

@@ -65,11 +65,16 @@ class Report:
 
 def clean(channels: Mapping[str, np.ndarray], voltage_V: np.ndarray, rules: Cleaning | None = None,
           r2: np.ndarray | None = None) -> tuple[dict[str, np.ndarray], Report]:
-    """Flag, interpolate and mask copies of (rows, columns, steps); a pixel beyond repair in one channel is so in all.
+    """Flag, interpolate and mask copies; a pixel beyond repair in one channel is masked in all.
 
-    Where the last step of the drive, shape (steps,), meets the first, neighbours reach across the end. `r2` is that of
-    the fit behind each point; one that is the same everywhere says nothing. A ValueError tells of rules that cannot
-    hold or leave nothing.
+    Parameters
+    ----------
+    channels : mapping of str to ndarray, shape (rows, columns, steps)
+    voltage_V : ndarray, shape (steps,)
+        Tells whether the last step meets the first, so that neighbours reach across the end.
+    rules : Cleaning, optional
+    r2 : ndarray, shape (rows, columns, steps), optional
+        R² of the fit behind each point; one that is the same everywhere says nothing.
     """
     rules, closed = rules or Cleaning(), closes(voltage_V)
     for name, limits in rules.valid_range.items():
@@ -93,9 +98,19 @@ def clean(channels: Mapping[str, np.ndarray], voltage_V: np.ndarray, rules: Clea
 
 
 def rules_of(clean: str = "", outlier_sd: object = 0, valid_range: object = None) -> Cleaning:
-    """The rules that parameters name, whatever type YAML or a command line gave them; else a ValueError.
+    """The rules that parameters name, whatever type YAML or a command line gave them.
 
-    `clean` is such as ``"outliers=10,resonance=1300:1340,r2=0.5"``, `valid_range` maps channels to (lowest, highest).
+    Parameters
+    ----------
+    clean : str
+        Such as ``"outliers=10,resonance=1300:1340,r2=0.5"``.
+    outlier_sd : float or str
+    valid_range : mapping, or text of one, of channel to (lowest, highest)
+
+    Raises
+    ------
+    ValueError
+        If a name or a value is none.
     """
     sd, ranges, r2 = number_of("outlier_sd", outlier_sd or 0), {}, 0.0
     try:

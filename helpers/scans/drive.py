@@ -138,11 +138,19 @@ def _is_fill(cube: np.ndarray, value: float) -> bool:
 
 
 def seam(loops: np.ndarray) -> tuple[int, float] | None:
-    """Where a channel that drifts jumps back, since a measurement of the closed cycle, (pixels, steps), ended there.
+    """Where a channel that drifts jumps back, since a measurement of the closed cycle began and ended there.
 
-    Returns the last step of the measurement, and the jump from it to the first, in the median of the pixels: by how
-    much the change exceeds the one before. None where no jump stands out: it must exceed the change before and after by
-    six times what any step does that is not its neighbour; at a mere kink it equals one of the two.
+    Parameters
+    ----------
+    loops : ndarray, shape (pixels, steps)
+        One channel of one closed cycle.
+
+    Returns
+    -------
+    tuple of int and float, or None
+        The last step of the measurement, and the jump from it to the first, in the median of the pixels: by how much
+        the change exceeds the one before. None where no jump stands out: it must exceed the change before and after by
+        six times what any step does that is not its neighbour; at a mere kink it equals one of the two.
     """
     change = np.roll(loops, -1, axis=1) - loops
     beyond = np.array([np.median(change - np.roll(change, side, axis=1), axis=0) for side in (1, -1)])
@@ -155,9 +163,12 @@ def seam(loops: np.ndarray) -> tuple[int, float] | None:
 def seam_drift(loops: np.ndarray) -> np.ndarray:
     """What a channel has drifted at each step since the measurement began, as (steps, channels): subtract it.
 
-    The jump at the `seam` of each channel of (pixels, steps, channels), spread evenly over the steps of the cycle, 0 in
-    its middle and where there is no seam. Features read across a seam, as a softening on the branch that holds it, are
-    wrong.
+    The jump at the `seam` of each channel, spread evenly over the steps of the cycle, 0 in its middle; 0 throughout
+    where there is no seam. Features read across a seam, as a softening on the branch that holds it, are wrong.
+
+    Parameters
+    ----------
+    loops : ndarray, shape (pixels, steps, channels)
     """
     drift = np.zeros(loops.shape[1:])
     for channel, found in enumerate(map(seam, np.moveaxis(loops, -1, 0))):

@@ -49,10 +49,24 @@ REMEDY = "run again later, or put the file into `data/` or use DATA=<path>"
 
 def find_scan(data: str = "auto", seed: int = 0, twin_shape: tuple[int, int] = (60, 60),
               folder: Path = ROOT / "data", choice: Choice | None = None, cleaning: Cleaning | None = None) -> Scan:
-    """The loops that the parameter `data` names; a DataError where its source cannot be had or holds none.
+    """The loops that the parameter `data` names.
 
-    `data` is ``twin`` (of `seed` and `twin_shape`), ``zenodo``, ``drive:<id>``, the path of a file, or ``auto``: a file
-    in `folder`, else the Zenodo record (at most AUTO_BYTES of it), else the twin. Downloads lie in `folder` too.
+    Parameters
+    ----------
+    data : str
+        ``twin``, ``zenodo``, ``drive:<id>``, the path of a file, or ``auto``: a file in `folder`, else the Zenodo
+        record (at most AUTO_BYTES of it), else the twin.
+    seed, twin_shape : int, (int, int)
+        Seed, rows and columns of the twin.
+    folder : Path
+        Where the reader's own files and the downloads lie.
+    choice, cleaning : Choice, Cleaning, optional
+        What is read of a file and repaired in it.
+
+    Raises
+    ------
+    DataError
+        If the source named cannot be had or does not hold what is expected.
     """
     beyond = choice and replace(
         choice, cycle=None if choice.cycle == 1 else choice.cycle, voltage_V=None) != Choice() or (

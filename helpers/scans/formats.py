@@ -168,9 +168,16 @@ def assembled(cubes: Mapping[str, np.ndarray], units: Mapping[str, str], voltage
               theta_rad: float | None = None, **stated) -> Loops:
     """Loops of what a file holds, the last step of every reader.
 
-    `cubes`, shape (rows, columns, steps), are the piezoresponse, or amplitude and phase, and resonance and r2 where
-    there are any; `units` are those that are stated of phase and resonance, `stated` further fields of `Loops`. The
-    rotation from oscillators to loops and `missing` are found where they are left out.
+    Parameters
+    ----------
+    cubes : mapping of str to ndarray, shape (rows, columns, steps)
+        The piezoresponse, or amplitude and phase; resonance and r2 where there are any.
+    units : mapping of str to str
+        Of phase and resonance, where they are stated.
+    theta_rad : float, optional
+        Rotation from oscillators to loops; found where left out.
+    **stated
+        Further fields of `Loops`; `missing` is found where left out.
     """
     said, loops, resonance = list(notes), cubes.get("piezoresponse"), cubes.get("resonance")
     if loops is None:

@@ -160,11 +160,20 @@ def _mean_of_cycles(path: Path, reader: Callable[[Path, Choice], Loops], choice:
 
 
 def load_scan(path: Path | str, choice: Choice | None = None, cleaning: Cleaning | None = None) -> Scan:
-    """Read, clean and check loops in any format that helpers.scans knows; `notes` says what was done.
+    """Read, clean and check loops in any format that helpers.scans knows.
 
-    The file is opened read-only and recognised by content. `cleaning` says what is repaired besides NaN, infinite
-    values and what was never measured. A DataError tells that the file is missing, of no known format, or holds values
-    that cannot be loops.
+    Parameters
+    ----------
+    path : Path or str
+        Opened read-only; the format is recognised by content.
+    choice : Choice, optional
+    cleaning : Cleaning, optional
+        What is repaired besides NaN, infinite values and what was never measured. `notes` says what was done.
+
+    Raises
+    ------
+    DataError
+        If the file is missing, of no known format, or holds values that cannot be loops.
     """
     path, rules = _existing(path), cleaning or Cleaning()
     whole = not (choice and choice.rows)

@@ -93,8 +93,11 @@ def save_scan(scan: Scan, path: Path) -> None:
 def standardised(scan: Scan, scaler: StandardScaler | None = None) -> tuple[np.ndarray, StandardScaler]:
     """Spectra (rows * columns, steps, channels) with one mean and one standard deviation per channel (original code).
 
-    The scaler is that of another scan, or fitted on (values, channels) of usable pixels; its inverse gives arb. u. and
-    kHz.
+    Parameters
+    ----------
+    scan : Scan
+    scaler : StandardScaler, optional
+        That of another scan; else fitted on (values, channels) of usable pixels. Its inverse gives arb. u. and kHz.
     """
     spectra = scan.spectra
     channels = spectra.shape[-1]
@@ -118,10 +121,18 @@ def drive_waveform(voltage_V: np.ndarray) -> np.ndarray:
 
 
 def heldout_blocks(shape: tuple[int, int], every: int) -> np.ndarray:
-    """Pixels kept out of training, (rows * columns,) of bool, in square blocks because neighbours are near copies.
+    """Pixels kept out of training, in square blocks because neighbours are near copies.
 
-    A block is a tenth of the fewer of rows and columns wide and high. One in so many is held out, on a lattice that
-    visits all rows and columns of blocks; 0 holds nothing out.
+    Parameters
+    ----------
+    shape : (int, int)
+        Rows and columns of the scan; a block is a tenth of the fewer wide and high.
+    every : int
+        One block in so many is held out, on a lattice that visits all rows and columns of blocks; 0 holds nothing out.
+
+    Returns
+    -------
+    ndarray of bool, shape (rows * columns,)
     """
     row, column = _rows_and_columns_of_blocks(shape)
     return (column + 3 * row) % every == 0 if every else np.zeros(row.size, bool)

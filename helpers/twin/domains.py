@@ -98,12 +98,23 @@ def resonance_parameters(rng: np.random.Generator, band: np.ndarray, stripe: np.
 
 
 def draw_truth(seed: int, shape: tuple[int, int]) -> dict[str, np.ndarray]:
-    """Fractions (`MECHANISMS`) and loop parameters of every pixel of a scan of `shape`, a map each.
+    """Mechanism fractions and loop parameters of every pixel.
 
-    Parameters are `coercive_V` and `imprint_V` (c loops switch at imprint ± coercive), `width_V` (of the switching
-    step), `saturation` (c loops reach about this far either way, arb. u.), `offset` (arb. u.), `base_resonance_kHz` (at
-    zero bias), `softening_kHz` (of a c loop, halfway through switching), `polarity_kHz` (half of up state less down
-    state) and `drift_kHz` (over the cycle).
+    Parameters
+    ----------
+    seed : int
+        Not negative.
+    shape : tuple of int
+        Rows and columns of the scan.
+
+    Returns
+    -------
+    dict of ndarray, shape `shape`
+        Fractions (`MECHANISMS`) and loop parameters: `coercive_V` and `imprint_V` (c loops
+        switch at imprint ± coercive), `width_V` (of the switching step), `saturation` (c loops
+        reach about this far either way, arb. u.), `offset` (arb. u.), `base_resonance_kHz` (at
+        zero bias), `softening_kHz` (of a c loop, halfway through switching), `polarity_kHz`
+        (half of up state less down state), `drift_kHz` (over the cycle).
     """
     rng = np.random.default_rng((seed, 0))
     band, stripe = band_coordinates(rng, shape)

@@ -57,11 +57,28 @@ def resonance_error(rng: np.random.Generator, uncertainty: np.ndarray) -> np.nda
 
 
 def simulate(seed: int = 0, shape: tuple[int, int] = (60, 60)) -> Twin:
-    """Simulate the measurement of one 2 µm scan, of two rows and columns or more; a seed gives it bit for bit.
+    """Simulate the measurement of one 2 µm scan.
 
-    Switching runs in jerks ahead of and behind the loop that the truth gives, each channel has white and persistent
-    noise, and the resonance is the less certain the weaker the response it is fitted to. The oscillator fits that fail
-    are bridged, as in the published data.
+    Switching runs in jerks ahead of and behind the loop that the truth gives, each channel has
+    white and persistent noise, and the resonance is the less certain the weaker the response
+    it is fitted to. The oscillator fits that fail are bridged, as in the published data.
+
+    Parameters
+    ----------
+    seed : int, optional
+        The same seed gives the same scan, bit for bit; other seeds another arrangement of
+        domains and other noise.
+    shape : tuple of int, optional
+        Rows and columns.
+
+    Returns
+    -------
+    Twin
+
+    Raises
+    ------
+    ValueError
+        If the scan has fewer than two rows or columns.
     """
     if min(shape) < 2:
         raise ValueError(f"a scan of {shape} pixels was asked for: expected 2 or more each way")

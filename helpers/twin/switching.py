@@ -94,10 +94,19 @@ def mechanism_loop(truth: dict[str, np.ndarray], mechanism: Mechanism,
 def noise_free(truth: dict[str, np.ndarray], jerks_V: np.ndarray | float = 0.0) -> tuple[np.ndarray, np.ndarray]:
     """Loops that the truth alone gives: a mixture of the mechanisms' loops in every pixel.
 
-    The resonance falls where polarisation switches directly, because moving walls soften the contact, and rises where
-    it waits in an in-plane state (paper, discussion of Fig. 5d-f). Takes maps of shape (rows, columns), as `draw_truth`
-    gives them, and how far ahead of the voltage the switching runs, which goes in jerks; returns piezoresponse
-    (arb. u.) and resonance (kHz). All but the maps have shape (rows, columns, 96).
+    The resonance falls where polarisation switches directly, because moving walls soften the
+    contact, and rises where it waits in an in-plane state (paper, discussion of Fig. 5d-f).
+
+    Parameters
+    ----------
+    truth : dict of ndarray, shape (rows, columns)
+        See `helpers.twin.domains.draw_truth`.
+    jerks_V : ndarray, shape (rows, columns, 96), optional
+        How far ahead of the voltage the switching runs, because it goes in jerks.
+
+    Returns
+    -------
+    piezoresponse, resonance_kHz : ndarray, shape (rows, columns, 96)
     """
     voltage_V = drive_voltage()
     state, tilt, resonance = 0.0, 0.0, 0.0
