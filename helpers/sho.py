@@ -1,16 +1,14 @@
-"""From band-excitation spectra to loops: oscillator fit and optimum phase rotation.
+"""From band-excitation spectra to loops: oscillator fit, optimum phase rotation, and a bridge where fits failed.
 
 A tip in contact answers a band of frequencies as a simple harmonic oscillator,
 
     H(ω) = A exp(iφ) ω₀² / (ω² − i ω ω₀/Q − ω₀²)
 
-(Jesse et al., Nanotechnology 18, 435503 (2007); Jesse & Kalinin, J. Phys. D 44, 464006 (2011)).
-With u = 1/(ω² − ω₀² − i ω γ), γ = ω₀/Q and c = A exp(iφ) ω₀², H = c u: the complex c follows from
-the other two by linear least squares, so that only ω₀² and γ are searched for (variable
-projection, Golub & Pereyra, SIAM J. Numer. Anal. 10, 413 (1973)).
+(Jesse et al., Nanotechnology 18, 435503 (2007); Jesse & Kalinin, J. Phys. D 44, 464006 (2011)). With γ = ω₀/Q,
+u = 1/(ω² − ω₀² − i ω γ) and c = A exp(iφ) ω₀², H = c u: the complex c follows from the other two by linear least
+squares, so that only ω₀² and γ are searched for (variable projection, Golub & Pereyra, SIAM J. Numer. Anal. 10, 413
+(1973)).
 """
-
-from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
@@ -27,21 +25,13 @@ TOLERANCE = 1e-9  # relative decrease of the sum of squares
 
 @dataclass(frozen=True)
 class SHOFit:
-    """Oscillators fitted to spectra of shape (..., bins), for example (pixels, steps, bins).
+    """Oscillators fitted to spectra of shape (..., bins), such as (pixels, steps, bins), in arrays of shape (...)."""
 
-    Attributes
-    ----------
-    amplitude, phase, frequency, quality : ndarray, shape (...)
-        A (unit of the spectra), φ (rad, within (−π, π]), ω₀ / 2π (unit of the frequencies given) and Q.
-    r2 : ndarray, shape (...)
-        Share of the variance of the complex spectrum that the fit explains; at most 1.
-    """
-
-    amplitude: np.ndarray
-    phase: np.ndarray
-    frequency: np.ndarray
-    quality: np.ndarray
-    r2: np.ndarray
+    amplitude: np.ndarray  # A, in the unit of the spectra
+    phase: np.ndarray  # φ in rad, within (−π, π]
+    frequency: np.ndarray  # ω₀ / 2π, in the unit of the frequencies given
+    quality: np.ndarray  # Q
+    r2: np.ndarray  # share of the variance of the complex spectrum that the fit explains; at most 1
 
 
 def sho_response(frequency: np.ndarray, amplitude: np.ndarray, phase: np.ndarray,
@@ -238,3 +228,17 @@ def optimum_rotation(amplitude: np.ndarray, phase: np.ndarray, voltage: np.ndarr
 def piezoresponse(amplitude: np.ndarray, phase: np.ndarray, theta: float) -> np.ndarray:
     """P = A cos(φ + θ), in the unit of A; any shape to the same shape."""
     return amplitude * np.cos(phase + theta)
+
+
+def interpolated(cube: np.ndarray, bad: np.ndarray, closed: bool) -> np.ndarray:
+    """A copy of (..., steps) whose bad points lie on the line between their nearest valid neighbours; 0 without one.
+
+    Where the first step does not follow the last (not `closed`), ends repeat the nearest valid value.
+    """
+    filled, steps = np.array(cube, dtype=float), np.arange(cube.shape[-1])
+    for pixel in zip(*np.nonzero(bad.any(axis=-1)), strict=True):
+        wrong, loop = bad[pixel], filled[pixel]
+        good = steps[~wrong]
+        loop[wrong] = np.interp(steps[wrong], good, loop[good],
+                                period=len(steps) if closed else None) if len(good) else 0
+    return filled

@@ -33,8 +33,7 @@ class Handler(BaseHTTPRequestHandler):
         waiting = self.server.faults.get(key, [])
         body = self.server.files.get(key)
         if waiting:
-            lasts = getattr(waiting[0], "lasts", False)
-            (waiting[0] if lasts else waiting.pop(0))(self, body)
+            (waiting[0][0] if isinstance(waiting[0], list) else waiting.pop(0))(self, body)
         elif body is None:
             self.give(b'{"status": 404, "message": "The record does not exist."}', 404)
         else:
@@ -67,7 +66,7 @@ class Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.address = f"http://127.0.0.1:{self.server_port}"
         self.files: dict[str, bytes] = {}
-        self.faults: dict[str, list[Callable]] = {}
+        self.faults: dict[str, list[Callable | list[Callable]]] = {}  # a list is of one that lasts
         self.asked: list[tuple[str, str | None, str]] = []
         self.closing = threading.Event()
 
@@ -84,10 +83,9 @@ class Server(ThreadingHTTPServer):
                            "size": (sizes or {}).get(name, len(body)),
                            "checksum": f"md5:{hashlib.md5(body).hexdigest()}",
                            "links": {"self": f"{self.address}{RECORD}/files/{quote(name, safe='')}/content"}})
-        self.files[RECORD] = json.dumps(
-            {"id": 6321172, "conceptrecid": "6321171", "doi": "10.5281/zenodo.6321172",
-             "state": "done", "files": listed,
-             "links": {"self": self.address + RECORD}}).encode()
+        self.files[RECORD] = json.dumps({
+            "id": 6321172, "conceptrecid": "6321171", "doi": "10.5281/zenodo.6321172", "state": "done",
+            "files": listed, "links": {"self": self.address + RECORD}}).encode()
 
     def fail(self, name: str, *faults: Callable) -> None:
         """Let the next requests for a file of the record (or a path) meet these faults."""
@@ -96,30 +94,25 @@ class Server(ThreadingHTTPServer):
 
     def starts(self, name: str) -> list[int]:
         """The byte from which each request for a file of the record wanted it."""
-        asked = [asked for path, asked, _ in self.asked if path == f"{RECORD}/files/{name}/content"]
-        return [_start(one) for one in asked]
+        return [_start(asked) for path, asked, _ in self.asked if path == f"{RECORD}/files/{name}/content"]
 
 
 @contextmanager
 def serving():
-    server = Server()
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.closing.set()
-        server.shutdown()
-        server.server_close()
-        thread.join(5)
+    with Server() as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+        thread.start()
+        try:
+            yield server
+        finally:
+            server.closing.set()
+            server.shutdown()
+    thread.join(5)
 
 
-def always(fault: Callable) -> Callable:
+def always(fault: Callable) -> list[Callable]:
     """The fault at every request, not only the next."""
-    def lasting(handler, body):
-        fault(handler, body)
-    lasting.lasts = True
-    return lasting
+    return [fault]
 
 
 def status(code: int, **headers: str) -> Callable:
@@ -128,9 +121,7 @@ def status(code: int, **headers: str) -> Callable:
 
 def cut(sent: int) -> Callable:
     """The connection breaks after so many bytes."""
-    def fault(handler, body):
-        handler.give(body, start=_start(handler.headers.get("Range")), sent=sent)
-    return fault
+    return lambda handler, body: handler.give(body, start=_start(handler.headers.get("Range")), sent=sent)
 
 
 def instead(other: bytes) -> Callable:
@@ -138,7 +129,7 @@ def instead(other: bytes) -> Callable:
     return lambda handler, _: handler.give(other)
 
 
-def deaf_to_range(handler, body: bytes) -> None:
+def rangeless(handler, body: bytes) -> None:
     """The whole file, although a part was asked for."""
     handler.give(body)
 

@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helpers.scans.cleaning import MISSING, OUT_OF_RANGE, OUTLIER, Cleaning, clean, interpolated
+from helpers.scans.cleaning import MISSING, OUT_OF_RANGE, OUTLIER, Cleaning, clean
 from helpers.scans.outliers import outlier_excess, pixel_noise, remaining_outliers
+from helpers.sho import interpolated
 from helpers.twin.measurement import simulate
 
 
@@ -44,8 +45,6 @@ def test_missing_points_are_bridged_counted_and_mapped(twin):
     # The last step lies between the one before and the first: the drive closes.
     last = cleaned["piezoresponse"][7, 3]
     assert last[95] == pytest.approx((last[94] + last[0]) / 2)
-    kept = report.flags["piezoresponse"] == 0
-    np.testing.assert_array_equal(cleaned["piezoresponse"][kept], twin.piezoresponse[kept])
     assert "3 missing of piezoresponse, in 2 pixels" in str(report) and "no pixels beyond" in str(report)
 
 
@@ -129,8 +128,7 @@ def test_only_flagged_points_and_masked_pixels_change(seed, share, outlier_sd):
     cube = rng.normal(size=(5, 4, rng.integers(8, 40)))
     holes = rng.random(cube.shape) < share
     cube[holes] = np.nan
-    holes_per_pixel = holes.mean(axis=-1)
-    if (holes_per_pixel > 0.15).all():
+    if (holes.mean(axis=-1) > 0.15).all():
         return
     cleaned, report = clean({"x": cube}, np.arange(cube.shape[-1]), Cleaning(outlier_sd=outlier_sd))
     np.testing.assert_array_equal(report.flags["x"] == MISSING, holes)

@@ -38,9 +38,9 @@ def test_a_scan_is_read_back_equal(scan, stored):
 
 def replace_dataset(path, name, change):
     with h5py.File(path, "a") as file:
-        values = file.pop(name)[:] if change is None else change(file.pop(name)[:])
+        values = file.pop(name)[:]
         if change:
-            file[name] = values
+            file[name] = change(values)
 
 
 def nan_at(*places):
@@ -131,10 +131,13 @@ def test_each_channel_has_one_mean_and_deviation_and_stacked_ones_lie_one_after_
     np.testing.assert_array_equal(unstack_channels(stacked, 2), spectra)
 
 
-def test_models_learn_from_usable_pixels_that_are_not_held_out(scan, monkeypatch):
+def test_unusable_pixels_are_empty_in_maps_and_models_learn_from_none_of_them_nor_what_is_held_out(scan, monkeypatch):
     unusable = np.zeros(scan.shape, bool)
     unusable[2, 3:6] = True
-    holed = replace(scan, unusable=unusable)
+    holed, values = replace(scan, unusable=unusable), np.arange(240.0).reshape(120, 2)
+    assert scan.maps(values)[1, 2, 3] == values[23, 1]
+    np.testing.assert_array_equal(np.isnan(holed.maps(values)), np.stack([unusable] * 2))
+    assert heldout_blocks((60, 60), 5).mean() == pytest.approx(0.2) and not heldout_blocks((60, 60), 0).any()
     heldout = heldout_blocks(scan.shape, 5)
     training = scans.training_pixels(holed, heldout)
     np.testing.assert_array_equal(training, ~heldout & ~unusable.ravel())
@@ -142,16 +145,6 @@ def test_models_learn_from_usable_pixels_that_are_not_held_out(scan, monkeypatch
     few = scans.training_pixels(holed, heldout)
     assert few.sum() == 20 and not (few & ~training).any()
     assert np.diff(np.flatnonzero(training).searchsorted(np.flatnonzero(few))).max() <= 5
-
-
-def test_maps_are_empty_at_unusable_pixels_and_heldout_blocks_take_their_share(scan):
-    values = np.arange(240.0).reshape(120, 2)
-    assert scan.maps(values)[1, 2, 3] == values[23, 1]
-    unusable = np.zeros(scan.shape, bool)
-    unusable[2, 3] = True
-    np.testing.assert_array_equal(np.isnan(replace(scan, unusable=unusable).maps(values)), np.stack([unusable] * 2))
-    assert heldout_blocks((60, 60), 5).mean() == pytest.approx(0.2)
-    assert not heldout_blocks((60, 60), 0).any()
 
 
 @pytest.mark.parametrize("start", [0, 24, 48, 60, 72])

@@ -23,6 +23,7 @@ from helpers.twin import measurement as twin
 from helpers.twin.switching import drive_voltage
 
 SHAPE = (4, 7)
+FITTED = "Measurement_000/Channel_000/Raw_Data-SHO_Fit_000"
 
 
 @pytest.fixture(scope="module")
@@ -37,31 +38,31 @@ def assert_loops(scan, piezoresponse, resonance_kHz, voltage_V, rtol=1e-12):
     np.testing.assert_allclose(scan.resonance_kHz, resonance_kHz, rtol=rtol)
 
 
+def load_read_only(path, choice):
+    before = path.read_bytes()
+    path.chmod(0o444)
+    scan = load_scan(path, choice)
+    assert path.read_bytes() == before
+    return scan
+
+
 def triangle(steps):
     """A drive of one cycle from +3 V, without a step at the same voltage as its neighbour."""
     return 3 - 12 * np.abs((np.arange(steps) / steps + 0.5) % 1 - 0.5)
 
 
-def matlab_variables(made, degrees=False):
+def matlab_variables(made):
     """Loops and oscillators of two cycles as the group stored them: Out… in order of acquisition."""
-    acquired = {name: np.roll(cube, 24, axis=-1) for name, cube in (
-        ("P", made.piezoresponse), ("w", made.resonance_kHz))}
-    phase = np.where(acquired["P"] > 0, -0.7, np.pi - 0.7)
-    first = np.where(0.5 * acquired["P"] > 0, 0.3, np.pi + 0.3)
+    loops, resonance = (np.roll(cube, 24, axis=-1) for cube in (made.piezoresponse, made.resonance_kHz))
     voltage = made.voltage_V[:, None]
     return {
         "Loopdata_mixed": made.piezoresponse, "Voltagedata_mixed": voltage,
         "VoltageDC_mixed": np.hstack([np.roll(voltage, 24, axis=0)] * 2),
-        "OutA2_mixed": np.abs(acquired["P"]), "OutPhi2_mixed": np.degrees(phase) * 4 if degrees else phase,
-        "Outw2_mixed": acquired["w"] * 1e3, "OutQ2_mixed": np.full(acquired["P"].shape, 200.0),
-        "OutA1_mixed": 0.5 * np.abs(acquired["P"]), "OutPhi1_mixed": first,
-        "Outw1_mixed": acquired["w"] * 1e3 + 500,
-        "topo_mixed": np.arange(64.0).reshape(8, 8),
+        "OutA2_mixed": np.abs(loops), "OutPhi2_mixed": np.where(loops > 0, -0.7, np.pi - 0.7),
+        "Outw2_mixed": resonance * 1e3, "OutQ2_mixed": np.full(loops.shape, 200.0),
+        "OutA1_mixed": 0.5 * np.abs(loops), "OutPhi1_mixed": np.where(loops > 0, 0.3, np.pi + 0.3),
+        "Outw1_mixed": resonance * 1e3 + 500, "topo_mixed": np.arange(64.0).reshape(8, 8),
     }
-
-
-def write_mat5(path, variables):
-    scipy.io.savemat(path, variables)
 
 
 def write_mat73(path, variables):
@@ -73,7 +74,7 @@ def write_mat73(path, variables):
         raw.write(b"MATLAB 7.3 MAT-file, Platform: GLNXA64".ljust(116) + bytes(8) + b"\x00\x02IM")
 
 
-@pytest.fixture(params=[write_mat5, write_mat73], ids=["v5", "v7.3"])
+@pytest.fixture(params=[scipy.io.savemat, write_mat73], ids=["v5", "v7.3"])
 def write(request):
     return request.param
 
@@ -92,7 +93,7 @@ def turned_by(angle):
 def test_matlab_files_are_read_aligned_and_in_kHz(write, made, tmp_path, cycle, change, share, shift_kHz, rtol, note):
     variables = matlab_variables(made)
     write(tmp_path / "Data.txt", variables | change(variables))
-    scan = load_scan(tmp_path / "Data.txt", Choice(cycle=cycle))
+    scan = load_read_only(tmp_path / "Data.txt", Choice(cycle=cycle))
     assert_loops(scan, share * made.piezoresponse, made.resonance_kHz + shift_kHz, made.voltage_V, rtol)
     np.testing.assert_array_equal(scan.topography, np.arange(64.0).reshape(8, 8))
     assert scan.shape == SHAPE and scan.source == "measured" and np.isnan(scan.size_um) and not scan.turned
@@ -103,7 +104,7 @@ def test_matlab_files_are_read_aligned_and_in_kHz(write, made, tmp_path, cycle, 
 @pytest.mark.parametrize(("share", "size_um"), [(1, 2), (5 / 16, np.nan)])
 def test_a_matlab_file_of_the_published_size_and_drive_has_its_scale_and_its_turn(tmp_path, share, size_um):
     published = matlab_variables(twin.simulate(0))
-    write_mat5(tmp_path / "film.mat", published | {
+    scipy.io.savemat(tmp_path / "film.mat", published | {
         name: share * published[name] for name in ("Voltagedata_mixed", "VoltageDC_mixed")})
     scan = load_scan(tmp_path / "film.mat")
     np.testing.assert_equal(scan.size_um, size_um)
@@ -113,11 +114,10 @@ def test_a_matlab_file_of_the_published_size_and_drive_has_its_scale_and_its_tur
 @pytest.mark.parametrize("start", [0, 24])
 def test_loops_from_zero_volt_are_stored_as_acquired(made, tmp_path, start):
     """Without the drive: from the largest voltage the resonance lags by a quarter, from 0 V by nothing."""
-    acquired = {name: np.roll(cube, 24, axis=-1) for name, cube in matlab_variables(made).items()
-                if name == "Loopdata_mixed"} if start else {}
-    variables = {name: values for name, values in matlab_variables(made).items()
-                 if name in ("Loopdata_mixed", "Outw2_mixed")} | acquired
-    write_mat5(tmp_path / "scan.mat", variables | {"Voltagedata_mixed": np.roll(made.voltage_V, start)})
+    variables = matlab_variables(made)
+    scipy.io.savemat(tmp_path / "scan.mat", {
+        "Loopdata_mixed": np.roll(made.piezoresponse, start, axis=-1), "Outw2_mixed": variables["Outw2_mixed"],
+        "Voltagedata_mixed": np.roll(made.voltage_V, start)})
     scan = load_scan(tmp_path / "scan.mat")
     assert_loops(scan, *(np.roll(x, start, axis=-1) for x in (made.piezoresponse, made.resonance_kHz, made.voltage_V)))
 
@@ -167,8 +167,7 @@ class Bomb:
 
 
 def test_nothing_is_ever_unpickled(tmp_path):
-    array = np.empty((3, 96), object)
-    array[:] = Bomb()
+    array = np.full((3, 96), Bomb(), object)
     np.save(tmp_path / "x.npy", array, allow_pickle=True)
     np.savez(tmp_path / "y.npz", loops=array)
     (tmp_path / "z.npy").write_bytes(pickle.dumps(Bomb()))
@@ -239,18 +238,16 @@ def usid_parts():
     return loops * factor, resonance + shift, np.roll(drive_voltage(), 24)[::4]
 
 
-def write_usid(path, parts, keep=("raw", "fit", "loops"), positions=None,
-               order=("Cycle", "Field", "DC_Offset")):
+def write_usid(path, parts, keep=("raw", "fit", "loops"), positions=None, order=("Cycle", "Field", "DC_Offset")):
     loops, resonance_kHz, voltage_V = parts
     axes = [2 + ("Cycle", "Field", "DC_Offset").index(label) for label in order]
     loops, resonance_kHz = (cube.transpose(0, 1, *axes) for cube in (loops, resonance_kHz))
-    steps = len(voltage_V)
-    flat = (28, 2 * 2 * steps)
-    space = axes_of(Y=("um", np.arange(4) * 0.5), X=("um", np.arange(7) * 0.5))
+    flat = (28, 2 * 2 * len(voltage_V))
     chosen = slice(None) if positions is None else positions
-    space = {label: (unit, v[chosen], i[chosen]) for label, (unit, v, i) in space.items()}
-    cycle_field = {"Cycle": ("", [0.0, 1.0]), "Field": ("", [0.0, 1.0]), "DC_Offset": ("V", voltage_V)}
-    cycle_field = {label: cycle_field[label] for label in order}
+    space = {label: (unit, v[chosen], i[chosen]) for label, (unit, v, i) in axes_of(
+        Y=("um", np.arange(4) * 0.5), X=("um", np.arange(7) * 0.5)).items()}
+    known = {"Cycle": ("", [0.0, 1.0]), "Field": ("", [0.0, 1.0]), "DC_Offset": ("V", voltage_V)}
+    cycle_field = {label: known[label] for label in order}
     fitted = axes_of(**cycle_field)
     spectra, frequency_kHz = twin.raw_spectra(loops, resonance_kHz)
     with h5py.File(path, "w") as file:
@@ -267,25 +264,21 @@ def write_usid(path, parts, keep=("raw", "fit", "loops"), positions=None,
 
 
 @pytest.mark.parametrize("keep", [("raw",), ("fit",), ("loops",)])
-def test_the_mean_of_usid_cycles_misses_what_one_of_them_misses(usid_parts, tmp_path, keep):
+def test_the_mean_of_usid_cycles_misses_what_one_misses_and_needs_equal_drives(usid_parts, tmp_path, keep):
     write_usid(tmp_path / "scan.h5", usid_parts, keep)
     first, second, mean = (load_scan(tmp_path / "scan.h5", Choice(cycle=n)) for n in (1, 2, "mean"))
     np.testing.assert_allclose(mean.piezoresponse, (first.piezoresponse + second.piezoresponse) / 2)
     assert {"cycle 1 of 2", "cycle 2 of 2", "mean of the cycles 1, 2"} <= set(mean.notes)
     if keep == ("loops",):
         with h5py.File(tmp_path / "scan.h5", "a") as file:
-            file["Measurement_000/Channel_000/Raw_Data-SHO_Fit_000/Fit-Loop_Fit_000/Projected_Loops"][9, 3] = np.nan
+            file[f"{FITTED}/Fit-Loop_Fit_000/Projected_Loops"][9, 3] = np.nan
         assert load_scan(tmp_path / "scan.h5", Choice(cycle="mean")).cleaning.map.sum() == 1
-
-
-def test_cycles_driven_differently_have_no_mean(usid_parts, tmp_path):
-    write_usid(tmp_path / "scan.h5", usid_parts, ("fit",))
-    with h5py.File(tmp_path / "scan.h5", "a") as file:
-        group = file["Measurement_000/Channel_000/Raw_Data-SHO_Fit_000"]
-        values = group["Spectroscopic_Values"]
-        values[2] = values[2] * (1 + values[0])
-    with pytest.raises(DataError, match="drives its cycles differently"):
-        load_scan(tmp_path / "scan.h5", Choice(cycle="mean"))
+    if keep == ("fit",):
+        with h5py.File(tmp_path / "scan.h5", "a") as file:
+            values = file[f"{FITTED}/Spectroscopic_Values"]
+            values[2] = values[2] * (1 + values[0])
+        with pytest.raises(DataError, match="drives its cycles differently"):
+            load_scan(tmp_path / "scan.h5", Choice(cycle="mean"))
 
 
 @pytest.mark.parametrize("order", [("Cycle", "DC_Offset", "Field"), ("DC_Offset", "Field", "Cycle")])
@@ -339,7 +332,7 @@ def test_positions_in_any_order_or_missing_are_read_and_a_fit_broken_off_gives_w
     np.testing.assert_allclose(scan.piezoresponse[there], expected, rtol=1e-6, atol=1e-12)
     write_usid(tmp_path / "scan.h5", usid_parts, ("raw", "fit"))
     with h5py.File(tmp_path / "scan.h5", "a") as file:
-        fit = file["Measurement_000/Channel_000/Raw_Data-SHO_Fit_000/Fit"]
+        fit = file[f"{FITTED}/Fit"]
         fit[20:] = np.zeros((), fit.dtype)
     notes = load_scan(tmp_path / "scan.h5").notes
     assert any("fitted to Measurement_000/Channel_000/Raw_Data" in note for note in notes)
@@ -354,23 +347,21 @@ def test_axes_that_are_not_there_are_named(usid_parts, tmp_path, choice, message
     if not choice:  # the labels are lost
         with h5py.File(tmp_path / "scan.h5", "a") as file:
             for part in ("Indices", "Values"):
-                del file[f"Measurement_000/Channel_000/Raw_Data-SHO_Fit_000/Spectroscopic_{part}"].attrs["labels"]
+                del file[f"{FITTED}/Spectroscopic_{part}"].attrs["labels"]
     with pytest.raises(DataError, match=message):
         load_scan(tmp_path / "scan.h5", Choice(**choice or {}))
 
 
 @pytest.mark.parametrize("kind", ["npy", "list", "npz", "matlab", "own", "fit", "raw"])
 def test_of_a_large_scan_one_row_and_column_in_so_many_is_used(kind, made, usid_parts, tmp_path, monkeypatch):
-    path = tmp_path / "scan"
+    path = tmp_path / ("scan.npz" if kind == "npz" else "scan.npy")
     if kind in ("npy", "list"):
         cube = np.stack([made.piezoresponse, made.resonance_kHz], -1)
-        np.save(tmp_path / "scan.npy", cube if kind == "npy" else cube[:, :4].reshape(16, 96, 2))
-        path = tmp_path / "scan.npy"
+        np.save(path, cube if kind == "npy" else cube[:, :4].reshape(16, 96, 2))
     elif kind == "npz":
-        np.savez(tmp_path / "scan.npz", piezoresponse=made.piezoresponse, resonance=made.resonance_kHz)
-        path = tmp_path / "scan.npz"
+        np.savez(path, piezoresponse=made.piezoresponse, resonance=made.resonance_kHz)
     elif kind == "matlab":
-        write_mat5(path, matlab_variables(made))
+        scipy.io.savemat(path, matlab_variables(made))
     elif kind == "own":
         save_scan(replace(simulated_scan(5, SHAPE), unusable=np.eye(*SHAPE, dtype=bool)), path)
     else:
@@ -386,16 +377,6 @@ def test_of_a_large_scan_one_row_and_column_in_so_many_is_used(kind, made, usid_
     np.testing.assert_allclose(thinned.piezoresponse, whole.piezoresponse[::2, ::2], atol=rtol * scale)
     np.testing.assert_allclose(thinned.resonance_kHz, whole.resonance_kHz[::2, ::2])
     np.testing.assert_array_equal(thinned.usable, whole.usable.reshape(rows, columns)[::2, ::2].ravel())
-
-
-def test_files_are_opened_read_only(usid_parts, made, tmp_path):
-    write_usid(tmp_path / "scan.h5", usid_parts)
-    write_mat5(tmp_path / "scan.mat", matlab_variables(made))
-    for path in (tmp_path / "scan.h5", tmp_path / "scan.mat"):
-        before = path.read_bytes()
-        path.chmod(0o444)
-        load_scan(path)
-        assert path.read_bytes() == before
 
 
 DTYPES = ("<f8", "<f4", ">f4", "<f2", "<i2", "<u1", "<f8", "?", "<c8", "S3")
@@ -428,7 +409,7 @@ WRITERS = {
     "npy": lambda path, array, voltage_V: np.save(path, array),
     "npz": lambda path, array, voltage_V: np.savez(path, loops=array, voltage=voltage_V),
     "h5": write_own,
-    "mat": lambda path, array, voltage_V: write_mat5(
+    "mat": lambda path, array, voltage_V: scipy.io.savemat(
         path, {"Loopdata_mixed": array, "Voltagedata_mixed": voltage_V}),
 }
 
@@ -466,7 +447,7 @@ def test_any_array_in_any_file_is_loaded_unchanged_or_refused_by_name(kind, made
 def whole_files(made, tmp_path_factory):
     folder = tmp_path_factory.mktemp("whole")
     small = twin.simulate(seed=1, shape=(2, 2))
-    write_mat5(folder / "5.mat", matlab_variables(small))
+    scipy.io.savemat(folder / "5.mat", matlab_variables(small))
     write_mat73(folder / "7.mat", matlab_variables(small))
     np.savez(folder / "x.npz", piezoresponse=small.piezoresponse)
     loops = np.tile(small.piezoresponse[:, :, None, None, ::4], (2, 4, 2, 2, 1))[:4, :7]
@@ -484,8 +465,7 @@ def whole_files(made, tmp_path_factory):
 
 @settings(suppress_health_check=[HealthCheck.too_slow])
 @given(which=st.integers(0, 4), cut=st.floats(0, 0.999), flip=st.integers(0, 10**6), cutting=st.booleans())
-def test_cut_and_damaged_files_give_one_clear_error_or_loops(which, cut, flip, cutting, whole_files,
-                                                             tmp_path_factory):
+def test_cut_and_damaged_files_give_one_clear_error_or_loops(which, cut, flip, cutting, whole_files, tmp_path_factory):
     content = bytearray(whole_files[which].read_bytes())
     if cutting:
         content = content[: int(cut * len(content))]
@@ -520,20 +500,17 @@ def test_a_scan_is_thinned_once_and_no_more_than_needed(rows, columns):
     assert every == 1 or -(-rows // (every - 1)) * -(-columns // (every - 1)) > formats.MOST_PIXELS
 
 
-FITTED = "Measurement_000/Channel_000/Raw_Data-SHO_Fit_000"
-
-
 @pytest.mark.parametrize(("removed", "factor", "note"), [
     ([], 3, "loops of"), ([f"{FITTED}/Fit-Loop_Fit_000"], 1, "oscillators of"), ([FITTED], 1, "oscillators fitted to")])
 @pytest.mark.parametrize(("choice", "cycle", "field"), [
     (Choice(), 1, 0), (Choice(cycle=1), 0, 0), (Choice(cycle=2, field="on"), 1, 1),
     (Choice(cycle=1, field="on"), 0, 1)])
 def test_what_pyusid_wrote_is_read(tmp_path, removed, factor, note, choice, cycle, field):
-    written = shutil.copy(Path(__file__).with_name("pyusid.h5"), tmp_path)
+    written = Path(shutil.copy(Path(__file__).with_name("pyusid.h5"), tmp_path))
     with h5py.File(written, "a") as file:
         for group in removed:
             del file[group]
-    scan = load_scan(written, choice)
+    scan = load_read_only(written, choice)
     row, column, step = np.indices((2, 3, 12))
     loops = factor * 1e-5 * (1 + 0.1 * row + 0.02 * column) * (1 + cycle + 0.3 * field) * np.sin(np.pi * step / 6)
     rtol = 1e-4 if removed == [FITTED] else 1e-6  # complex64

@@ -4,24 +4,13 @@ import math
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from types import MappingProxyType
 
 import h5py
 import numpy as np
 
+from helpers.scans import formats
 from helpers.scans.choice import Choice
-from helpers.scans.formats import (
-    EXPECTED,
-    MOST_BYTES,
-    DataError,
-    Loops,
-    assembled,
-    every_nth,
-    numbers,
-    one_sign,
-    text,
-    unit_of,
-)
+from helpers.scans.formats import EXPECTED, DataError, Loops, assembled, every_nth, numbers, one_sign, text, unit_of
 from helpers.scans.units import in_V, role_of, unit_in
 from helpers.twin.switching import N_STEPS, drive_voltage
 
@@ -42,12 +31,11 @@ def read_own(path: Path, choice: Choice) -> Loops:
         if missing:
             raise DataError(f"{path} has no dataset {', '.join(sorted(missing))} "
                             f"(it has {', '.join(sorted(group)) or 'none'}): expected {EXPECTED}; rename or add it")
-        units = {name: unit_of(item) for name, item in named.items()}
         stated = [str(note) for note in np.atleast_1d(file.attrs.get("notes", []))]
         own = path.parts[-2:] == ("results", "scan.h5")
         published = any(doi in str(file.attrs.get("source", "")) for doi in PUBLISHED_DOIS)
         return read_arrays(
-            path, named, units, choice, stated or ["HDF5 of this repository"],
+            path, named, choice, stated or ["HDF5 of this repository"],
             int(_stated(path, file, "resonance_lag_steps", PUBLISHED_LAG_STEPS if published else 0)),
             size_um=_stated(path, file, "scan_size_um", 2.0 if published else np.nan),
             turned=bool(_stated(path, file, "turned", published)),
@@ -82,35 +70,26 @@ def numpy_arrays(path: Path) -> dict[str, np.ndarray]:
     if not zipfile.is_zipfile(path):
         return {"": np.load(path, mmap_mode="r", allow_pickle=False)}
     with zipfile.ZipFile(path) as archive:
-        if sum(member.file_size for member in archive.infolist()) > MOST_BYTES:
-            raise DataError(f"{path} unpacks to more than {MOST_BYTES >> 30} GiB: expected loops that fit "
-                            "into memory; store a part of the scan")
+        formats.check_bytes(f"{path} unpacks to", sum(member.file_size for member in archive.infolist()))
     with np.load(path, allow_pickle=False) as arrays:
         return dict(arrays)
 
 
 def read_numpy(path: Path, choice: Choice) -> Loops:
     """Loops from named arrays, or from the only one of more than one axis."""
-    return read_arrays(path, numpy_arrays(path), {}, choice, ["NumPy file, which states no units"], None)
+    return read_arrays(path, numpy_arrays(path), choice, ["NumPy file, which states no units"], None)
 
 
-def read_arrays(path: Path, named: Mapping[str, Array], units: Mapping[str, str], choice: Choice, notes: list[str],
-                lag: int | None, truth: Mapping[str, Array] = MappingProxyType({}), **stated) -> Loops:
+def read_arrays(path: Path, named: Mapping[str, Array], choice: Choice, notes: list[str], lag: int | None,
+                **stated) -> Loops:
     """Loops of arrays by the roles that their names or, of lone ones, their values tell.
 
-    Parameters
-    ----------
-    named, units : mapping of str to array and to str
-    lag : int or None
-        Steps by which the resonance lags; None where the values have to tell.
-    truth : mapping of str to array, shape (rows, columns)
-    **stated
-        Further fields of `Loops`.
+    The resonance lags by `lag` steps, None where the values have to tell; `stated` are further fields of `Loops`.
     """
     (names, guess), said = _names_by_role(path, named, choice), list(notes)
     main = "piezoresponse" if "piezoresponse" in names else "amplitude"
     shape = named[names[main]].shape
-    unit = {role: units.get(name) or unit_in(name) for role, name in names.items()}
+    unit = {role: unit_of(named[name]) or unit_in(name) for role, name in names.items()}
     voltage_V = None if choice.voltage_V is None else np.ravel(np.asarray(choice.voltage_V, float))
     if voltage_V is None and "voltage" in names:
         voltage_V = numbers(path, names["voltage"], named[names["voltage"]])
@@ -146,9 +125,10 @@ def read_arrays(path: Path, named: Mapping[str, Array], units: Mapping[str, str]
         stated["topography"] = numbers(path, names["topography"], named[names["topography"]])
     if "unusable" in names:
         stated["unusable"] = _map(path, "unusable", named[names["unusable"]], pixels, part, "biu").astype(bool)
-    truth = {name: _map(path, f"truth/{name}", values, pixels, part) for name, values in truth.items()}
-    return assembled(cubes, unit, voltage_V, said, choice.theta_rad, truth=truth, grid=shape[:2] if part else None,
-                     **stated)
+    if "truth" in stated:
+        stated["truth"] = {name: _map(path, f"truth/{name}", values, pixels, part)
+                           for name, values in stated["truth"].items()}
+    return assembled(cubes, unit, voltage_V, said, choice.theta_rad, grid=shape[:2] if part else None, **stated)
 
 
 def _names_by_role(path: Path, named: Mapping[str, Array], choice: Choice) -> tuple[dict[str, str], bool]:
@@ -213,7 +193,7 @@ def by_values(path: Path, stored: dict[str, list[np.ndarray]], guess: bool, said
     cubes, channels = {role: channels[0] for role, channels in stored.items()}, stored.get("piezoresponse")
     if channels is None:
         return cubes
-    if len(channels) in (4, 5) and oscillators_in(channels):
+    if oscillators_in(channels):
         said.append("the last axis is taken as amplitude, resonance, quality factor, phase (and R²) of oscillators")
         return dict(zip(OSCILLATOR, channels, strict=False))
     if len(channels) > 1 and "resonance" not in stored:
@@ -224,21 +204,18 @@ def by_values(path: Path, stored: dict[str, list[np.ndarray]], guess: bool, said
             said.append(f"channels 1 and 2 of {len(channels)} taken as piezoresponse and resonance")
         cubes |= {"piezoresponse": channels[0], "resonance": channels[1]}
         guess = False
-    if guess and one_sign(channels[0]):
-        typical = float(np.nanmedian(channels[0]))
-        like = "a resonance" if typical > 100 else "an amplitude"
-        raise DataError(f"{path}: the only array is of one sign everywhere, about {typical:.3g}, as {like} is: "
-                        "expected the piezoresponse, which switches; store it as `piezoresponse` in an .npz, or "
-                        "`amplitude` and `phase`")
     if guess:
+        if sign := one_sign(channels[0]):
+            raise DataError(f"{path}: the only array is {sign}: expected the piezoresponse, which switches; store it "
+                            "as `piezoresponse` in an .npz, or `amplitude` and `phase`")
         said.append("the only array of loops is taken as the piezoresponse: a guess; name it in an .npz to be sure")
     return cubes
 
 
 def oscillators_in(channels: list[np.ndarray]) -> bool:
-    """Whether channels can be A, f, Q and φ: A is positive, f far from 0, φ within two turns of 0."""
+    """Whether channels can be A, f, Q, φ (and R²): A is positive, f far from 0, φ within two turns of 0."""
     finite = [values[np.isfinite(values)] for values in channels[:4]]
-    if not all(values.size for values in finite):
+    if len(channels) not in (4, 5) or not all(values.size for values in finite):
         return False
     amplitude, frequency, quality, phase = finite
     return bool((amplitude >= 0).all() and np.median(frequency) > 10 * frequency.std() and (quality >= 0).all()
@@ -249,11 +226,10 @@ def _drive(path: Path, voltage_V: np.ndarray | None, lag: int | None, cubes: dic
            shape: tuple[int, ...], said: list[str]) -> tuple[np.ndarray, int]:
     """Voltage (V) of every step, the paper's where none is stored, and by how much a resonance that lags was moved.
 
-    The published release keeps the resonance in the order of acquisition, from 0 V upwards,
-    but piezoresponse and voltage from +16 V downwards, a quarter of the cycle later. Three
-    traces in the data show it: the resonance jumps where its stored cycle closes, as a drift
-    between first and last step does; its softening meets the switching of the piezoresponse
-    only after the shift; and so do the points that were interpolated in both channels.
+    The published release keeps the resonance in the order of acquisition, from 0 V upwards, but piezoresponse and
+    voltage from +16 V downwards, a quarter of the cycle later. Three traces in the data show it: the resonance jumps
+    where its stored cycle closes, as a drift does; its softening meets the switching of the piezoresponse only after
+    the shift; and so do the points that were interpolated in both channels.
     """
     steps, resonance, guessed = shape[-1], cubes.get("resonance"), voltage_V is None
     if guessed:

@@ -1,7 +1,7 @@
 """A scan read a few rows at a time, as a run read the whole or a thinned part of it."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -24,8 +24,8 @@ class Source:
     grid: tuple[int, int]  # rows and columns of the whole scan
     steps: int
     scaler: StandardScaler  # of the run, so that errors are in its standard deviations
-    choice: Choice = field(default_factory=Choice)
-    cleaning: Cleaning = field(default_factory=Cleaning)  # what compares pixels compares those of a block of rows
+    choice: Choice = Choice()
+    cleaning: Cleaning = Cleaning()  # what compares pixels compares those of a block of rows
 
     def blocks(self, shuffled: bool = False) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
         """Rows, standardised spectra (pixels, steps, channels) and which of them are usable.

@@ -8,6 +8,7 @@ import numpy as np
 
 from helpers.scans.choice import number_of, pairs
 from helpers.scans.outliers import closes, distance, outlier_excess, pixel_noise
+from helpers.sho import interpolated
 
 KEPT, MISSING, OUT_OF_RANGE, OUTLIER, POOR_FIT = range(5)
 PASSES = 3  # of the search for outliers
@@ -155,18 +156,3 @@ def _beyond_repair(bad: np.ndarray, closed: bool) -> np.ndarray:
     around = np.concatenate([bad, bad[..., :LONGEST_GAP]], axis=-1) if closed else bad
     gap = np.lib.stride_tricks.sliding_window_view(around, LONGEST_GAP + 1, axis=-1).all(axis=-1).any(axis=-1)
     return gap | (bad.mean(axis=-1) > LARGEST_SHARE)
-
-
-def interpolated(cube: np.ndarray, bad: np.ndarray, closed: bool) -> np.ndarray:
-    """A copy of (..., steps) whose bad points lie on the straight line between their nearest valid neighbours.
-
-    A loop without a valid point becomes 0. Where the first step does not follow the last (not `closed`), ends repeat
-    the nearest valid value.
-    """
-    filled, steps = np.array(cube, dtype=float), np.arange(cube.shape[-1])
-    for pixel in zip(*np.nonzero(bad.any(axis=-1)), strict=True):
-        wrong, loop = bad[pixel], filled[pixel]
-        good = steps[~wrong]
-        loop[wrong] = np.interp(steps[wrong], good, loop[good],
-                                period=len(steps) if closed else None) if len(good) else 0
-    return filled

@@ -10,8 +10,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, replace
-from dataclasses import field as made_by
+from dataclasses import dataclass, field, replace
 from functools import cache
 from itertools import count
 from pathlib import Path
@@ -46,8 +45,8 @@ class Loops:
     missing: tuple[str, ...] = ()  # what the file could have had and has not
     size_um: float = float("nan")
     topography: np.ndarray | None = None
-    origin: dict[str, str] = made_by(default_factory=dict)  # kind, path and sha256 that results of this project state
-    truth: dict[str, np.ndarray] = made_by(default_factory=dict)
+    origin: dict[str, str] = field(default_factory=dict)  # kind, path and sha256 that results of this project state
+    truth: dict[str, np.ndarray] = field(default_factory=dict)
     unusable: np.ndarray | None = None  # pixels (rows, columns) of bool that an earlier cleaning gave up
     r2: np.ndarray | None = None  # of the fit behind each point, (rows, columns, steps)
     turned: bool = False
@@ -77,9 +76,10 @@ def as_meant(array: h5py.Dataset | np.ndarray, part: tuple[slice, ...] = ()) -> 
     return np.where(values == fill, np.nan, values * scale + offset)
 
 
-def unit_of(item: h5py.Dataset) -> str:
+def unit_of(array: h5py.Dataset | np.ndarray) -> str:
     """The unit that an attribute ``units`` or ``Unit`` states; else nothing."""
-    return next((text(item.attrs[name]) for name in item.attrs if name.lower() in ("units", "unit")), "")
+    stated = getattr(array, "attrs", {})
+    return next((text(stated[name]) for name in stated if name.lower() in ("units", "unit")), "")
 
 
 def check_places(path: Path, shape: tuple[int, int], places: int) -> None:
@@ -89,10 +89,13 @@ def check_places(path: Path, shape: tuple[int, int], places: int) -> None:
                         "on a grid, the same in all of a row or column; round them")
 
 
-def one_sign(values: np.ndarray) -> bool:
-    """Whether all finite values but zeros have one sign, as a piezoresponse never has."""
+def one_sign(values: np.ndarray) -> str:
+    """What to say of values whose finite ones but zeros have one sign, as a piezoresponse never has; else nothing."""
     finite = values[np.isfinite(values) & (values != 0)]
-    return bool(finite.size and ((finite > 0).all() or (finite < 0).all()))
+    if not finite.size or finite.min() < 0 < finite.max():
+        return ""
+    typical = float(np.nanmedian(values))
+    return f"of one sign everywhere, about {typical:.3g}, as {'a resonance' if typical > 100 else 'an amplitude'} is"
 
 
 def text(value: object) -> str:
@@ -103,13 +106,17 @@ def text(value: object) -> str:
 
 def check_size(path: Path, name: str, array: h5py.Dataset | np.ndarray, values: int | None = None) -> None:
     """Refuse an array of which too many values, all unless given, would be read."""
-    most = ""
+    what = f"{path}: `{name}` has shape {array.shape},"
     if math.prod(array.shape[:max(1, min(2, len(array.shape) - 1))]) > MOST_DECLARED:
-        most = f"{MOST_DECLARED} pixels: expected fewer"
-    elif (array.size if values is None else values) * max(8, array.dtype.itemsize) > MOST_BYTES:
-        most = f"{MOST_BYTES >> 30} GiB: expected loops that fit into memory"
-    if most:
-        raise DataError(f"{path}: `{name}` has shape {array.shape}, more than {most}; store a part of the scan")
+        raise DataError(f"{what} more than {MOST_DECLARED} pixels: expected fewer; store a part of the scan")
+    check_bytes(what, (array.size if values is None else values) * max(8, array.dtype.itemsize))
+
+
+def check_bytes(what: str, size: float) -> None:
+    """Refuse what is too large for the memory; `what` begins the sentence."""
+    if size > MOST_BYTES:
+        raise DataError(f"{what} more than {MOST_BYTES >> 30} GiB: expected loops that fit into memory; store a part "
+                        "of the scan")
 
 
 def every_nth(shape: tuple[int, ...]) -> int:
@@ -177,10 +184,8 @@ def assembled(cubes: Mapping[str, np.ndarray], units: Mapping[str, str], voltage
         loops, theta_rad, how = from_oscillators(cubes["amplitude"], cubes["phase"], units.get("phase", ""), voltage_V,
                                                  theta_rad)
         said.append(how)
-    elif one_sign(loops):
-        typical = float(np.nanmedian(loops))
-        said.append(f"questionable: the piezoresponse is of one sign everywhere, about {typical:.3g}, as "
-                    f"{'a resonance' if typical > 100 else 'an amplitude'} is; check which channel it is")
+    elif sign := one_sign(loops):
+        said.append(f"questionable: the piezoresponse is {sign}; check which channel it is")
     if resonance is not None:
         resonance, how = in_kHz(resonance, units.get("resonance", ""))
         said.append(how)

@@ -11,7 +11,7 @@ import scipy.io
 
 from helpers.scans.arrays import read_arrays
 from helpers.scans.choice import Choice
-from helpers.scans.formats import MOST_BYTES, DataError, Loops, apart, assembled, from_oscillators, numbers
+from helpers.scans.formats import DataError, Loops, apart, assembled, check_bytes, from_oscillators, numbers
 from helpers.scans.units import role_of
 from helpers.twin.switching import drive_voltage
 
@@ -29,9 +29,7 @@ def _variables(path: Path) -> dict[str, Callable[[], np.ndarray]]:
     sizes = {name: np.prod(shape, dtype=float) * 8 for name, shape, _ in scipy.io.whosmat(path)}
     used = [name for name in sizes if re.match(GROUP, name) or role_of(name)]
     for name in used:
-        if sizes[name] > MOST_BYTES:
-            raise DataError(f"{path}: `{name}` is too large, more than {MOST_BYTES >> 30} GiB: expected loops that "
-                            "fit into memory; store a part of the scan")
+        check_bytes(f"{path}: `{name}` is too large,", sizes[name])
     arrays = apart(path, _matlab_5_arrays, used)
     return {name: partial(arrays.__getitem__, name) for name in sizes}
 
@@ -55,7 +53,7 @@ def read_matlab(path: Path, choice: Choice) -> Loops:
     cycles = [n for n, names in marks.items() if names & set(variables)]
     if not cycles and any(map(role_of, variables)):
         arrays = {name: np.asarray(read()) for name, read in variables.items() if role_of(name)}
-        return read_arrays(path, arrays, {}, choice, ["MATLAB file"], 0)
+        return read_arrays(path, arrays, choice, ["MATLAB file"], 0)
     if choice.dataset:
         raise DataError(f"{path} holds {', '.join(sorted(variables))}: expected no choice of a dataset among them; "
                         "leave it out, or choose a cycle")

@@ -183,7 +183,7 @@ def loops_of(path: Path, mains: list[Main], choice: Choice, what: str = "NSID fi
         notes.append(f"questionable: {head.name} does not say what it holds; it is taken as the piezoresponse")
     if cube.ndim == 4:
         channels = list(np.moveaxis(cube, -1, 0))
-        if not (len(channels) in (4, 5) and oscillators_in(channels)):
+        if not oscillators_in(channels):
             raise DataError(f"{path}: {head} has {len(channels)} values at each step: expected the piezoresponse, or "
                             "amplitude, resonance, quality factor, phase (and R²); choose a dataset or an axis")
         cubes, units = dict(zip(OSCILLATOR, channels, strict=False)), {}

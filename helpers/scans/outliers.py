@@ -85,10 +85,7 @@ def check_tails(scan) -> None:
 
 
 def heavy_tails(channels: Mapping[str, np.ndarray], usable: np.ndarray, repaired: bool) -> str:
-    """What is wrong where failed fits hold the variance of usable pixels, and what repairs it; else nothing.
-
-    `repaired` tells whether outliers were looked for already.
-    """
+    """What is wrong where failed fits hold the variance of usable pixels, and what repairs it; else nothing."""
     shares = {name: variance_in_extremes(cube[usable]) for name, cube in channels.items()}
     worst = max(shares, key=shares.get)
     if shares[worst] <= MOST_IN_EXTREMES:

@@ -1,7 +1,4 @@
-"""Measured or simulated BEPS loops as one checked object.
-
-The measured loops belong to doi:10.5281/zenodo.6321172 (CC-BY-4.0).
-"""
+"""Measured or simulated BEPS loops as one checked object."""
 
 import hashlib
 from dataclasses import dataclass
@@ -81,10 +78,9 @@ def simulated_scan(seed: int, shape: tuple[int, int] = (60, 60)) -> Scan:
 def save_scan(scan: Scan, path: Path) -> None:
     """Write a scan, its origin and its truth to HDF5, whole or not at all."""
     with atomic(path) as temporary, h5py.File(temporary, "w") as file:
-        arrays = (("piezoresponse", scan.piezoresponse, "arb. u."), ("resonance", scan.resonance_kHz, "kHz"),
-                  ("voltage", scan.voltage_V, "V"), ("topography", scan.topography, ""),
-                  ("unusable", scan.unusable, ""))
-        for name, values, units in arrays:
+        for name, values, units in (
+                ("piezoresponse", scan.piezoresponse, "arb. u."), ("resonance", scan.resonance_kHz, "kHz"),
+                ("voltage", scan.voltage_V, "V"), ("topography", scan.topography, ""), ("unusable", scan.unusable, "")):
             if values is not None:
                 file.create_dataset(name, data=values).attrs["units"] = units
         for name, values in scan.truth.items():
@@ -158,10 +154,7 @@ def left_half(shape: tuple[int, int]) -> np.ndarray:
 
 
 def training_pixels(scan: Scan, heldout: np.ndarray) -> np.ndarray:
-    """Pixels that models are fitted to: usable, not held out, evenly thinned to at most MOST_TRAINED.
-
-    `heldout` and the pixels returned are ndarrays of bool, shape (rows * columns,).
-    """
+    """Pixels, (rows * columns,) of bool, to fit models to: usable, not held out, evenly thinned to MOST_TRAINED."""
     able = np.flatnonzero(scan.usable & ~heldout)
     chosen = np.zeros(len(heldout), bool)
     chosen[able[np.linspace(0, len(able) - 1, min(MOST_TRAINED, len(able))).round().astype(int)]] = True

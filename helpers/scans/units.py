@@ -11,14 +11,9 @@ NAMES = {"Hz": "hz|hertz", "V": "v|volts?", "m": "m|met(?:er|re)s?", "rad": "rad
 OTHER = {"m": {"å": 1e-10, "angstrom": 1e-10, "angstroms": 1e-10, "micron": 1e-6, "microns": 1e-6},
          "rad": {"deg": np.pi / 180, "degree": np.pi / 180, "degrees": np.pi / 180, "°": np.pi / 180}}
 ALIASES = {
-    "piezoresponse": "piezoresponse loops loop loopdata_mixed",
-    "amplitude": "amplitude amp",
-    "phase": "phase phi",
-    "resonance": "resonance outw2_mixed resonance_frequency",
-    "voltage": "voltage voltagedata_mixed bias dc_offset",
-    "topography": "topography topo height",
-    "unusable": "unusable",
-    "r2": "r2 r_squared r2_criterion",
+    "piezoresponse": "piezoresponse loops loop loopdata_mixed", "amplitude": "amplitude amp", "phase": "phase phi",
+    "resonance": "resonance outw2_mixed resonance_frequency", "voltage": "voltage voltagedata_mixed bias dc_offset",
+    "topography": "topography topo height", "unusable": "unusable", "r2": "r2 r_squared r2_criterion",
 }
 # What is credible: (least, most) of the largest voltage, of the median resonance and of the width of a scan.
 CREDIBLE = {"voltage": (0.05, 300.0, "V"), "resonance": (5.0, 5e4, "kHz"), "width": (0.02, 1000.0, "µm")}

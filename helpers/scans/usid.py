@@ -122,8 +122,7 @@ def _fit_raw(main: h5py.Dataset, selection: Selection, grid: Grid) -> dict[str, 
     frequency_Hz, columns = selection.frequency_Hz[order], selection.columns[:, order]
     sample = main[:: max(1, len(main) // 8)][:8][:, columns]
     # Some acquisition cards store the complex conjugate, which no oscillator of positive Q fits.
-    conjugate = np.nanmedian(fit_sho(sample.conj(), frequency_Hz).r2) > np.nanmedian(
-        fit_sho(sample, frequency_Hz).r2)
+    conjugate = np.nanmedian(fit_sho(sample.conj(), frequency_Hz).r2) > np.nanmedian(fit_sho(sample, frequency_Hz).r2)
     parts = []
     for batch in grid.read(main):
         spectra = batch[:, columns]

@@ -1,8 +1,8 @@
 """Domain layout of the simulated twin: which mechanism switches where, and how strongly.
 
-A PbZr0.2Ti0.8O3 film on GdScO3 splits into c/a/c/a and a1/a2 bands (paper, Results). Here the
-bands are one periodic phase across the scan, bent and pinched by smooth random fields, and
-each switching mechanism takes its share of a pixel from where that pixel lies in the period.
+A PbZr0.2Ti0.8O3 film on GdScO3 splits into c/a/c/a and a1/a2 bands (paper, Results). Here the bands are one periodic
+phase across the scan, bent and pinched by smooth random fields, and each switching mechanism takes its share of a pixel
+from where that pixel lies in the period.
 """
 
 from functools import partial
@@ -26,11 +26,7 @@ def smooth_field(rng: np.random.Generator, shape: tuple[int, int], length_um: fl
 
 
 def line_field(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
-    """Unit-variance field of a scan of `shape` that jumps from line to line: changes of the tip along the fast axis.
-
-    Each row is smooth over 0.15 µm and almost independent of the next; the strength varies over the scan,
-    because a tip changes in episodes.
-    """
+    """Unit-variance field of a scan of `shape` that jumps from line to line: a tip that changes, in episodes."""
     rows = gaussian_filter1d(rng.standard_normal(shape), 0.15 * shape[1] / SCAN_SIZE_um, axis=1)
     rows = gaussian_filter1d(rows, 0.6, axis=0) * np.exp(0.5 * smooth_field(rng, shape, 0.25))
     rows = np.tanh(0.6 * (rows - rows.mean()) / rows.std())  # a tip change is bounded
@@ -38,10 +34,7 @@ def line_field(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
 
 
 def band_coordinates(rng: np.random.Generator, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """Phases (in periods) of every pixel within the bands and within the stripes; 0.5 is the middle of an a1/a2 band.
-
-    The angle (±1.5°), the phase and the bending of the bands are drawn.
-    """
+    """Phases (in periods) of every pixel within bands and stripes; 0.5 is the middle of an a1/a2 band."""
     y_um, x_um = ((np.indices(shape).T + 0.5) * SCAN_SIZE_um / np.array(shape)).T
     angle = np.radians(BAND_ANGLE_deg + rng.uniform(-1.5, 1.5))
     across_um = x_um * np.cos(angle) + y_um * np.sin(angle)
@@ -74,10 +67,7 @@ def mechanism_fractions(rng: np.random.Generator, band: np.ndarray, stripe: np.n
 
 
 def base_resonance(rng: np.random.Generator, band: np.ndarray) -> np.ndarray:
-    """Contact resonance at zero bias, about 1312 to 1331 kHz: saw-tooth of the bands, slow changes, the tip settling.
-
-    It is lowest at the peak side of an a1/a2 band.
-    """
+    """Contact resonance at zero bias: saw-tooth, lowest at the peak side of a1/a2 bands, slow changes, settling."""
     phase = 2 * np.pi * (band - 0.56)
     saw_tooth = np.sin(phase + 0.6 * np.sin(phase - 0.6))
     settling = np.exp(-np.arange(len(band)) / (0.12 * len(band)))[:, None]
@@ -88,9 +78,8 @@ def base_resonance(rng: np.random.Generator, band: np.ndarray) -> np.ndarray:
     return 1326.8 + amplitude * profile + slow - 9.5 * settling
 
 
-def resonance_parameters(
-    rng: np.random.Generator, band: np.ndarray, stripe: np.ndarray, c: np.ndarray
-) -> dict[str, np.ndarray]:
+def resonance_parameters(rng: np.random.Generator, band: np.ndarray, stripe: np.ndarray,
+                         c: np.ndarray) -> dict[str, np.ndarray]:
     """How the contact resonance of every pixel answers to switching: the keys of `draw_truth` that end in ``_kHz``.
 
     The charged walls of a1/a2 bands set apart up and down states, with opposite signs at the peak and the valley side;

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import gaussian_filter, gaussian_filter1d
 
-from helpers.sho import sho_response
+from helpers.sho import interpolated, sho_response
 from helpers.twin.domains import draw_truth
 from helpers.twin.switching import N_STEPS, drive_voltage, noise_free
 
@@ -27,22 +27,12 @@ SPECTRUM_NOISE = 5e-5  # arb. u., standard deviation of either part of a bin: 0.
 
 @dataclass(frozen=True)
 class Twin:
-    """A simulated scan and the truth behind it.
+    """A simulated scan and the truth behind it."""
 
-    Attributes
-    ----------
-    piezoresponse : ndarray, shape (rows, columns, 96)
-        Arb. u., second cycle, off-field.
-    resonance_kHz : ndarray, shape (rows, columns, 96)
-    voltage_V : ndarray, shape (96,)
-    truth : dict of ndarray, shape (rows, columns)
-        See `helpers.twin.domains.draw_truth`.
-    """
-
-    piezoresponse: np.ndarray
-    resonance_kHz: np.ndarray
-    voltage_V: np.ndarray
-    truth: dict[str, np.ndarray]
+    piezoresponse: np.ndarray  # arb. u., second cycle, off-field, shape (rows, columns, 96)
+    resonance_kHz: np.ndarray  # of the same shape
+    voltage_V: np.ndarray  # shape (96,)
+    truth: dict[str, np.ndarray]  # maps (rows, columns), see `helpers.twin.domains.draw_truth`
 
 
 def persistent_noise(rng: np.random.Generator, size: tuple[int, int, int]) -> np.ndarray:
@@ -64,21 +54,6 @@ def resonance_error(rng: np.random.Generator, uncertainty: np.ndarray) -> np.nda
     misfits = (rng.random(size) < MISFIT_RISK * uncertainty**4) * rng.standard_normal(size)
     misfits = 2 * gaussian_filter1d(MISFIT_kHz * misfits, 0.8, axis=-1)
     return RESONANCE_NOISE_kHz * uncertainty * noise + misfits
-
-
-def failed_fits(rng: np.random.Generator, uncertainty: np.ndarray) -> np.ndarray:
-    """Which `N_FAILED_FITS` points of each loop, mostly the most uncertain, have an oscillator fit that fails."""
-    risk = uncertainty * rng.lognormal(0, 0.7, uncertainty.shape)
-    return risk >= np.sort(risk, axis=-1)[..., -N_FAILED_FITS, None]
-
-
-def bridge(channel: np.ndarray, failed: np.ndarray) -> np.ndarray:
-    """Failed points of loops (rows, columns, 96) replaced by the line between their nearest valid neighbours."""
-    step = np.arange(N_STEPS)
-    bridged = channel.copy()
-    for loop, bad in zip(bridged.reshape(-1, N_STEPS), failed.reshape(-1, N_STEPS), strict=True):
-        loop[bad] = np.interp(step[bad], step[~bad], loop[~bad])
-    return bridged
 
 
 def simulate(seed: int = 0, shape: tuple[int, int] = (60, 60)) -> Twin:
@@ -108,41 +83,27 @@ def simulate(seed: int = 0, shape: tuple[int, int] = (60, 60)) -> Twin:
     if min(shape) < 2:
         raise ValueError(f"a scan of {shape} pixels was asked for: expected 2 or more each way")
     rng = np.random.default_rng((seed, 1))
-    size = (*shape, N_STEPS)
-    truth = draw_truth(seed, shape)
+    size, truth = (*shape, N_STEPS), draw_truth(seed, shape)
     piezoresponse, resonance_kHz = noise_free(truth, JERKS_V * persistent_noise(rng, size))
     uncertainty = 1e-4 / (np.abs(piezoresponse) + NOISE_FLOOR)
     resonance_kHz += resonance_error(rng, uncertainty)
-    error = rng.standard_normal(size) + PERSISTENCE * persistent_noise(rng, size)
-    piezoresponse += PIEZORESPONSE_NOISE * error
-    failed = failed_fits(rng, uncertainty)
-    channels = (bridge(channel, failed) for channel in (piezoresponse, resonance_kHz))
+    piezoresponse += PIEZORESPONSE_NOISE * (rng.standard_normal(size) + PERSISTENCE * persistent_noise(rng, size))
+    # Mostly the most uncertain points of each loop have a fit that fails.
+    risk = uncertainty * rng.lognormal(0, 0.7, size)
+    failed = risk >= np.sort(risk, axis=-1)[..., -N_FAILED_FITS, None]
+    channels = (interpolated(channel, failed, closed=False) for channel in (piezoresponse, resonance_kHz))
     return Twin(*channels, drive_voltage(), truth)
 
 
-def raw_spectra(piezoresponse: np.ndarray, resonance_kHz: np.ndarray, seed: int = 0,
-                noise: float = SPECTRUM_NOISE) -> tuple[np.ndarray, np.ndarray]:
-    """Band-excitation spectra whose oscillator fits give these loops.
+def raw_spectra(piezoresponse: np.ndarray, resonance_kHz: np.ndarray,
+                seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Band-excitation spectra (complex64, shape (..., N_BINS)) whose oscillator fits give these loops, and their bins.
 
-    Parameters
-    ----------
-    piezoresponse, resonance_kHz : ndarray, shape (...)
-        Arb. u. and kHz, for example of `Twin`; the resonance within `BAND_kHz`.
-    seed : int, optional
-    noise : float, optional
-        Standard deviation of the real and of the imaginary part of every bin (arb. u.).
-
-    Returns
-    -------
-    spectra : ndarray of complex64, shape (..., N_BINS)
-        A exp(iφ) = P exp(−i `INSTRUMENT_PHASE`), at the quality factor `QUALITY`.
-    frequency_kHz : ndarray, shape (N_BINS,)
+    Loops have shape (...), in arb. u. and kHz within `BAND_kHz`, frequencies (kHz) shape (N_BINS,). A exp(iφ) is
+    P exp(−i `INSTRUMENT_PHASE`), at the quality factor `QUALITY`.
     """
     frequency_kHz = np.linspace(*BAND_kHz, N_BINS)
     quality = np.full(np.shape(piezoresponse), QUALITY)
-    spectra = sho_response(frequency_kHz, piezoresponse, -INSTRUMENT_PHASE, resonance_kHz, quality)
-    spectra = spectra.astype("complex64")
-    rng = np.random.default_rng((seed, 2))
-    white = rng.standard_normal((*spectra.shape, 2), dtype="float32")
-    spectra += np.float32(noise) * white.view("complex64")[..., 0]
-    return spectra, frequency_kHz
+    spectra = sho_response(frequency_kHz, piezoresponse, -INSTRUMENT_PHASE, resonance_kHz, quality).astype("complex64")
+    white = np.random.default_rng((seed, 2)).standard_normal((*spectra.shape, 2), dtype="float32")
+    return spectra + np.float32(SPECTRUM_NOISE) * white.view("complex64")[..., 0], frequency_kHz
