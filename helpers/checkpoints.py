@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from helpers.backend import keras
-from helpers.paths import ROOT, atomic, write_json
+from helpers.paths import ROOT, atomic, read_json, write_json
 from helpers.profiles import AdditiveNetwork, PaperNetwork, Training
 
 KEPT = 2
@@ -73,13 +73,7 @@ class Checkpoints:
             np.savez(temporary, **numbered("weights", weights))
 
     def load_snapshot(self, epoch: int) -> list[np.ndarray]:
-        """Weights of a snapshot, in the order of ``model.get_weights()``.
-
-        Raises
-        ------
-        ValueError
-            If the file is missing or damaged.
-        """
+        """Weights of a snapshot, in the order of ``model.get_weights()``; a ValueError if its file is not whole."""
         try:
             with np.load(self._snapshot(epoch), allow_pickle=False) as stored:
                 return unnumbered("weights", stored)
@@ -117,12 +111,8 @@ def store(path: Path, run, network: PaperNetwork | AdditiveNetwork, training: Tr
           watched: np.ndarray, **about) -> None:
     """Write the model as ``<path>.weights.h5``, its course as ``.npz`` and its origin as ``.json``.
 
-    Parameters
-    ----------
-    run : training.Trained
-        With the chosen snapshot restored.
-    about : str or number
-        What a reader wants to know: seed, source of the data, metrics.
+    `run`, a `training.Trained`, has its chosen snapshot restored; `about` is what a reader wants to know: seed, source
+    of the data, metrics.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     arrays = run.arrays()
@@ -143,7 +133,7 @@ def mismatch(path: Path, network: PaperNetwork | AdditiveNetwork, training: Trai
     """Why the files of `store` cannot stand for a training; empty if they can."""
     about = path.with_suffix(".json")
     try:
-        origin = json.loads(about.read_text(encoding="utf-8"))
+        origin = read_json(about)
     except FileNotFoundError:
         return f"there are no weights trained in advance ({about.name} is missing)"
     except ValueError as error:

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from importlib.metadata import distributions, packages_distributions
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from helpers.paths import ROOT, Build
+from helpers.paths import ROOT, Build, read_json
 
 # Of the workflow, the site and the tests; Colab's own kernel stays as it is.
 LEFT_OUT = {"jupyter", "ipykernel", "nbconvert", "snakemake", "latex2mathml", "pytest", "pytest-xdist", "hypothesis",
@@ -59,10 +60,7 @@ def lacking(requirements: Path = ROOT / "requirements.txt") -> list[Requirement]
 def install(requirements: Path = ROOT / "requirements.txt") -> None:
     """Add what Colab lacks; every package that is there and will do keeps its version.
 
-    Raises
-    ------
-    RuntimeError
-        If pip cannot add a package, or one that was already imported had to change.
+    A RuntimeError tells that pip cannot add a package, or that one that was already imported had to change.
     """
     missing, before = lacking(requirements), installed()
     if not missing:
@@ -72,7 +70,7 @@ def install(requirements: Path = ROOT / "requirements.txt") -> None:
     with tempfile.TemporaryDirectory() as folder:
         fixed = Path(folder, "constraints.txt")
         changing = {canonicalize_name(wanted.name) for wanted in missing}
-        fixed.write_text("\n".join(_pins({name: before[name] for name in before.keys() - changing})))
+        fixed.write_text("\n".join(_pins({name: before[name] for name in sorted(before.keys() - changing)})))
         done = _python("-m", "pip", "install", "--quiet", "--disable-pip-version-check",
                        "--constraint", str(fixed), *map(str, missing))
     if done.returncode:
@@ -88,11 +86,9 @@ def install(requirements: Path = ROOT / "requirements.txt") -> None:
 def _pins(versions: dict[str, str]) -> list[str]:
     """Constraints for pip; packages of the operating system may bear versions that it cannot read."""
     pins = []
-    for name, version in sorted(versions.items()):
-        try:
+    for name, version in versions.items():
+        with suppress(InvalidVersion):
             pins.append(f"{name}=={Version(version)}")
-        except InvalidVersion:
-            pass
     return pins
 
 
@@ -142,7 +138,7 @@ def prepare(notebook: str, *, profile: str, seed: int, build: str, data: str = "
 def _data_of(results: Path) -> str:
     """The parameter `data` that notebook 0 ran with; empty where it has not run."""
     record = results / "0_measured_data.json"
-    return json.loads(record.read_text("utf-8"))["parameters"]["data"] if record.is_file() else ""
+    return read_json(record)["parameters"]["data"] if record.is_file() else ""
 
 
 def _is_done(notebooks: list[str], results: Path) -> bool:

@@ -57,23 +57,16 @@ class Build:
                     probe.touch()
                 (folder / ".writable").unlink(missing_ok=True)
             except OSError as error:
-                raise PermissionError(
-                    f"cannot write to the build folder {folder} ({error.strerror}): "
-                    "expected a writable folder; choose another with the parameter `build`"
-                ) from error
+                raise PermissionError(f"cannot write to the build folder {folder} ({error.strerror}): expected a "
+                                      "writable folder; choose another with the parameter `build`") from error
 
 
 @contextmanager
 def atomic(path: Path | str) -> Iterator[Path]:
-    """Temporary path beside `path`, renamed to it when the block ends without error.
+    """Temporary path beside `path`, with its suffix, renamed to it when the block ends without error.
 
-    The suffix is kept, so that writers which choose a format by suffix work. On an
-    error the temporary file is removed and whatever stood at `path` stays.
-
-    Raises
-    ------
-    OSError
-        If the disk is full or the folder is not writable; one sentence naming `path`.
+    On an error the temporary file is removed and whatever stood at `path` stays. An OSError tells in one sentence that
+    the disk is full or the folder is not writable.
     """
     path = Path(path)
     temporary = path.with_name(f".{uuid.uuid4().hex[:8]}-{path.name}")
@@ -83,13 +76,15 @@ def atomic(path: Path | str) -> Iterator[Path]:
     except OSError as error:
         full = error.errno == errno.ENOSPC  # HDF5 says it in many lines
         reason = os.strerror(errno.ENOSPC) if full else error.strerror or error
-        raise OSError(
-            error.errno,
-            f"could not write {path} ({reason}): expected free space and a "
-            "writable folder; free some space or choose another `build` folder and run again",
-        ) from error
+        raise OSError(error.errno, f"could not write {path} ({reason}): expected free space and a writable folder; "
+                                   "free some space or choose another `build` folder and run again") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def read_json(path: Path):
+    """The content of a JSON file."""
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def write_json(path: Path, content: object) -> None:

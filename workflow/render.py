@@ -24,7 +24,7 @@ from helpers.figures.movies import side_by_side
 from helpers.ledger import BOUNDS, ledger_rows, verdict_counts
 from helpers.paper import CAPTIONS, PAPER, full_name, number
 from helpers.paper_runs import by_part, stored_runs
-from helpers.paths import ROOT, atomic
+from helpers.paths import ROOT, atomic, read_json
 from helpers.twin.domains import MECHANISMS
 from workflow.settings import cells_digest
 
@@ -106,7 +106,7 @@ def _texts(value) -> list[str]:
 
 def readme() -> str:
     """README.md as `README.md.j2` and the numbers of the reference run make it."""
-    metrics, manifest, run, swept = (json.loads((REFERENCE / f"{name}.json").read_text("utf-8"))
+    metrics, manifest, run, swept = (read_json(REFERENCE / f"{name}.json")
                                      for name in ("metrics", "manifest", "run", "seeds"))
     seeds = swept["numbers"] if swept["scan_sha256"] == run["data"]["sha256"] else {}
     entries = {entry["id"]: entry for entry in manifest}
@@ -161,7 +161,7 @@ def keep(folder: Path, records: dict[str, object], private: list[str]) -> None:
 
 def main(folder: Path) -> None:
     """Render every notebook of a finished run; keep its numbers if the data were measured."""
-    records = {name: json.loads((folder / name).read_text("utf-8")) for name in RECORDS}
+    records = {name: read_json(folder / name) for name in RECORDS}
     private = private_folders(records["run.json"])
     rendered = {}
     for path in sorted((ROOT / "notebooks").glob("[0-9]*.ipynb")):

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import argparse
 import csv
-import json
 import re
 import sys
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import asdict, fields
 from itertools import combinations
@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from helpers.paths import atomic, own_scans, write_json
+from helpers.paths import atomic, own_scans, read_json, write_json
 from helpers.profiles import DICTIONARY, AdditiveNetwork, Profile, Training, get_profile
 from workflow.settings import plain
 
@@ -87,11 +87,11 @@ def sweep_scans(path: Path) -> dict[str, str]:
 
 def finished(folder: Path) -> dict[str, dict[int, float]]:
     """Every number of the finished cells of a folder as {name: {seed: value}}."""
-    values: dict[str, dict[int, float]] = {}
+    values = defaultdict(dict)
     for path in folder.glob("*/seed*/metrics.json"):
-        for name, value in json.loads(path.read_text(encoding="utf-8")).items():
+        for name, value in read_json(path).items():
             if value is not None:
-                values.setdefault(name, {})[int(path.parent.name.removeprefix("seed"))] = value
+                values[name][int(path.parent.name.removeprefix("seed"))] = value
     return {name: dict(sorted(of_seeds.items())) for name, of_seeds in sorted(values.items())}
 
 
