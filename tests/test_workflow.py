@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import ROOT, Tree, write_files, write_notebook
+from conftest import ROOT, Tree, variables, write_files, write_notebook
 from PIL import Image
 from snakemake.cli import parse_config
 
@@ -176,22 +176,6 @@ def test_trainings_run_before_their_notebook_which_tells_of_one_that_fails(tree)
     assert [line[0] for line in trained.read_text().split("\n")[2:-1]] == ["6", "6", "7"]
 
 
-def test_scans_of_a_folder_share_the_trainings_that_read_none(tree):
-    trained = tree.root / "trained"
-    with_trainings(tree.root / "notebooks/3_beta_vae_training.ipynb", trained)
-    write_files(tree.root, {"films/a.npz": "", "films/b.npz": ""})
-    kept, name = tree.folder("laptop") / "checkpoints", "toy-0123456789ab-1/checkpoint-000001.npz"
-    write_files(kept, {name: "weights", "toy-of-earlier/checkpoint-000001.npz": ""})
-    assert tree.snakemake("profile=laptop", "data=films").returncode == 0
-    ran = trained.read_text().split("\n")
-    assert ran.count("5 laptop build") == 1 and sum(line.startswith("5") for line in ran) == 1
-    for scan in "ab":
-        build = f"build/scans/films/{scan}"
-        assert [line[0] for line in ran if line.endswith(build)] == ["6", "6", "7"]
-        copied = tree.root / build / "laptop/seed0/checkpoints"
-        assert [*copied.iterdir()] == [copied / "toy-0123456789ab-1"] and (copied / name).read_text() == "weights"
-
-
 def test_loops_that_somebody_read_by_hand_are_not_taken_for_those_asked_for(copy):
     """Notebook 0 run in JupyterLab, with other data, leaves its results where the workflow's own are."""
     results = copy.folder() / "results"
@@ -239,7 +223,7 @@ def test_two_runs_at_once_and_a_killed_run(copy):
     """A run that is killed leaves Snakemake's lock, which goes with the last of its jobs."""
     copy.stub("5_paper_and_reproduction", "import time\nwhile not Path('../go').exists():\n    time.sleep(0.1)")
     command = [sys.executable, "-m", "snakemake", "--cores", "1", "--config", "profile=smoke", "data=twin"]
-    with subprocess.Popen(command, cwd=copy.root, env=copy.environment(),
+    with subprocess.Popen(command, cwd=copy.root, env=variables(),
                           stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as first:
         kept = copy.folder() / "logs/5_paper_and_reproduction.ipynb"
         while not kept.exists() or not kept.stat().st_size:
@@ -275,8 +259,8 @@ def compared(tree: Tree, page: Path, monkeypatch: pytest.MonkeyPatch) -> list[st
     return re.findall("<tr><td>.*", page.read_text())
 
 
-def test_scans_of_a_folder_run_apart_share_the_toy_and_a_broken_one_is_named_and_run_alone(tree, monkeypatch):
-    films = tree.root / "my films"
+def test_scans_of_a_folder_share_what_reads_none_of_them_and_a_broken_one_is_named_and_run_alone(tree, monkeypatch):
+    films, trained = tree.root / "my films", tree.root / "trained"
     films.mkdir()
     scan = simulated_scan(0, (8, 10))
     save_scan(scan, films / "a.h5")
@@ -286,22 +270,33 @@ def test_scans_of_a_folder_run_apart_share_the_toy_and_a_broken_one_is_named_and
     for name, last in (("0_measured_data", READ), ("3_beta_vae_training", EMBEDDED),
                        ("5_paper_and_reproduction", MEASURED)):
         tree.stub(name, last)
-    failed = tree.snakemake("--keep-going", "data=my films")
+    with_trainings(tree.root / "notebooks/3_beta_vae_training.ipynb", trained)
+    checkpoint = "toy-0123456789ab-1/checkpoint-000001.npz"
+    write_files(tree.folder("laptop") / "checkpoints", {checkpoint: "weights", "toy-of-earlier/a.npz": ""})
+    failed = tree.snakemake("--keep-going", "data=my films", "profile=laptop")
     assert failed.returncode != 0
     assert re.search("0_measured_data failed: .*DataError: .*b.hdf5 cannot be read", failed.stdout)
-    assert "build/scans/my films/b/smoke/seed0/logs/0_measured_data.ipynb" in failed.stdout
+    assert "build/scans/my films/b/laptop/seed0/logs/0_measured_data.ipynb" in failed.stdout
     assert failed.stdout.count("Running notebooks/1_toy_rgb_benchmark.ipynb") == 1
-    page = tree.root / "build/smoke/my films-seed0.html"
+    page = tree.root / "build/laptop/my films-seed0.html"
     first, second, broken = compared(tree, page, monkeypatch)
     assert all("<td>0.25<td>" in row and "<img" in row for row in (first, second))
     assert "<td class=failed" in broken and "b.hdf5 cannot be read" in broken
     save_scan(scan, films / "b.hdf5")
-    again = tree.snakemake("--keep-going", "data=my films")
+    again = tree.snakemake("--keep-going", "data=my films", "profile=laptop")
     assert again.returncode == 0, again.stdout
     assert "my films-seed0.html compares 3 scans" in again.stdout
-    ran = re.findall(r"Running notebooks/(\d)\w+.ipynb for build/scans/my films/(.+)/smoke", again.stdout)
+    ran = re.findall(r"Running notebooks/(\d)\w+.ipynb for build/scans/my films/(.+)/laptop", again.stdout)
     assert sorted(ran) == [(number, "b") for number in "02345"]
     assert all("<img" in row for row in compared(tree, page, monkeypatch))
+    epochs = trained.read_text().split("\n")
+    assert epochs.count("5 laptop build") == 1 and sum(line.startswith("5") for line in epochs) == 1
+    for name in ("a.h5", "a.npz", "b"):
+        build = f"build/scans/my films/{name}"
+        assert [line[0] for line in epochs if line.endswith(build)] == ["6", "6", "7"]
+        copied = tree.root / build / "laptop/seed0/checkpoints"
+        assert [*copied.iterdir()] == [(copied / checkpoint).parent]
+        assert (copied / checkpoint).read_text() == "weights"
 
 
 ODD = ["-n", "a,b \\d #1 <word>", """it's "x"; {y} [z]* ü \n""", "$HOME; touch hit `touch hit`"]
@@ -490,7 +485,7 @@ def test_two_makes_in_a_fresh_clone_install_once(tree):
     python.write_text(f"#!/bin/sh\n{SLOW_PYTHON % (sys.executable, sys.executable)}\n")
     python.chmod(0o755)
     command = ["make", "figures", "PYTHON=./python"]
-    first, second = (subprocess.Popen(command, cwd=tree.root, env=tree.environment(), stdout=subprocess.PIPE,
+    first, second = (subprocess.Popen(command, cwd=tree.root, env=variables(), stdout=subprocess.PIPE,
                                       stderr=subprocess.STDOUT, text=True) for _ in range(2))
     for one in (first, second):
         said = one.communicate(timeout=60)[0]
