@@ -23,7 +23,6 @@ from helpers.scans.formats import DataError
 from helpers.scans.outliers import check_tails, variance_in_extremes
 from helpers.scans.reading import load_scan, refuse_if_it_crashes
 from helpers.scans.units import factor, in_kHz
-from workflow.settings import parameters_of
 
 ROWS, COLUMNS, STEPS = 5, 4, 32
 VOLTAGE_V = 8 * np.concatenate([np.arange(8), np.arange(8, -8, -1), np.arange(-8, 0)]) / 8
@@ -294,10 +293,6 @@ def test_parameters_of_any_type_are_taken_for_what_they_mean(read, arguments, ex
 def test_choices_and_rules_that_are_none_are_refused_by_name(read, arguments, message):
     with pytest.raises(ValueError, match=message):
         read(*arguments)
-
-
-def test_select_and_clean_are_parameters_of_the_notebook():
-    assert {"select", "clean"} <= parameters_of(ROOT / "notebooks/0_measured_data.ipynb")
 
 
 @pytest.mark.parametrize(("x", "y"), [("X", "Y"), ("x", "y"), ("Cols", "Rows"), ("Y", "X"), ("a", "b")])

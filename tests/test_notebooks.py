@@ -17,6 +17,7 @@ from helpers.profiles import get_profile
 from helpers.scans.reading import load_scan
 from workflow import ahead
 from workflow.cell import RECORDED, run_cell
+from workflow.compare import write_page
 from workflow.render import LARGEST_MIB, is_current
 
 CONTRACT = """
@@ -114,6 +115,14 @@ def test_a_training_ahead_of_its_notebook_is_the_one_that_the_notebook_asks_for(
     named = trained.read_text().strip()
     assert named.startswith(f"{title}-") and any(name.startswith(named) for name in before)
     assert {path.name for path in (folder / "checkpoints").iterdir()} == before
+
+
+def test_the_page_that_compares_scans_reads_what_a_run_leaves(twin_run, tmp_path):
+    write_page(tmp_path / "page.html", {str(twin_run): "film.h5"})
+    metrics, page = read_json(twin_run / "metrics.json"), (tmp_path / "page.html").read_text()
+    active = metrics["beps.vae.active"]
+    assert "1 of 1 scans" in page and (f'alt="{active} maps"' in page) == (active > 0)
+    assert f'<td>{metrics["beps.dl.mse"]:.3g}<td>{metrics["beps.pca5.mse"]:.3g}<td>' in page
 
 
 def test_the_run_says_what_it_was_made_from(twin_run):
