@@ -30,7 +30,7 @@ from helpers.twin import measurement as twin
 from workflow import apply
 from workflow.apply import describe, errors_on_cycles, fit_linear
 
-axes_of, usid_parts = test_formats.axes_of, test_formats.usid_parts
+usid_parts = test_formats.usid_parts
 
 GRID = (23, 31)
 PROFILE = get_profile("smoke")

@@ -80,6 +80,11 @@ def assert_is(scan, piezoresponse=P, resonance_Hz=F_HZ, voltage_V=VOLTAGE_V, rto
         np.testing.assert_allclose(scan.resonance_kHz, resonance_Hz / 1e3, rtol=1e-4)
 
 
+def refused(message, *arguments):
+    with pytest.raises(DataError, match=message):
+        load_scan(*arguments)
+
+
 def said(scan, *words):
     assert all(any(word in note for note in scan.notes) for word in words), scan.notes
 
@@ -206,8 +211,7 @@ def test_the_field_that_a_measurement_states_is_believed(path, stated, field):
     write_fit(path, table(P, F_HZ).reshape(FLAT), drive(), VS_measure_in_field_loops=stated)
     other = {"on": "off", "off": "on"}[field]
     assert_is(load_scan(path, Choice(field=field)))
-    with pytest.raises(DataError, match=f"measured with the field {field} alone .* choose field={field}"):
-        load_scan(path, Choice(field=other))
+    refused(f"measured with the field {field} alone .* choose field={field}", path, Choice(field=other))
 
 
 def test_the_offset_of_the_pulse_stands_for_that_of_the_field_off(path):
@@ -245,8 +249,7 @@ def test_of_several_measurements_the_last_is_read_and_the_others_are_named(path,
     assert_is(scan, 2 * P)
     said(scan, "measurement 1; the file also has 0")
     assert_is(load_scan(path, choose("measurement=0")), P)
-    with pytest.raises(DataError, match="no measurement 3: expected one of 0, 1"):
-        load_scan(path, choose("measurement=3"))
+    refused("no measurement 3: expected one of 0, 1", path, choose("measurement=3"))
 
 
 @pytest.mark.parametrize("left", [0, 11])
@@ -258,8 +261,7 @@ def test_of_a_drive_that_repeats_the_last_whole_cycle_is_read(path, left):
     said(scan, "cycle 2 of 2", *(["the last 11 steps are no whole cycle"] if left else []))
     assert_is(load_scan(path, Choice(cycle=1)), P, None)
     assert_is(load_scan(path, Choice(cycle="mean")), 1.5 * P, None)
-    with pytest.raises(DataError, match="no cycle 3: expected one of 1 to 2"):
-        load_scan(path, Choice(cycle=3))
+    refused("no cycle 3: expected one of 1 to 2", path, Choice(cycle=3))
 
 
 def test_cycles_on_an_axis_and_readings_at_each_step_are_found(tmp_path):
@@ -336,8 +338,7 @@ def test_lone_arrays_are_recognised_questioned_or_said_to_be_a_guess(tmp_path):
         assert_is(load_scan(path, Choice(voltage_V=VOLTAGE_V)))
     for array, like in ((F_HZ, "a resonance"), (np.abs(P), "an amplitude")):
         np.save(path, array)
-        with pytest.raises(DataError, match=f"one sign everywhere, about .*, as {like} is"):
-            load_scan(path, Choice(voltage_V=VOLTAGE_V))
+        refused(f"one sign everywhere, about .*, as {like} is", path, Choice(voltage_V=VOLTAGE_V))
     np.save(path, (F_HZ - F_HZ.mean()) / F_HZ.std())
     said(load_scan(path, Choice(voltage_V=VOLTAGE_V)), "taken as the piezoresponse: a guess")
     np.save(path, np.stack([F_HZ, P], axis=-1))
@@ -383,8 +384,7 @@ def test_odd_arrays_are_read_for_what_they_are_or_questioned(path, arrays, attri
     ({}, {"scan_size_um": "2 um"}, "the attribute scan_size_um is '2 um': expected a number")])
 def test_drives_of_pixels_and_attributes_that_are_no_numbers_are_refused(path, arrays, attributes, message):
     write_plain(path, PLAIN | arrays, **attributes)
-    with pytest.raises(DataError, match=message):
-        load_scan(path)
+    refused(message, path)
 
 
 def test_axes_of_netcdf_are_read_and_what_an_nsid_dataset_lacks_is_said(path):
@@ -408,8 +408,7 @@ def test_axes_of_netcdf_are_read_and_what_an_nsid_dataset_lacks_is_said(path):
         write_nsid(file, "current", P, [("Set", np.arange(1.0), "", "set"), Y, X, BIAS][1:], "Current", "A")
         write_nsid(file, "sets", P[None], [("Set", np.arange(1.0), "", "set"), Y, X, BIAS])
     said(load_scan(path, choose("dataset=current")), "questionable: current/current does not say what it holds")
-    with pytest.raises(DataError, match="has no Set 7: expected one of 0"):
-        load_scan(path, choose("set=7"))
+    refused("has no Set 7: expected one of 0", path, choose("set=7"))
 
 
 @pytest.mark.parametrize(("kind", "degrees"), [
@@ -481,23 +480,18 @@ def test_datasets_of_nsid_are_listed_chosen_and_refused_by_name(path):
     assert_is(scan, 2 * P, None)
     said(scan, "first", "dataset= chooses another")
     assert_is(load_scan(path, choose("dataset=first")), P, None)
-    for choice, message in ((choose("dataset=third"), "without loops called third"),
-                            (choose("field=on"), "does not tell field")):
-        with pytest.raises(DataError, match=message):
-            load_scan(path, choice)
+    refused("without loops called third", path, choose("dataset=third"))
+    refused("does not tell field", path, choose("field=on"))
     with h5py.File(path, "a") as file:
         del file["c/first"], file["c/second"]
-    with pytest.raises(DataError,
-                       match=r"a NSID file without loops \(it holds c/height/height \(Height: Y 5 × X 4\)\)"):
-        load_scan(path)
+    refused(r"a NSID file without loops \(it holds c/height/height \(Height: Y 5 × X 4\)\)", path)
 
 
 def test_files_of_microscopes_go_through_an_optional_package_or_name_it(tmp_path, monkeypatch):
     path = tmp_path / "scan.ibw"
     path.write_bytes(b"\x05\x00binary wave")
     monkeypatch.setitem(sys.modules, "SciFiReaders", None)
-    with pytest.raises(DataError, match="Igor, which SciFiReaders reads: .* pip install SciFiReaders igor2"):
-        load_scan(path)
+    refused("Igor, which SciFiReaders reads: .* pip install SciFiReaders igor2", path)
 
     class Read(np.ndarray):
         quantity, units, title = "Piezoresponse", "V", "loops"
@@ -511,8 +505,7 @@ def test_files_of_microscopes_go_through_an_optional_package_or_name_it(tmp_path
     monkeypatch.setitem(sys.modules, "SciFiReaders", package)
     assert_is(load_scan(path), P, None)
     package.IgorIBWReader = lambda name: 1 / 0
-    with pytest.raises(DataError, match="which SciFiReaders did not read .*ZeroDivisionError"):
-        load_scan(path)
+    refused("which SciFiReaders did not read .*ZeroDivisionError", path)
 
 
 def test_what_the_optional_package_makes_of_files_is_read_or_refused_by_name(tmp_path, monkeypatch):
@@ -531,8 +524,7 @@ def test_what_the_optional_package_makes_of_files_is_read_or_refused_by_name(tmp
     wave.save(str(tmp_path / "pixel.ibw"))
     for name, message in (("grid.3ds", r"began at -8 V, a fraction of a cycle"),
                           ("pixel.ibw", r"a file of Igor without loops .*Bias 32.*as text into one folder")):
-        with pytest.raises(DataError, match=f"{name}.*{message}"):
-            load_scan(tmp_path / name)
+        refused(f"{name}.*{message}", tmp_path / name)
     made = {}
     for quantity, unit, cube in (("Amplitude", "m", np.abs(P)), ("Phase", "deg", np.degrees(PHASE))):
         made[quantity] = sidpy.Dataset.from_array(cube.swapaxes(0, 1), title=quantity)
@@ -569,8 +561,7 @@ def test_a_folder_of_text_files_is_one_scan(tmp_path, layout, between):
     assert_is(scan)
     assert scan.sha256 and (scan.size_um == pytest.approx(0.4) if layout == "table" else np.isnan(scan.size_um))
     if layout == "order":
-        with pytest.raises(DataError, match="20 files, not 4 × 4: expected names with row and column"):
-            load_scan(tmp_path)
+        refused("20 files, not 4 × 4: expected names with row and column", tmp_path)
 
 
 @pytest.mark.parametrize(("texts", "message"), [
@@ -583,8 +574,7 @@ def test_a_folder_of_text_files_is_one_scan(tmp_path, layout, between):
 def test_text_files_that_are_no_loops_are_refused_by_name(tmp_path, texts, message):
     for n, text in enumerate(texts):
         (tmp_path / f"p{n}.txt").write_text(text)
-    with pytest.raises(DataError, match=message):
-        load_scan(tmp_path)
+    refused(message, tmp_path)
 
 
 def test_of_text_columns_of_both_fields_one_is_read_and_jittering_places_are_refused(tmp_path):
@@ -595,8 +585,7 @@ def test_of_text_columns_of_both_fields_one_is_read_and_jittering_places_are_ref
     assert_is(load_scan(tmp_path, Choice(field="on")), IN_FIELD, None)
     places = np.random.default_rng(0).random((ROWS * COLUMNS, 2))
     np.savetxt(tmp_path / "positions.csv", places, header="x,y", delimiter=",")
-    with pytest.raises(DataError, match="20 positions in 20 rows and 20 columns: expected positions on a grid"):
-        load_scan(tmp_path)
+    refused("20 positions in 20 rows and 20 columns: expected positions on a grid", tmp_path)
 
 
 @pytest.mark.parametrize(("name", "content", "message"), [
@@ -633,8 +622,7 @@ def test_an_hdf5_file_open_for_writing_elsewhere_is_said_to_be_open(path, monkey
 
     write_plain(path, {"x": 1})
     monkeypatch.setattr(h5py, "File", locked)
-    with pytest.raises(DataError, match="is open in another program"):
-        load_scan(path)
+    refused("is open in another program", path)
 
 
 def test_what_lies_in_other_files_is_refused(tmp_path, path):
@@ -651,8 +639,7 @@ def test_what_lies_in_other_files_is_refused(tmp_path, path):
                 file.create_virtual_dataset("piezoresponse", layout)
             else:
                 file.create_dataset("piezoresponse", P.shape, float, external=[(str(tmp_path / "raw"), 0, P.nbytes)])
-        with pytest.raises(DataError, match="`piezoresponse` lies in another file, which is not read"):
-            load_scan(path)
+        refused("`piezoresponse` lies in another file, which is not read", path)
 
 
 @pytest.mark.parametrize(("name", "shape", "chunks", "message"), [
@@ -665,8 +652,7 @@ def test_declared_sizes_are_bounded_everywhere(path, name, shape, chunks, messag
     with h5py.File(path, "w") as file:
         file.update(PLAIN)
         file.create_dataset(name, shape, "u1" if name == "unusable" else "f4", chunks=chunks, compression="gzip")
-    with pytest.raises(DataError, match=message):
-        load_scan(path)
+    refused(message, path)
 
 
 def test_origins_are_believed_in_results_of_the_project_alone(tmp_path):
