@@ -111,13 +111,12 @@ def collect(folder: Path) -> dict[str, dict[str, float]]:
         if grid and own:
             medians = [float(np.median(errors)) for errors in (*(list(cell.values()) for cell in grid), own)]
             values[f"sensitivity.{model}.spread"] = [max(medians) / min(medians)]
-    embeddings = []
-    for path in sorted(folder.glob("headline/seed*/embedding.npz")):
-        with np.load(path, allow_pickle=False) as stored:
-            embeddings.append(stored["embedding"])
-    if len(embeddings) > 1:
+    kept = sorted(folder.glob("headline/seed*/embedding.npz"))
+    if len(kept) > 1:
+        from helpers.record import load_arrays
         from helpers.scores import matched_correlation
 
+        embeddings = [load_arrays(path)["embedding"] for path in kept]
         values["beps.vae.stability"] = [matched_correlation(a, b).mean() for a, b in combinations(embeddings, 2)]
     return {name: {"median": float(np.median(got)), "min": float(min(got)), "max": float(max(got)), "n": len(got)}
             for name, got in sorted(values.items())}
