@@ -46,18 +46,14 @@ def write_loops(path, grid=GRID, broken=()):
     return path
 
 
-def in_blocks(source):
-    return [np.concatenate(parts) for parts in zip(*((spectra, usable) for _, spectra, usable in source.blocks()),
-                                                   strict=True)]
-
-
 @pytest.mark.parametrize("block", [31 * 96, 5 * 31 * 96, 10**7])
 def test_blocks_of_rows_make_up_the_scan(tmp_path, monkeypatch, block):
     monkeypatch.setattr(blocks, "BLOCK_VALUES", block)
     path = write_loops(tmp_path / "own.h5", broken=(4, 22))
     scan = load_scan(path)
     expected, scaler = standardised(scan)
-    spectra, usable = in_blocks(Source(path, GRID, 96, scaler))
+    _, *parts = zip(*Source(path, GRID, 96, scaler).blocks(), strict=True)
+    spectra, usable = map(np.concatenate, parts)
     np.testing.assert_array_equal(usable, scan.usable)
     assert (~usable).sum() == 2 * GRID[1]
     np.testing.assert_array_equal(spectra[usable], expected[usable])

@@ -405,7 +405,7 @@ def test_axes_of_netcdf_are_read_and_what_an_nsid_dataset_lacks_is_said(path):
             write_nsid(file, f"phase_{n}", n * PHASE, [Y, X, BIAS], "Phase", "rad")
     assert_is(load_scan(path, choose("dataset=amplitude_1")), P, None)
     with h5py.File(path, "w") as file:
-        write_nsid(file, "current", P, [("Set", np.arange(1.0), "", "set"), Y, X, BIAS][1:], "Current", "A")
+        write_nsid(file, "current", P, [Y, X, BIAS], "Current", "A")
         write_nsid(file, "sets", P[None], [("Set", np.arange(1.0), "", "set"), Y, X, BIAS])
     said(load_scan(path, choose("dataset=current")), "questionable: current/current does not say what it holds")
     refused("has no Set 7: expected one of 0", path, choose("set=7"))
