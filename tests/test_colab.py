@@ -15,6 +15,7 @@ import zipfile
 from pathlib import Path
 
 import packaging
+import pip
 import pytest
 from conftest import ROOT, write_notebook
 
@@ -125,8 +126,9 @@ class Machine:
         for package in ("numpy 2.1", "numpy 2.3", "pooch 1.8", "pooch 1.9", "ansicolors 1"):
             wheel(self.shelf, *package.split())
         wheel(self.shelf, "papermill", "2.7", "ansicolors")
-        shutil.copytree(Path(packaging.__file__).parent, folder / "path/packaging")
-        subprocess.run([sys.executable, "-m", "venv", folder / "env"], check=True)
+        for package in (packaging, pip):
+            shutil.copytree(Path(package.__file__).parent, folder / "path" / package.__name__)
+        subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder / "env"], check=True)
         self.run("-m", "pip", "install", "-q", "numpy==2.1", "pooch==1.8")
         site = next(folder.glob("env/lib/*/site-packages"))
         # Behind them, packages of the operating system: another NumPy, a version that is none.
@@ -149,8 +151,7 @@ class Machine:
                               f"colab.install(Path({str(path)!r}))")
 
     def versions(self) -> dict[str, str]:
-        found = (path.stem.split("-") for path in self.folder.glob("env/lib/*/site-packages/*.dist-info"))
-        return {name: version for name, version in found if name not in ("pip", "setuptools")}
+        return dict(path.stem.split("-") for path in self.folder.glob("env/lib/*/site-packages/*.dist-info"))
 
 
 def test_only_what_is_missing_is_added_numpy_is_left_and_a_restart_asked_for_where_an_import_changed(tmp_path):
