@@ -124,8 +124,7 @@ def prepare(notebook: str, *, profile: str, seed: int, build: str, data: str = "
         from google.colab import drive
         drive.mount(str(DRIVE))
     folders = Build(ROOT / build, profile, seed)
-    given = {"profile": profile, "seed": seed, "build": str(folders.root), "data": data,
-             "weights": "pretrained"}
+    given = {"profile": profile, "seed": seed, "build": str(folders.root), "data": data, "weights": "pretrained"}
     for name in needed(notebook):
         others = name == "0_measured_data" and data not in ("auto", _data_of(folders.results))
         if others or not _is_done([name, *needed(name)], folders.results):
@@ -163,7 +162,6 @@ def _run(notebook: str, folder: Path, given: dict[str, object]) -> None:
     done = _python("-m", "papermill", str(source), str(kept), "--parameters_yaml", parameters,
                    "--kernel", "python3", "--cwd", str(ROOT), "--no-progress-bar")
     if done.returncode:
-        raise RuntimeError(f"{notebook} failed: {_last_line(done.stderr)}; the notebook as far as it came "
-                           f"is {kept}")
+        raise RuntimeError(f"{notebook} failed: {_last_line(done.stderr)}; the notebook as far as it came is {kept}")
     os.replace(kept, executed)
     print(f"{time.perf_counter() - began:.0f} s", flush=True)

@@ -345,6 +345,5 @@ def test_notebook_3_takes_the_weights_trained_in_advance(base, fresh, repository
     loops = Path(os.environ.get("BEPS_DATA", ROOT.parent / "shared/data/beps_pzt_loops.h5"))
     if not loops.is_file():
         pytest.skip("the measured loops (BEPS_DATA) are not on this machine")
-    printed = open_and_run(PATHS[3], fresh, base, repository, tmp_path / "content",
-                           data=str(loops.resolve()))
+    printed = open_and_run(PATHS[3], fresh, base, repository, tmp_path / "content", data=str(loops.resolve()))
     assert printed.count("weights trained in advance are used") == 2

@@ -79,8 +79,7 @@ def scrub(value, private: list[str]):
     """
     if isinstance(value, dict):
         # Pictures are base64, which may look like a path by chance.
-        return {key: item if key.startswith("image/") else scrub(item, private)
-                for key, item in value.items()}
+        return {key: item if key.startswith("image/") else scrub(item, private) for key, item in value.items()}
     if isinstance(value, list):
         return [scrub(item, private) for item in value]
     if isinstance(value, str) and "/" in value:

@@ -154,8 +154,7 @@ def tabulate(folder: Path, profile: Profile, scan_h5: Path) -> None:
 
         own = DICTIONARY | asdict(profile.beps_training) | asdict(profile.beps_network)
         figure = figure_sensitivity(found, own, source=scan.source)
-        save_figure(figure, folder / "sensitivity",
-                    provenance={"profile": profile.name, "cells": folder.name})
+        save_figure(figure, folder / "sensitivity", provenance={"profile": profile.name, "cells": folder.name})
 
 
 def main() -> None:
