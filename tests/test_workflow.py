@@ -136,7 +136,6 @@ def test_an_edited_helper_or_notebook_reruns_its_dependents_alone_and_one_run_by
     notebook = json.loads(path.read_text())
     notebook["cells"][2]["outputs"] = [{"output_type": "stream", "name": "stdout", "text": "hi"}]
     path.write_text(json.dumps(notebook))
-    assert copy.planned() == set()
     with (copy.root / "helpers/movies.py").open("a") as file:
         file.write("x = 1\n")
     assert copy.planned() == {"4_embedding_movies", "5_paper_and_reproduction"}
