@@ -73,7 +73,13 @@ class Checkpoints:
             np.savez(temporary, **numbered("weights", weights))
 
     def load_snapshot(self, epoch: int) -> list[np.ndarray]:
-        """Weights of a snapshot, in the order of ``model.get_weights()``; a ValueError if its file is not whole."""
+        """Weights of a snapshot, in the order of ``model.get_weights()``.
+
+        Raises
+        ------
+        ValueError
+            If the file is missing or damaged.
+        """
         try:
             with np.load(self._snapshot(epoch), allow_pickle=False) as stored:
                 return unnumbered("weights", stored)
@@ -111,8 +117,12 @@ def store(path: Path, run, network: PaperNetwork | AdditiveNetwork, training: Tr
           watched: np.ndarray, **about) -> None:
     """Write the model as ``<path>.weights.h5``, its course as ``.npz`` and its origin as ``.json``.
 
-    `run`, a `training.Trained`, has its chosen snapshot restored; `about` is what a reader wants to know: seed, source
-    of the data, metrics.
+    Parameters
+    ----------
+    run : training.Trained
+        With the chosen snapshot restored.
+    about : str or number
+        What a reader wants to know: seed, source of the data, metrics.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     arrays = run.arrays()

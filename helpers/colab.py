@@ -60,7 +60,10 @@ def lacking(requirements: Path = ROOT / "requirements.txt") -> list[Requirement]
 def install(requirements: Path = ROOT / "requirements.txt") -> None:
     """Add what Colab lacks; every package that is there and will do keeps its version.
 
-    A RuntimeError tells that pip cannot add a package, or that one that was already imported had to change.
+    Raises
+    ------
+    RuntimeError
+        If pip cannot add a package, or one that was already imported had to change.
     """
     missing, before = lacking(requirements), installed()
     if not missing:

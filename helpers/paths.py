@@ -63,10 +63,15 @@ class Build:
 
 @contextmanager
 def atomic(path: Path | str) -> Iterator[Path]:
-    """Temporary path beside `path`, with its suffix, renamed to it when the block ends without error.
+    """Temporary path beside `path`, renamed to it when the block ends without error.
 
-    On an error the temporary file is removed and whatever stood at `path` stays. An OSError tells in one sentence that
-    the disk is full or the folder is not writable.
+    The suffix is kept, so that writers which choose a format by suffix work. On an
+    error the temporary file is removed and whatever stood at `path` stays.
+
+    Raises
+    ------
+    OSError
+        If the disk is full or the folder is not writable; one sentence naming `path`.
     """
     path = Path(path)
     temporary = path.with_name(f".{uuid.uuid4().hex[:8]}-{path.name}")
