@@ -26,42 +26,28 @@ from helpers.twin.measurement import raw_spectra
 RNG = np.random.default_rng(0)
 
 
-def train_on_batches(benchmark, network, drive: np.ndarray, channels: int, batch: int, epoch: int | None = None):
-    """Time one training step; `epoch` spectra are trained on in as many steps as they need."""
+@pytest.mark.parametrize(("group", "of", "name", "steps", "epoch"), [
+    ("step, toy", "toy", "laptop", 25, None), ("step, toy", "toy", "paper", 25, None),
+    *(("epoch, loops, by pixels", "beps", "laptop", 96, pixels) for pixels in (3600, 14400, 57600)),
+    *(("step, loops, by voltage steps", "beps", "laptop", steps, None) for steps in (48, 96, 192))])
+def test_a_training_grows_with_its_spectra_and_their_steps(benchmark, group, of, name, steps, epoch):
+    """One training step; `epoch` spectra are trained on in as many steps as they need."""
+    profile = get_profile(name)
+    network, batch = getattr(profile, f"{of}_network"), getattr(profile, f"{of}_training").batch
+    voltage_V = 16 * (4 * np.abs(np.arange(steps) / steps - 0.5) - 1)
+    drive, channels = (toy.time_steps()[:, None], 1) if of == "toy" else (drive_waveform(voltage_V), 2)
     model = build_beta_vae(network, drive, channels, seed=0)
     model.compile(keras.optimizers.Adam(1e-3), "mse")
-    x = RNG.normal(size=(batch, len(drive), channels)).astype("float32")
-    steps = 1 if epoch is None else -(-epoch // batch)
+    x = RNG.normal(size=(batch, steps, channels)).astype("float32")
+    batches = 1 if epoch is None else -(-epoch // batch)
 
     def work():
-        for _ in range(steps):
+        for _ in range(batches):
             model.train_on_batch(x, x)
 
-    benchmark.extra_info.update(spectra=steps * batch, steps=len(drive), parameters=model.count_params())
+    benchmark.group = f"training {group}"
+    benchmark.extra_info.update(spectra=batches * batch, steps=steps, parameters=model.count_params())
     benchmark.pedantic(work, warmup_rounds=1, rounds=3)
-
-
-@pytest.mark.benchmark(group="training step, toy")
-@pytest.mark.parametrize("name", ["laptop", "paper"])
-def test_a_training_step_of_the_toy(benchmark, name):
-    profile = get_profile(name)
-    train_on_batches(benchmark, profile.toy_network, toy.time_steps()[:, None], 1, profile.toy_training.batch)
-
-
-@pytest.mark.benchmark(group="training epoch, loops, by pixels")
-@pytest.mark.parametrize("pixels", [3600, 14400, 57600])
-def test_an_epoch_grows_with_the_pixels(benchmark, pixels):
-    profile = get_profile("laptop")
-    drive = drive_waveform(simulated_scan(0, (20, 20)).voltage_V)
-    train_on_batches(benchmark, profile.beps_network, drive, 2, profile.beps_training.batch, pixels)
-
-
-@pytest.mark.benchmark(group="training step, loops, by voltage steps")
-@pytest.mark.parametrize("steps", [48, 96, 192])
-def test_a_training_step_grows_with_the_voltage_steps(benchmark, steps):
-    profile = get_profile("laptop")
-    voltage_V = 16 * (4 * np.abs(np.arange(steps) / steps - 0.5) - 1)
-    train_on_batches(benchmark, profile.beps_network, drive_waveform(voltage_V), 2, profile.beps_training.batch)
 
 
 def of_scikit_learn(spectra, atoms, sparsity, iterations, seed):

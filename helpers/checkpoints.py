@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from helpers.backend import keras
-from helpers.paths import ROOT, atomic, write_json
+from helpers.paths import ROOT, atomic, read_json, write_json
 from helpers.profiles import AdditiveNetwork, PaperNetwork, Training
 
 KEPT = 2
@@ -143,7 +143,7 @@ def mismatch(path: Path, network: PaperNetwork | AdditiveNetwork, training: Trai
     """Why the files of `store` cannot stand for a training; empty if they can."""
     about = path.with_suffix(".json")
     try:
-        origin = json.loads(about.read_text(encoding="utf-8"))
+        origin = read_json(about)
     except FileNotFoundError:
         return f"there are no weights trained in advance ({about.name} is missing)"
     except ValueError as error:

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from importlib.metadata import distributions, packages_distributions
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from helpers.paths import ROOT, Build
+from helpers.paths import ROOT, Build, read_json
 
 # Of the workflow, the site and the tests; Colab's own kernel stays as it is.
 LEFT_OUT = {"jupyter", "ipykernel", "nbconvert", "snakemake", "latex2mathml", "pytest", "pytest-xdist", "hypothesis",
@@ -72,7 +73,7 @@ def install(requirements: Path = ROOT / "requirements.txt") -> None:
     with tempfile.TemporaryDirectory() as folder:
         fixed = Path(folder, "constraints.txt")
         changing = {canonicalize_name(wanted.name) for wanted in missing}
-        fixed.write_text("\n".join(_pins({name: before[name] for name in before.keys() - changing})))
+        fixed.write_text("\n".join(_pins({name: before[name] for name in sorted(before.keys() - changing)})))
         done = _python("-m", "pip", "install", "--quiet", "--disable-pip-version-check",
                        "--constraint", str(fixed), *map(str, missing))
     if done.returncode:
@@ -88,11 +89,9 @@ def install(requirements: Path = ROOT / "requirements.txt") -> None:
 def _pins(versions: dict[str, str]) -> list[str]:
     """Constraints for pip; packages of the operating system may bear versions that it cannot read."""
     pins = []
-    for name, version in sorted(versions.items()):
-        try:
+    for name, version in versions.items():
+        with suppress(InvalidVersion):
             pins.append(f"{name}=={Version(version)}")
-        except InvalidVersion:
-            pass
     return pins
 
 
@@ -128,8 +127,7 @@ def prepare(notebook: str, *, profile: str, seed: int, build: str, data: str = "
         from google.colab import drive
         drive.mount(str(DRIVE))
     folders = Build(ROOT / build, profile, seed)
-    given = {"profile": profile, "seed": seed, "build": str(folders.root), "data": data,
-             "weights": "pretrained"}
+    given = {"profile": profile, "seed": seed, "build": str(folders.root), "data": data, "weights": "pretrained"}
     for name in needed(notebook):
         others = name == "0_measured_data" and data not in ("auto", _data_of(folders.results))
         if others or not _is_done([name, *needed(name)], folders.results):
@@ -142,7 +140,7 @@ def prepare(notebook: str, *, profile: str, seed: int, build: str, data: str = "
 def _data_of(results: Path) -> str:
     """The parameter `data` that notebook 0 ran with; empty where it has not run."""
     record = results / "0_measured_data.json"
-    return json.loads(record.read_text("utf-8"))["parameters"]["data"] if record.is_file() else ""
+    return read_json(record)["parameters"]["data"] if record.is_file() else ""
 
 
 def _is_done(notebooks: list[str], results: Path) -> bool:
@@ -167,7 +165,6 @@ def _run(notebook: str, folder: Path, given: dict[str, object]) -> None:
     done = _python("-m", "papermill", str(source), str(kept), "--parameters_yaml", parameters,
                    "--kernel", "python3", "--cwd", str(ROOT), "--no-progress-bar")
     if done.returncode:
-        raise RuntimeError(f"{notebook} failed: {_last_line(done.stderr)}; the notebook as far as it came "
-                           f"is {kept}")
+        raise RuntimeError(f"{notebook} failed: {_last_line(done.stderr)}; the notebook as far as it came is {kept}")
     os.replace(kept, executed)
     print(f"{time.perf_counter() - began:.0f} s", flush=True)

@@ -57,10 +57,8 @@ class Build:
                     probe.touch()
                 (folder / ".writable").unlink(missing_ok=True)
             except OSError as error:
-                raise PermissionError(
-                    f"cannot write to the build folder {folder} ({error.strerror}): "
-                    "expected a writable folder; choose another with the parameter `build`"
-                ) from error
+                raise PermissionError(f"cannot write to the build folder {folder} ({error.strerror}): expected a "
+                                      "writable folder; choose another with the parameter `build`") from error
 
 
 @contextmanager
@@ -83,13 +81,15 @@ def atomic(path: Path | str) -> Iterator[Path]:
     except OSError as error:
         full = error.errno == errno.ENOSPC  # HDF5 says it in many lines
         reason = os.strerror(errno.ENOSPC) if full else error.strerror or error
-        raise OSError(
-            error.errno,
-            f"could not write {path} ({reason}): expected free space and a "
-            "writable folder; free some space or choose another `build` folder and run again",
-        ) from error
+        raise OSError(error.errno, f"could not write {path} ({reason}): expected free space and a writable folder; "
+                                   "free some space or choose another `build` folder and run again") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def read_json(path: Path):
+    """The content of a JSON file."""
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def write_json(path: Path, content: object) -> None:

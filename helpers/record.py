@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import subprocess
@@ -21,7 +20,7 @@ from IPython.display import HTML, Markdown, display
 from helpers.figures.style import PageFigure, panel_letters, save_figure
 from helpers.notebooks import NOTEBOOKS
 from helpers.paper import PLACES, as_markdown, caption_of, full_name
-from helpers.paths import ROOT, Build, atomic, hardware, peak_memory_GiB, write_json
+from helpers.paths import ROOT, Build, atomic, hardware, peak_memory_GiB, read_json, write_json
 from helpers.profiles import Profile, get_profile
 
 PACKAGES = ("tensorflow", "keras", "numpy", "scipy", "scikit-learn", "h5py", "matplotlib", "papermill", "snakemake")
@@ -136,7 +135,7 @@ def earlier_metrics(record: Record) -> dict[str, object]:
 
 def _parts(record: Record, notebooks: Iterable[str]) -> list[dict]:
     """What notebooks have recorded."""
-    return [json.loads(require(record.build.results / f"{name}.json").read_text("utf-8")) for name in notebooks]
+    return [read_json(require(record.build.results / f"{name}.json")) for name in notebooks]
 
 
 def _merged(parts: list[dict], key: str) -> dict[str, object]:

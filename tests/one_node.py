@@ -40,16 +40,6 @@ def _path() -> str:
     return f"{os.environ['PATH']}:/usr/sbin:/sbin"
 
 
-def free_ports(count: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(count)]
-    for one in sockets:
-        one.bind(("127.0.0.1", 0))
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
-
-
 class OneNode:
     """A cluster of one node in `folder`; `environment` leads its commands there."""
 
@@ -58,7 +48,9 @@ class OneNode:
         for name in ("state", "spool"):
             (folder / name).mkdir(parents=True)
         host = socket.gethostname().partition(".")[0]
-        settings = SETTINGS.format(host=host, ports=free_ports(2), folder=folder).split()
+        with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
+            ports = [free.getsockname()[1] for free in (one, other)]
+        settings = SETTINGS.format(host=host, ports=ports, folder=folder).split()
         (folder / "slurm.conf").write_text("\n".join([*settings, NODE.format(host=host)]))
         key = folder / "munge.key"
         key.write_bytes(os.urandom(128))

@@ -1,6 +1,5 @@
 """Models of a run on every pixel and on other cycles, against the same read at once and errors step by step."""
 
-import json
 import runpy
 import shutil
 import subprocess
@@ -16,7 +15,7 @@ from sklearn.decomposition import PCA
 
 from helpers.beta_vae import build_beta_vae, reconstruct
 from helpers.dictionary import learn_dictionary, stack_channels
-from helpers.paths import ROOT
+from helpers.paths import ROOT, read_json, write_json
 from helpers.profiles import get_profile
 from helpers.record import save_arrays
 from helpers.scans import blocks, formats
@@ -30,25 +29,20 @@ from helpers.twin import measurement as twin
 from workflow import apply
 from workflow.apply import describe, errors_on_cycles, fit_linear
 
-axes_of, usid_parts = test_formats.axes_of, test_formats.usid_parts
+usid_parts = test_formats.usid_parts
 
 GRID = (23, 31)
 PROFILE = get_profile("smoke")
 
 
-def write_loops(path, grid=GRID, broken=()):
+def write_loops(path, broken):
     """A reader's file of the twin; `broken` rows hold no measured value."""
-    made = twin.simulate(3, grid)
+    made = twin.simulate(3, GRID)
     loops = made.piezoresponse.copy()
     loops[list(broken)] = np.nan
     with h5py.File(path, "w") as file:
         file.update({"piezoresponse": loops, "resonance": made.resonance_kHz, "voltage": made.voltage_V})
     return path
-
-
-def in_blocks(source):
-    return [np.concatenate(parts) for parts in zip(*((spectra, usable) for _, spectra, usable in source.blocks()),
-                                                   strict=True)]
 
 
 @pytest.mark.parametrize("block", [31 * 96, 5 * 31 * 96, 10**7])
@@ -57,7 +51,8 @@ def test_blocks_of_rows_make_up_the_scan(tmp_path, monkeypatch, block):
     path = write_loops(tmp_path / "own.h5", broken=(4, 22))
     scan = load_scan(path)
     expected, scaler = standardised(scan)
-    spectra, usable = in_blocks(Source(path, GRID, 96, scaler))
+    _, *parts = zip(*Source(path, GRID, 96, scaler).blocks(), strict=True)
+    spectra, usable = map(np.concatenate, parts)
     np.testing.assert_array_equal(usable, scan.usable)
     assert (~usable).sum() == 2 * GRID[1]
     np.testing.assert_array_equal(spectra[usable], expected[usable])
@@ -96,40 +91,48 @@ def test_linear_models_by_parts_are_those_of_the_whole():
         fit_linear([flat[:2]], whole.components_, 1.0)
 
 
-def leave_run(folder, scan, atoms):
-    """What a finished run leaves, with any weights; the network that has them."""
-    (folder / "results/weights").mkdir(parents=True)
-    save_scan(scan, folder / "results/scan.h5")
-    save_arrays(folder / "results/dictionary.npz", beps_atoms=atoms)
-    network = build_beta_vae(PROFILE.beps_network, drive_waveform(scan.voltage_V), 2, seed=1)
-    network.save_weights(folder / "results/weights/beps.weights.h5")
-    for name in ("0_measured_data", "3_beta_vae_training"):
-        (folder / f"results/{name}.json").write_text(json.dumps({"parameters": {
-            "profile": "smoke", "cycle": 0, "field": "off", "outlier_sd": 0, "valid_range": {}}}))
-    return network
+def load_at_most(pixels, path):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(formats, "MOST_PIXELS", pixels)
+        return load_scan(path)
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """A run on a thinned file, the file beside it."""
+    """What a run on a thinned file leaves, with any weights, and the file beside it."""
     folder = tmp_path_factory.mktemp("run")
-    (folder / "figures").mkdir()
-    path = write_loops(folder / "my.h5", broken=(5,))
-    scan = load_at_most(200, path)
-    leave_run(folder, scan, learn_dictionary(stack_channels(standardised(scan)[0]), 5, 1.0, 500, seed=0).components_)
+    for name in ("figures", "results/weights"):
+        (folder / name).mkdir(parents=True)
+    scan = load_at_most(200, write_loops(folder / "my.h5", broken=(5,)))
+    save_scan(scan, folder / "results/scan.h5")
+    atoms = learn_dictionary(stack_channels(standardised(scan)[0]), 5, 1.0, 500, seed=0).components_
+    save_arrays(folder / "results/dictionary.npz", beps_atoms=atoms)
+    network = build_beta_vae(PROFILE.beps_network, drive_waveform(scan.voltage_V), 2, seed=1)
+    network.save_weights(folder / "results/weights/beps.weights.h5")
+    write_json(folder / "results/0_measured_data.json", {"parameters": {
+        "profile": "smoke", "cycle": 0, "field": "off", "outlier_sd": 0, "valid_range": {}}})
     return folder
 
 
-def test_maps_of_every_pixel_agree_with_the_run_where_it_looked(run, monkeypatch):
+@pytest.fixture
+def scan(run):
+    return load_scan(run / "results/scan.h5")
+
+
+@pytest.fixture
+def network(run, scan):
+    model = build_beta_vae(PROFILE.beps_network, drive_waveform(scan.voltage_V), 2, seed=0)
+    model.load_weights(run / "results/weights/beps.weights.h5")
+    return model
+
+
+def test_maps_of_every_pixel_agree_with_the_run_where_it_looked(run, scan, network, monkeypatch):
     monkeypatch.setattr(formats, "MOST_PIXELS", 200)
     monkeypatch.setattr(blocks, "BLOCK_VALUES", 5 * 31 * 96)
     rows = describe(run)
-    scan = load_scan(run / "results/scan.h5")
     assert scan.shape == (12, 16)
     spectra, scaler = standardised(scan)
-    model = build_beta_vae(PROFILE.beps_network, drive_waveform(scan.voltage_V), 2, seed=0)
-    model.load_weights(run / "results/weights/beps.weights.h5")
-    expected = np.square(reconstruct(model, spectra) - spectra).mean(axis=(1, 2)).reshape(scan.shape)
+    expected = np.square(reconstruct(network, spectra) - spectra).mean(axis=(1, 2)).reshape(scan.shape)
     with h5py.File(run / "results/every_pixel.h5") as maps:
         assert maps["vae/mse"].shape == maps["heldout"].shape == GRID
         np.testing.assert_allclose(maps["vae/mse"][::2, ::2][scan.usable.reshape(scan.shape)],
@@ -148,13 +151,7 @@ def test_maps_of_every_pixel_agree_with_the_run_where_it_looked(run, monkeypatch
     best = np.square(pca.inverse_transform(pca.transform(flat[keep])) - flat[keep]).mean()
     assert best <= float(rows[0]["learned from"]) * 1.01 < 1.05 * best
     assert (run / "figures/every_pixel.png").stat().st_size > 10_000
-    assert json.loads((run / "results/every_pixel.json").read_text()) == rows
-
-
-def load_at_most(pixels, path):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(formats, "MOST_PIXELS", pixels)
-        return load_scan(path)
+    assert read_json(run / "results/every_pixel.json") == rows
 
 
 def test_a_pixel_is_held_out_with_the_used_one_of_its_cell_and_formats_not_read_in_parts_say_so(monkeypatch, tmp_path):
@@ -170,10 +167,9 @@ def test_a_pixel_is_held_out_with_the_used_one_of_its_cell_and_formats_not_read_
         read(tmp_path / "loops.npy", Choice(rows=(0, 1)))
 
 
-def test_a_file_that_changed_and_a_simulated_scan_are_refused(run, tmp_path, monkeypatch):
+def test_a_file_that_changed_and_a_simulated_scan_are_refused(run, scan, tmp_path, monkeypatch):
     folder = tmp_path / "changed"
     shutil.copytree(run, folder)
-    scan = load_scan(run / "results/scan.h5")
     save_scan(replace(scan, sha256="0" * 64), folder / "results/scan.h5")
     with pytest.raises(DataError, match="is not the file that the run was made from"):
         describe(folder)
@@ -231,22 +227,8 @@ def test_several_GiB_are_learned_from_in_bounded_memory(tmp_path):
     assert variances[:2] == pytest.approx(energy / (energy.sum() / steps), rel=0.05)
     assert max(variances[2:]) < 0.01 * variances[1]
 
-# Another cycle
 
-
-@pytest.fixture(scope="module")
-def scan():
-    return simulated_scan(4, (12, 11))
-
-
-@pytest.fixture(scope="module")
-def small_run(scan, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("small")
-    return folder, leave_run(folder, scan, np.random.default_rng(0).normal(size=(5, 192)))
-
-
-def test_errors_are_those_of_the_trained_models_in_units_of_the_trained_cycle(scan, small_run):
-    folder, network = small_run
+def test_errors_on_another_cycle_are_those_of_the_trained_models_in_units_of_the_trained_cycle(run, scan, network):
     noise = np.random.default_rng(1).normal(size=scan.piezoresponse.shape)
     unusable = np.zeros(scan.shape, bool)
     unusable[0, 0] = True
@@ -255,7 +237,7 @@ def test_errors_are_those_of_the_trained_models_in_units_of_the_trained_cycle(sc
     spectra, scaler = standardised(scan)
     shown = standardised(other, scaler)[0][1:]
     np.testing.assert_allclose(shown[..., 1] - spectra[1:, :, 1], 0.5 / scaler.scale_[1])
-    errors = errors_on_cycles(folder, other)
+    errors = errors_on_cycles(run, other)
     pca = PCA(5).fit(stack_channels(spectra)[~heldout_blocks(scan.shape, PROFILE.heldout_every)])
     for column, part in enumerate((spectra[1:], shown)):
         flat = np.concatenate([part[..., 0], part[..., 1]], axis=1)
@@ -265,29 +247,29 @@ def test_errors_are_those_of_the_trained_models_in_units_of_the_trained_cycle(sc
         assert errors["companion's β-VAE"][column] == pytest.approx(expected, rel=1e-5)
     assert errors["the trained cycle itself"] == (0, pytest.approx(np.square(shown - spectra[1:]).mean()))
     assert errors["dictionary, 5 atoms"][0] > errors["PCA, 5 components"][0]
-    with pytest.raises(DataError, match=r"expected \(12, 11, 96\) with piezoresponse, resonance_kHz"):
-        errors_on_cycles(folder, replace(scan, resonance_kHz=None))
+    with pytest.raises(DataError, match=r"expected \(12, 16, 96\) with piezoresponse, resonance_kHz"):
+        errors_on_cycles(run, replace(scan, resonance_kHz=None))
     with pytest.raises(DataError, match="the file that the run was made from"):
-        errors_on_cycles(folder, simulated_scan(4, (11, 12)))
+        errors_on_cycles(run, simulated_scan(4, (16, 12)))
 
 
-def test_errors_on_another_cycle_are_a_table(scan, small_run, tmp_path):
+def test_errors_on_another_cycle_are_a_table(run, scan, tmp_path):
     save_scan(scan, tmp_path / "scan.h5")
-    lines = apply.report(small_run[0], tmp_path / "scan.h5", 1).splitlines()
+    lines = apply.report(run, tmp_path / "scan.h5", 1).splitlines()
     assert lines[0].split() == ["mean", "squared", "error", "trained", "cycle", "cycle", "1"] and len(lines) == 5
     for line in lines[1:]:
         assert line.split()[-1] == line.split()[-2]  # the same cycle
     with pytest.raises(DataError, match="holds one cycle"):
-        apply.report(small_run[0], tmp_path / "scan.h5", 2)
+        apply.report(run, tmp_path / "scan.h5", 2)
 
 
-def test_the_other_cycle_is_read_as_the_run_read_its_own(scan, tmp_path, monkeypatch):
+def test_the_other_cycle_is_read_as_the_run_read_its_own(tmp_path, monkeypatch):
     (tmp_path / "results").mkdir()
-    (tmp_path / "results/0_measured_data.json").write_text(json.dumps({"parameters": {
-        "cycle": 0, "field": "on", "outlier_sd": 6.0, "valid_range": {}}}))
+    write_json(tmp_path / "results/0_measured_data.json", {"parameters": {
+        "cycle": 0, "field": "on", "outlier_sd": 6.0, "valid_range": {}}})
     asked = []
     monkeypatch.setattr(apply, "read", lambda path, choice: asked.append(choice) or SimpleNamespace(theta_rad=0.7))
-    monkeypatch.setattr(apply, "load_scan", lambda *given: asked.append(given) or scan)
+    monkeypatch.setattr(apply, "load_scan", lambda *given: asked.append(given))
     monkeypatch.setattr(apply, "errors_on_cycles", lambda folder, other: {})
     apply.report(tmp_path, "scan.h5", 2)
     assert asked == [Choice(field="on"),

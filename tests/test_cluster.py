@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, Tree
+from conftest import ROOT, Tree, copy_project, variables
 from one_node import OneNode, why_not
 
 pytestmark = pytest.mark.all
@@ -40,13 +40,8 @@ def slurm(tmp_path_factory):
 @pytest.fixture
 def project(tmp_path) -> Path:
     """The files of the project, and a sweep of one training."""
-    for name in ("helpers", "notebooks", "workflow"):
-        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("data/painting.png", "data/reference/paper_runs.json"):
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(ROOT / name, tmp_path / name)
     (tmp_path / "small.yml").write_text(SMALL)
-    return tmp_path
+    return copy_project(tmp_path)
 
 
 # The executor looks at the queue at intervals that grow by 10 s; here every 2 s.
@@ -58,16 +53,14 @@ runpy.run_module("snakemake", run_name="__main__", alter_sys=True)
 """
 
 
-def snakemake(project: Path, node: OneNode, *arguments: str, **options) -> subprocess.Popen:
+def snakemake(project: Path, node: OneNode, *arguments: str) -> subprocess.Popen:
     """Snakemake as `make ... CLUSTER=slurm` runs it, looking at the queue more often."""
     command = [sys.executable, "-c", OFTEN, "--workflow-profile", "workflow/profiles/slurm",
                "--rerun-incomplete", "--slurm-status-command", "squeue",
                "--slurm-init-seconds-before-status-checks", "2", "--config", "profile=smoke", "data=twin",
                "sweep=small.yml", *arguments]
-    outer = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "PROFILE", "DATA", "SEED")
-    environment = {name: value for name, value in node.environment.items() if name not in outer}
-    return subprocess.Popen(command, cwd=project, env=environment | {"OMP_NUM_THREADS": "1"}, text=True,
-                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **options)
+    return subprocess.Popen(command, cwd=project, env=variables(node.environment), text=True,
+                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
 
 def until(done, run: subprocess.Popen):

@@ -15,11 +15,13 @@ import zipfile
 from pathlib import Path
 
 import packaging
+import pip
 import pytest
 from conftest import ROOT, write_notebook
 
 from helpers import colab
 from helpers.notebooks import needed
+from helpers.paths import read_json
 
 PATHS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
 TAG = f"v{tomllib.loads((ROOT / 'pyproject.toml').read_text(encoding='utf-8'))['project']['version']}"
@@ -29,10 +31,6 @@ matplotlib==3.10.* pillow==11.3.* imageio-ffmpeg==0.6.* tqdm==4.67.* pooch==1.8.
 gdown==5.2.* urllib3==2.5.* PyYAML==6.0.* jsonschema==4.25.* ipython==7.34.0 ipykernel==6.17.1
 jupyter-client==7.4.9 nbclient==0.10.* nbformat==5.10.*
 nbconvert==7.16.* tornado==6.5.1 packaging>=25""".split()
-
-
-def read(path: Path) -> dict:
-    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def source(cell: dict) -> str:
@@ -50,7 +48,7 @@ def addressed(notebook: dict, address: str, tag: str = TAG) -> dict:
 
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
 def test_notebooks_begin_with_the_cell_that_fetches_the_version_cited_and_prepare_after_their_parameters(path):
-    code = [cell for cell in read(path)["cells"] if cell["cell_type"] == "code"]
+    code = [cell for cell in read_json(path)["cells"] if cell["cell_type"] == "code"]
     assert f'repository, tag = "", "{TAG}"' in source(code[0])
     assert re.search(rf"^version: {TAG[1:]}$", (ROOT / "CITATION.cff").read_text(), re.MULTILINE)
     calls = [n for n, cell in enumerate(code) if f'colab.prepare("{path.stem}"' in source(cell)]
@@ -73,7 +71,7 @@ def repository(tmp_path_factory) -> str:
 
 def run_first_cell(folder: Path, address: str, tag: str = TAG, there=True) -> subprocess.CompletedProcess:
     """Run the first code cell of notebook 3 in `folder`, on Colab or elsewhere."""
-    cell = source(addressed(read(PATHS[3]), address, tag)["cells"][1])
+    cell = source(addressed(read_json(PATHS[3]), address, tag)["cells"][1])
     stand_in = "import sys, types; sys.modules['google.colab'] = types.ModuleType('colab')\n" if there else ""
     after = ("\nimport os; print(os.getcwd(), on_colab)\n"
              "if on_colab: from helpers import paths; print(paths.ROOT)")
@@ -128,8 +126,9 @@ class Machine:
         for package in ("numpy 2.1", "numpy 2.3", "pooch 1.8", "pooch 1.9", "ansicolors 1"):
             wheel(self.shelf, *package.split())
         wheel(self.shelf, "papermill", "2.7", "ansicolors")
-        shutil.copytree(Path(packaging.__file__).parent, folder / "path/packaging")
-        subprocess.run([sys.executable, "-m", "venv", folder / "env"], check=True)
+        for package in (packaging, pip):
+            shutil.copytree(Path(package.__file__).parent, folder / "path" / package.__name__)
+        subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder / "env"], check=True)
         self.run("-m", "pip", "install", "-q", "numpy==2.1", "pooch==1.8")
         site = next(folder.glob("env/lib/*/site-packages"))
         # Behind them, packages of the operating system: another NumPy, a version that is none.
@@ -152,8 +151,7 @@ class Machine:
                               f"colab.install(Path({str(path)!r}))")
 
     def versions(self) -> dict[str, str]:
-        found = (path.stem.split("-") for path in self.folder.glob("env/lib/*/site-packages/*.dist-info"))
-        return {name: version for name, version in found if name not in ("pip", "setuptools")}
+        return dict(path.stem.split("-") for path in self.folder.glob("env/lib/*/site-packages/*.dist-info"))
 
 
 def test_only_what_is_missing_is_added_numpy_is_left_and_a_restart_asked_for_where_an_import_changed(tmp_path):
@@ -202,7 +200,7 @@ def project(tmp_path, monkeypatch) -> Path:
 def run_here(*arguments: str) -> types.SimpleNamespace:
     """In place of papermill, whose kernel takes seconds: the cells in this process."""
     source, kept, _, given = arguments[2:6]
-    first, parameters, *rest = (cell["source"] for cell in read(Path(source))["cells"])
+    first, parameters, *rest = (cell["source"] for cell in read_json(Path(source))["cells"])
     with contextlib.chdir(colab.ROOT):
         exec("\n".join([first, parameters, *(f"{n} = {v!r}" for n, v in json.loads(given).items()), *rest]), {})
     shutil.copy(source, kept)
@@ -239,8 +237,8 @@ def test_earlier_notebooks_run_once_and_again_when_older_than_what_they_read(pro
 
 
 def test_a_failing_earlier_notebook_is_named_with_its_error(project):
-    stub(project, "1_toy_rgb_benchmark", "raise ValueError('no colours')")
-    with pytest.raises(RuntimeError, match="1_toy_rgb_benchmark failed: ValueError: no colours;") as error:
+    stub(project, "0_measured_data", "raise ValueError(f'no loops in {data}')")
+    with pytest.raises(RuntimeError, match="0_measured_data failed: ValueError: no loops in twin;") as error:
         colab.prepare("3_beta_vae_training", profile="smoke", seed=2, build="build", data="twin")
     assert Path(str(error.value).rpartition(" ")[2]).is_file()
 
@@ -309,7 +307,7 @@ def packages(python: Path) -> dict[str, str]:
 
 def open_and_run(path: Path, python: Path, base: Path, repository: str, content: Path, **given: str) -> str:
     """Run a notebook as a reader would who opened it on Colab and set parameters; returns what it printed."""
-    notebook = addressed(read(path), repository)
+    notebook = addressed(read_json(path), repository)
     cell = next(cell for cell in notebook["cells"] if "parameters" in cell["metadata"].get("tags", []))
     for name, value in given.items():
         cell["source"], count = re.subn(rf'(?m)^{name} = "\w+"', f'{name} = "{value}"', source(cell))
@@ -320,7 +318,7 @@ def open_and_run(path: Path, python: Path, base: Path, repository: str, content:
     command = [python, *"-m nbconvert --to notebook --execute --output done.ipynb".split(), path.name]
     done = subprocess.run(command, cwd=content, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-4000:]
-    cells = read(content / "done.ipynb")["cells"]
+    cells = read_json(content / "done.ipynb")["cells"]
     return "".join(source({"source": out["text"]}) for cell in cells for out in cell.get("outputs", [])
                    if out["output_type"] == "stream")
 
@@ -347,6 +345,5 @@ def test_notebook_3_takes_the_weights_trained_in_advance(base, fresh, repository
     loops = Path(os.environ.get("BEPS_DATA", ROOT.parent / "shared/data/beps_pzt_loops.h5"))
     if not loops.is_file():
         pytest.skip("the measured loops (BEPS_DATA) are not on this machine")
-    printed = open_and_run(PATHS[3], fresh, base, repository, tmp_path / "content",
-                           data=str(loops.resolve()))
+    printed = open_and_run(PATHS[3], fresh, base, repository, tmp_path / "content", data=str(loops.resolve()))
     assert printed.count("weights trained in advance are used") == 2

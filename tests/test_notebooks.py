@@ -12,10 +12,12 @@ from conftest import ROOT
 from matplotlib.image import imread
 from test_figures import FIGURES, INVENTORY, MOVIES, TABLES
 
+from helpers.paths import read_json
 from helpers.profiles import get_profile
 from helpers.scans.reading import load_scan
 from workflow import ahead
 from workflow.cell import RECORDED, run_cell
+from workflow.compare import write_page
 from workflow.render import LARGEST_MIB, is_current
 
 CONTRACT = """
@@ -27,7 +29,12 @@ beps.vae.seconds beps.source run.seconds movies.seconds_per_frame paper.toy.vae.
 
 
 def manifest_of(folder):
-    return {entry["id"]: entry for entry in json.loads((folder / "manifest.json").read_text())}
+    return {entry["id"]: entry for entry in read_json(folder / "manifest.json")}
+
+
+def assert_drawn(path):
+    image = imread(path)[..., :3]
+    assert min(image.shape[:2]) > 300 and image.std() > 0.05
 
 
 @pytest.fixture(scope="module")
@@ -50,15 +57,14 @@ def test_every_figure_table_and_movie_of_the_paper_is_listed_with_its_panels_and
 
 @pytest.mark.parametrize("path", sorted((ROOT / "notebooks").glob("*.ipynb")), ids=lambda path: path.stem)
 def test_notebook_is_rendered_from_its_own_source(path):
-    assert is_current(json.loads(path.read_text(encoding="utf-8"))), f"{path.name} was edited: make render"
+    assert is_current(read_json(path)), f"{path.name} was edited: make render"
     assert path.stat().st_size < LARGEST_MIB * 2**20
 
 
 @pytest.mark.parametrize("name", FIGURES)
 def test_figure_opens_and_is_not_blank(twin_run, manifest, name):
     path = twin_run / manifest[name]["file"]
-    image = imread(path)[..., :3]
-    assert min(image.shape[:2]) > 300 and image.std() > 0.05
+    assert_drawn(path)
     assert path.with_suffix(".pdf").read_bytes().startswith(b"%PDF")
 
 
@@ -73,7 +79,7 @@ def test_movie_plays_and_moves(twin_run, manifest, name):
 
 
 def test_metrics_keep_their_names(twin_run):
-    metrics = json.loads((twin_run / "metrics.json").read_text())
+    metrics = read_json(twin_run / "metrics.json")
     assert not set(CONTRACT) - set(metrics)
     assert metrics["beps.source"] == "twin"
     assert metrics["beps.pca5.mse"] < metrics["beps.dl_omp.mse"] < metrics["beps.dl.mse"]
@@ -81,9 +87,9 @@ def test_metrics_keep_their_names(twin_run):
 
 
 def test_a_sweep_reads_the_numbers_of_the_run_itself_under_the_names_of_its_other_seeds(twin_run, tmp_path):
-    results, metrics = twin_run / "results", json.loads((twin_run / "metrics.json").read_text())
+    results, metrics = twin_run / "results", read_json(twin_run / "metrics.json")
     found = run_cell("headline", get_profile("smoke"), load_scan(results / "scan.h5"), 0, tmp_path, results)
-    stored = json.loads((ROOT / "data/reference/seeds.json").read_text())["numbers"]
+    stored = read_json(ROOT / "data/reference/seeds.json")["numbers"]
     names = [name for of_notebook in RECORDED.values() for name in of_notebook]
     assert {name: found[name] for name in names} == {name: metrics[name] for name in names}
     assert {name for name in found if "seconds" not in name} <= set(stored)
@@ -91,24 +97,36 @@ def test_a_sweep_reads_the_numbers_of_the_run_itself_under_the_names_of_its_othe
     assert embedding.shape[1] == metrics["beps.vae.active"]
 
 
-@pytest.mark.parametrize("number, reads", [
-    pytest.param(1, ["toy.npz"], marks=pytest.mark.all), (2, ["toy.npz"]), (3, ["toy.npz", "scan.h5"])])
+@pytest.mark.parametrize("number, title, reads", [
+    (1, "paper toy", ["toy.npz"]), (2, "toy", ["toy.npz"]), (3, "BEPS", ["toy.npz", "scan.h5"])])
 def test_a_training_ahead_of_its_notebook_is_the_one_that_the_notebook_asks_for(
-        twin_run, tmp_path, monkeypatch, number, reads):
-    (results := tmp_path / "smoke/seed0/results").mkdir(parents=True)
+        twin_run, tmp_path, monkeypatch, number, title, reads):
+    """It reads back what the notebook trained: another one would begin a folder of its own."""
+    folder = tmp_path / "smoke/seed0"
+    shutil.copytree(twin_run / "checkpoints", folder / "checkpoints")
+    (folder / "results").mkdir()
     for name in reads:
-        shutil.copy(twin_run / "results" / name, results)
+        shutil.copy(twin_run / "results" / name, folder / "results")
+    before = {path.name for path in (folder / "checkpoints").iterdir()}
     given, trained = json.dumps({"profile": "smoke", "build": str(tmp_path)}), tmp_path / "trained"
     monkeypatch.setattr(sys, "argv", [
         "ahead", str(ROOT / "notebooks/3_beta_vae_training.ipynb"), str(number), given, str(trained)])
     ahead.main()
-    folders = sorted(folder.name for folder in (tmp_path / "smoke/seed0/checkpoints").iterdir())
-    assert folders and all(list((twin_run / "checkpoints" / name).glob("checkpoint-*.npz")) for name in folders)
-    assert all(name.startswith(trained.read_text().strip()) for name in folders) and trained.read_text().strip()
+    named = trained.read_text().strip()
+    assert named.startswith(f"{title}-") and any(name.startswith(named) for name in before)
+    assert {path.name for path in (folder / "checkpoints").iterdir()} == before
+
+
+def test_the_page_that_compares_scans_reads_what_a_run_leaves(twin_run, tmp_path):
+    write_page(tmp_path / "page.html", {str(twin_run): "film.h5"})
+    metrics, page = read_json(twin_run / "metrics.json"), (tmp_path / "page.html").read_text()
+    active = metrics["beps.vae.active"]
+    assert "1 of 1 scans" in page and (f'alt="{active} maps"' in page) == (active > 0)
+    assert f'<td>{metrics["beps.dl.mse"]:.3g}<td>{metrics["beps.pca5.mse"]:.3g}<td>' in page
 
 
 def test_the_run_says_what_it_was_made_from(twin_run):
-    run = json.loads((twin_run / "run.json").read_text())
+    run = read_json(twin_run / "run.json")
     assert run["data"]["source"] == "twin" and len(run["data"]["sha256"]) == 64
     assert run["parameters"]["profile"] == "smoke" and len(run["seconds"]) == 6
     assert run["versions"]["tensorflow"] and run["peak_memory_GiB"] < 4
@@ -121,16 +139,14 @@ def test_an_own_scan_gives_every_figure_and_movie(own_run):
     assert manifest["fig4"]["panels"] == list("abcdefklmnoptu")
     for name in ("fig4", "fig5", "figS5", "figS6", "figS7", "figS8", "figS10"):
         assert manifest[name]["source"] == "measured"
-        image = imread(own_run / manifest[name]["file"])[..., :3]
-        assert min(image.shape[:2]) > 300 and image.std() > 0.05
+        assert_drawn(own_run / manifest[name]["file"])
     for n in (4, 5, 6):
-        frames = imageio_ffmpeg.count_frames_and_secs(str(own_run / f"movies/s{n}.mp4"))[0]
-        assert frames >= 24
+        assert imageio_ffmpeg.count_frames_and_secs(str(own_run / f"movies/s{n}.mp4"))[0] >= 24
 
 
 @pytest.mark.all
 def test_numbers_of_an_own_scan_are_those_of_its_usable_pixels(own_run):
-    metrics = json.loads((own_run / "metrics.json").read_text())
+    metrics = read_json(own_run / "metrics.json")
     assert (metrics["beps.source"], metrics["beps.pixels"], metrics["beps.steps"]) == ("measured", 304, 48)
     assert metrics["beps.pca5.mse"] < metrics["beps.dl_omp.mse"] < metrics["beps.dl.mse"] < 1
     assert metrics["beps.vae.mse"] < 1 and metrics["beps.vae.mse_heldout"] < 1

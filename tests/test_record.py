@@ -1,5 +1,4 @@
 import errno
-import json
 import re
 from base64 import b64decode
 from io import BytesIO
@@ -11,29 +10,13 @@ from PIL import Image
 from helpers.figures.movies import poster, write_movie
 from helpers.figures.style import letter_panels, page_figure
 from helpers.paper import CAPTIONS
-from helpers.paths import atomic
+from helpers.paths import atomic, read_json
 from helpers.profiles import PROFILES, get_profile
 from helpers.record import load_arrays, save_arrays, start
 
 
 def opened(tmp_path, **changes):
     return start("1_toy_rgb_benchmark", **{"profile": "smoke", "seed": 0, "build": str(tmp_path), **changes})
-
-
-def test_a_record_keeps_numbers_figures_time_and_memory(tmp_path):
-    record = opened(tmp_path)
-    record.metric("a", np.float32(0.5))
-    record.metric("b", float("nan"))
-    record.metrics |= {"c": float("inf"), "d": np.float64("nan")}
-    record.figure(panels("ab"), "fig1", "toy")
-    record.finish()
-    stored = json.loads((tmp_path / "smoke/seed0/results/1_toy_rgb_benchmark.json").read_text())
-    assert stored["metrics"] == {"a": 0.5, "b": None, "c": None, "d": None}
-    assert stored["manifest"] == [{
-        "id": "fig1", "kind": "figure", "file": "figures/fig1.png", "notebook": "1_toy_rgb_benchmark",
-        "panels": ["a", "b"], "source": "toy", "caption": CAPTIONS["fig1"].caption,
-        "alt": CAPTIONS["fig1"].alt}]
-    assert stored["seconds"] > 0 and stored["peak_memory_GiB"] > 0.01
 
 
 def panels(letters):
@@ -50,16 +33,26 @@ def shown(monkeypatch):
     return seen
 
 
-def test_a_figure_is_shown_above_its_caption_with_its_source_and_a_table_is_stored(tmp_path, shown):
+def test_a_record_keeps_numbers_figures_tables_time_and_memory_and_shows_captions_with_their_source(tmp_path, shown):
     record = opened(tmp_path)
+    record.metric("a", np.float32(0.5))
+    record.metric("b", float("nan"))
+    record.metrics |= {"c": float("inf"), "d": np.float64("nan")}
     record.figure(panels("ab"), "figS4", "twin")
-    figure, caption = shown
-    texts = CAPTIONS["figS4"]
-    assert figure.alt == texts.alt and caption.data == (
-        f'<a id="figS4"></a>**Figure S4 (simulated loops (twin), not a measurement).** {texts.caption}')
     record.table("table1", [{"": "Ordinal", "paper": "No"}], "toy")
-    assert json.loads((record.build.results / "table1.json").read_text()) == [{"": "Ordinal", "paper": "No"}]
-    assert "| Ordinal | No |" in shown[2].data and record.manifest[1]["panels"] == ["Ordinal"]
+    record.finish()
+    figure, caption, table, _ = shown
+    texts = CAPTIONS["figS4"]
+    assert figure.alt == texts.alt and "| Ordinal | No |" in table.data and caption.data == (
+        f'<a id="figS4"></a>**Figure S4 (simulated loops (twin), not a measurement).** {texts.caption}')
+    assert read_json(record.build.results / "table1.json") == [{"": "Ordinal", "paper": "No"}]
+    stored = read_json(tmp_path / "smoke/seed0/results/1_toy_rgb_benchmark.json")
+    assert stored["metrics"] == {"a": 0.5, "b": None, "c": None, "d": None}
+    assert stored["manifest"][0] == {
+        "id": "figS4", "kind": "figure", "file": "figures/figS4.png", "notebook": "1_toy_rgb_benchmark",
+        "panels": ["a", "b"], "source": "twin", "caption": texts.caption, "alt": texts.alt}
+    assert stored["manifest"][1]["panels"] == ["Ordinal"] and len(stored["manifest"]) == 2
+    assert stored["seconds"] > 0 and stored["peak_memory_GiB"] > 0.01
 
 
 def test_a_movie_is_a_picture_that_links_to_its_file(tmp_path, shown):

@@ -1,4 +1,3 @@
-import json
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -8,13 +7,14 @@ from sklearn.decomposition import PCA
 
 import workflow.cell
 from helpers.figures.sensitivity import figure_sensitivity
-from helpers.paths import ROOT
+from helpers.paths import ROOT, read_json, write_json
 from helpers.profiles import get_profile
 from helpers.scans.reading import load_scan
 from helpers.scans.scan import save_scan, simulated_scan
 from helpers.scores import matched_correlation, spatial_autocorrelation
-from workflow.cell import FRACTIONS, loop_height, run_cell, truth_scores
-from workflow.sweep import collect, missing, sweep_cells, sweep_folder, sweep_scans, tabulate
+from helpers.twin.domains import MECHANISMS
+from workflow.cell import loop_height, run_cell, truth_scores
+from workflow.sweep import missing, sweep_cells, sweep_folder, sweep_scans, tabulate
 
 
 def test_the_sweep_has_three_seeds_controls_and_settings_another_its_own_folder_and_unknown_cells_are_refused(tmp_path):
@@ -60,10 +60,8 @@ def test_settings_are_varied_at_every_seed_asked_for_and_scans_are_listed_or_a_f
 @pytest.mark.filterwarnings("ignore:.*the objective did not settle within 20 iterations")
 def test_a_dictionary_with_more_atoms_has_a_lower_error(tmp_path):
     scan = simulated_scan(0, (20, 20))
-    error = {cell: run_cell(cell, get_profile("smoke"), scan, 0, tmp_path)
-             for cell in ("vary.dl.atoms=2", "vary.dl.atoms=8")}
-    assert [*error["vary.dl.atoms=2"]] == ["sensitivity.dl.atoms=2"]
-    assert error["vary.dl.atoms=8"]["sensitivity.dl.atoms=8"] < error["vary.dl.atoms=2"]["sensitivity.dl.atoms=2"]
+    few, many = (run_cell(f"vary.dl.atoms={n}", get_profile("smoke"), scan, 0, tmp_path) for n in (2, 8))
+    assert [*few] == ["sensitivity.dl.atoms=2"] and many["sensitivity.dl.atoms=8"] < few["sensitivity.dl.atoms=2"]
 
 
 def test_a_model_that_is_pca_has_its_error_on_either_half_of_the_scan(tmp_path, monkeypatch):
@@ -81,49 +79,33 @@ def test_a_model_that_is_pca_has_its_error_on_either_half_of_the_scan(tmp_path, 
     assert found == {"beps.vae.over_pca_halves": pytest.approx(1, rel=1e-4)}
 
 
-def test_seeds_are_collected_as_median_and_spread_and_failed_cells_named(tmp_path):
-    rng = np.random.default_rng(0)
-    maps = rng.normal(size=(50, 2))
-    for seed, error in enumerate((0.3, 0.1, 0.2)):
-        folder = tmp_path / "headline" / f"seed{seed}"
-        folder.mkdir(parents=True)
-        (folder / "metrics.json").write_text(json.dumps({"beps.vae.mse_heldout": error, "x": None}))
-        np.savez(folder / "embedding.npz", embedding=maps[:, ::-1] * -1 if seed else maps)
-    (tmp_path / "vary.vae.units=16" / "seed0").mkdir(parents=True)
-    (tmp_path / "vary.vae.units=16" / "seed0" / "metrics.json").write_text('{"sensitivity.vae.units=16": 0.6}')
-    seeds = collect(tmp_path)
-    assert seeds["beps.vae.mse_heldout"] == {"median": 0.2, "min": 0.1, "max": 0.3, "n": 3}
-    assert seeds["beps.vae.stability"]["median"] == pytest.approx(1)
-    assert seeds["sensitivity.vae.spread"]["median"] == pytest.approx(2)
-    assert "x" not in seeds
-    left = missing(tmp_path, [("headline", 0), ("headline", 7)])
-    assert len(left) == 1 and "headline, seed 7" in left[0] and "log.txt" in left[0]
-
-
-def test_the_table_and_the_figure_show_what_is_finished_and_the_log_says_why_a_cell_failed(tmp_path):
-    folder = tmp_path / "sweep"
-    errors = {"headline": {"beps.vae.mse_heldout": 0.2}, "vary.vae.units=16": {"sensitivity.vae.units=16": 0.1}}
-    for cell, metrics in errors.items():
-        for seed in (0, 1, 2):
+def test_what_is_finished_is_a_table_and_a_figure_and_the_log_says_why_a_cell_failed(tmp_path):
+    folder, maps = tmp_path / "sweep", np.random.default_rng(0).normal(size=(50, 2))
+    errors = {"headline": ("beps.vae.mse_heldout", 0.25), "vary.vae.units=16": ("sensitivity.vae.units=16", 0.125)}
+    for cell, (name, error) in errors.items():
+        for seed, times in enumerate((1, 3, 2)):
             where = folder / cell / f"seed{seed}"
             where.mkdir(parents=True)
             if (cell, seed) != ("vary.vae.units=16", 2):
-                later = {name: mse * (1 + seed) for name, mse in metrics.items()}
-                (where / "metrics.json").write_text(json.dumps(later))
+                write_json(where / "metrics.json", {name: times * error, "x": None})
+            if cell == "headline":
+                np.savez(where / "embedding.npz", embedding=maps[:, ::-1] * -1 if seed else maps)
     log = folder / "vary.vae.units=16/seed2/log.txt"
     log.write_text("Traceback (most recent call last):\nValueError: few spectra\n")
-    scan = simulated_scan(0, (12, 12))
-    save_scan(scan, tmp_path / "scan.h5")
+    save_scan(simulated_scan(0, (12, 12)), tmp_path / "scan.h5")
     tabulate(folder, get_profile("smoke"), tmp_path / "scan.h5")
-    written = json.loads((folder / "sweep.json").read_text())
+    written = read_json(folder / "sweep.json")
     assert written["scan_sha256"] == load_scan(tmp_path / "scan.h5").sha256
     table = written["numbers"]
+    assert table["beps.vae.mse_heldout"] == {"median": 0.5, "min": 0.25, "max": 0.75, "n": 3}
+    assert table["beps.vae.stability"]["median"] == pytest.approx(1) and "x" not in table
     assert table["sensitivity.vae.units=16"]["n"] == 2
-    assert table["sensitivity.vae.spread"]["median"] == pytest.approx(0.3 / 0.15)  # at the seeds that both have
+    assert table["sensitivity.vae.spread"]["median"] == pytest.approx(0.5 / 0.25)  # at the seeds that both have
     assert (folder / "sweep.csv").read_text().count("\n") == 1 + len(table)
     assert (folder / "sensitivity.png").stat().st_size > 5000 and (folder / "sensitivity.pdf").is_file()
-    line, = missing(folder, [("headline", 0), ("vary.vae.units=16", 2)])
-    assert line.startswith("vary.vae.units=16, seed 2: ValueError: few spectra; see ")
+    failed, left = missing(folder, [("headline", 0), ("vary.vae.units=16", 2), ("headline", 7)])
+    assert failed.startswith("vary.vae.units=16, seed 2: ValueError: few spectra; see ")
+    assert left.startswith("headline, seed 7: failed or not run; see ") and left.endswith("log.txt")
 
 
 def test_the_figure_has_a_panel_for_each_setting_and_a_point_for_each_seed_in_as_many_rows_as_it_takes():
@@ -167,7 +149,7 @@ def test_matched_correlation_ignores_order_and_sign_and_spatial_autocorrelation_
 def test_truth_is_told_by_itself_not_by_noise_and_in_part_by_the_height_of_the_loops():
     scan = simulated_scan(0, (18, 18))
     rng = np.random.default_rng(0)
-    itself = np.stack([scan.truth[name].ravel() for name in FRACTIONS], axis=1)
+    itself = np.stack([scan.truth[name].ravel() for name in MECHANISMS], axis=1)
     scores = {name: truth_scores(scan, embedding, 0) for name, embedding in {
         "itself": itself, "height": loop_height(scan), "noise": rng.normal(size=(len(itself), 2))}.items()}
     assert scores["itself"]["auc.three_state"] > 0.99 and scores["itself"]["r2.three_state"] > 0.9
@@ -178,7 +160,7 @@ def test_truth_is_told_by_itself_not_by_noise_and_in_part_by_the_height_of_the_l
 
 
 def test_the_stored_score_of_the_height_is_that_of_the_twin():
-    stored = json.loads((ROOT / "data/reference/seeds.json").read_text())["numbers"]
+    stored = read_json(ROOT / "data/reference/seeds.json")["numbers"]
     if "twin.height.r2.c" not in stored:
         pytest.skip("no twin of the sweep is stored: make sweep, then make render")
     scan = simulated_scan(0, get_profile("laptop").twin_shape)

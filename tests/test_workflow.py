@@ -11,17 +11,14 @@ import time
 from modulefinder import ModuleFinder
 from pathlib import Path
 
-import numpy as np
 import pytest
-from conftest import ROOT, Tree, write_files, write_notebook
+from conftest import ROOT, Tree, variables, write_files, write_notebook
 from PIL import Image
 from snakemake.cli import parse_config
 
 import workflow.render
 from helpers.notebooks import NOTEBOOKS, needed, written
 from helpers.paths import write_json
-from helpers.scans.scan import save_scan, simulated_scan
-from workflow.compare import write_page
 from workflow.render import scrub
 from workflow.settings import check_settings, depends_on, parameters_of, plain, state
 
@@ -88,14 +85,11 @@ def test_what_follows_from_a_file_changes_with_it_and_names_that_snakemake_misre
 
 
 def test_wrong_settings_or_no_room_to_write_stop_the_workflow_before_anything_runs(tree):
-    failed = tree.snakemake("data=nowhere.h5")
-    assert failed.returncode != 0
-    assert failed.stdout.count("\n") == 1 and "there is no file" in failed.stdout
+    said = tree.snakemake("data=nowhere.h5", fails=True)
+    assert said.count("\n") == 1 and "there is no file" in said
     assert not (tree.root / "build").exists()
     (tree.root / "build").write_text("a file where the folder should be")
-    failed = tree.snakemake()
-    assert failed.returncode != 0
-    assert "build/smoke/seed0 cannot be written" in failed.stdout
+    assert "build/smoke/seed0 cannot be written" in tree.snakemake(fails=True)
 
 
 def test_make_refuses_unknown_variables_and_other_pythons(tree):
@@ -130,8 +124,8 @@ def test_every_notebook_ran_with_its_parameters_and_left_its_files(finished):
 def test_other_or_changed_data_or_another_backend_reach_what_depends_on_them(copy):
     assert copy.planned(KERAS_BACKEND="jax") == set(NAMES[3:])
     (copy.root / "loops.h5").write_text("measured")
-    done = copy.snakemake("data=loops.h5").stdout
-    assert {name for name in NAMES if f"Running notebooks/{name}" in done} == set(NAMES) - {"1_toy_rgb_benchmark"}
+    said = copy.snakemake("data=loops.h5")
+    assert {name for name in NAMES if f"Running notebooks/{name}" in said} == set(NAMES) - {"1_toy_rgb_benchmark"}
     assert copy.planned("data=loops.h5") == set()
     (copy.root / "loops.h5").write_text("measured again")
     assert copy.planned("data=loops.h5") == set(NAMES) - {"1_toy_rgb_benchmark"}
@@ -142,7 +136,6 @@ def test_an_edited_helper_or_notebook_reruns_its_dependents_alone_and_one_run_by
     notebook = json.loads(path.read_text())
     notebook["cells"][2]["outputs"] = [{"output_type": "stream", "name": "stdout", "text": "hi"}]
     path.write_text(json.dumps(notebook))
-    assert copy.planned() == set()
     with (copy.root / "helpers/movies.py").open("a") as file:
         file.write("x = 1\n")
     assert copy.planned() == {"4_embedding_movies", "5_paper_and_reproduction"}
@@ -166,30 +159,14 @@ def with_trainings(path: Path, trained: Path, last: str = "") -> None:
 def test_trainings_run_before_their_notebook_which_tells_of_one_that_fails(tree):
     path, trained = tree.root / "notebooks/3_beta_vae_training.ipynb", tree.root / "trained"
     with_trainings(path, trained, "raise FloatingPointError('the loss is NaN')")
-    failed = tree.snakemake("profile=laptop")
-    assert failed.returncode != 0 and failed.stdout.count("FloatingPointError") == 1
-    assert "3_beta_vae_training failed: FloatingPointError: the loss is NaN" in failed.stdout
+    said = tree.snakemake("profile=laptop", fails=True)
+    assert said.count("FloatingPointError") == 1
+    assert "3_beta_vae_training failed: FloatingPointError: the loss is NaN" in said
     assert trained.read_text().split("\n") == ["5 laptop build", "6 laptop build", ""]  # before it, and within
     with_trainings(path, trained)
-    done = tree.snakemake("profile=laptop")
-    assert done.returncode == 0 and "Training 1 of 2" not in done.stdout and "Training 2 of 2" in done.stdout
+    said = tree.snakemake("profile=laptop")
+    assert "Training 1 of 2" not in said and "Training 2 of 2" in said
     assert [line[0] for line in trained.read_text().split("\n")[2:-1]] == ["6", "6", "7"]
-
-
-def test_scans_of_a_folder_share_the_trainings_that_read_none(tree):
-    trained = tree.root / "trained"
-    with_trainings(tree.root / "notebooks/3_beta_vae_training.ipynb", trained)
-    write_files(tree.root, {"films/a.npz": "", "films/b.npz": ""})
-    kept, name = tree.folder("laptop") / "checkpoints", "toy-0123456789ab-1/checkpoint-000001.npz"
-    write_files(kept, {name: "weights", "toy-of-earlier/checkpoint-000001.npz": ""})
-    assert tree.snakemake("profile=laptop", "data=films").returncode == 0
-    ran = trained.read_text().split("\n")
-    assert ran.count("5 laptop build") == 1 and sum(line.startswith("5") for line in ran) == 1
-    for scan in "ab":
-        build = f"build/scans/films/{scan}"
-        assert [line[0] for line in ran if line.endswith(build)] == ["6", "6", "7"]
-        copied = tree.root / build / "laptop/seed0/checkpoints"
-        assert [*copied.iterdir()] == [copied / "toy-0123456789ab-1"] and (copied / name).read_text() == "weights"
 
 
 def test_loops_that_somebody_read_by_hand_are_not_taken_for_those_asked_for(copy):
@@ -199,7 +176,7 @@ def test_loops_that_somebody_read_by_hand_are_not_taken_for_those_asked_for(copy
     for data, other in (("twin", False), ("/elsewhere/my.h5", True)):
         record.write_text(json.dumps({"parameters": {"data": data, "cycle": 0}}))
         scan.write_text("by hand")
-        assert copy.snakemake("build/smoke/seed0/results/scan.h5").returncode == 0
+        copy.snakemake("build/smoke/seed0/results/scan.h5")
         assert (scan.read_text() != "by hand") == other
 
 
@@ -215,10 +192,10 @@ def test_notebooks_in_kernels_that_fail_are_killed_or_take_too_long(tmp_path):
     (kernel / "kernel.json").write_text(json.dumps(
         {"argv": ["false", "{connection_file}"], "display_name": "other", "language": "python"}))
     elsewhere = str(tree.root / "elsewhere")
-    failed = tree.snakemake("--keep-going", MPLBACKEND="TkAgg", JUPYTER_PATH=elsewhere, JUPYTER_DATA_DIR=elsewhere,
-                            JUPYTER_PREFER_ENV_PATH="0")
-    assert failed.returncode != 0 and "papermill" not in failed.stdout, "the command hides what is wrong"
-    end = failed.stdout.strip().splitlines()
+    said = tree.snakemake("--keep-going", fails=True, MPLBACKEND="TkAgg", JUPYTER_PATH=elsewhere,
+                          JUPYTER_DATA_DIR=elsewhere, JUPYTER_PREFER_ENV_PATH="0")
+    assert "papermill" not in said, "the command hides what is wrong"
+    end = said.strip().splitlines()
     assert end[-2] == "0_measured_data failed: ValueError: loops.h5 holds 3 NaN: interpolate them."
     assert end[-1] == "The notebook as far as it came: build/smoke/seed0/logs/0_measured_data.ipynb"
     assert "Traceback" in (tree.folder() / "logs/0_measured_data.ipynb").read_text()
@@ -229,7 +206,7 @@ def test_notebooks_in_kernels_that_fail_are_killed_or_take_too_long(tmp_path):
     assert toy.is_file() and not scan.exists(), "an unfinished result looks finished"
     tree.stub("0_measured_data", "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)")
     tree.stub("1_toy_rgb_benchmark", "import time\ntime.sleep(60)")
-    said = tree.snakemake("--keep-going").stdout
+    said = tree.snakemake("--keep-going", fails=True)
     assert "0_measured_data failed: its kernel was killed, most often for" in said
     assert "1_toy_rgb_benchmark failed: a cell ran longer than its profile allows; raise CELL_TIMEOUT_S" in said
     assert not scan.exists() and not toy.exists()
@@ -239,69 +216,48 @@ def test_two_runs_at_once_and_a_killed_run(copy):
     """A run that is killed leaves Snakemake's lock, which goes with the last of its jobs."""
     copy.stub("5_paper_and_reproduction", "import time\nwhile not Path('../go').exists():\n    time.sleep(0.1)")
     command = [sys.executable, "-m", "snakemake", "--cores", "1", "--config", "profile=smoke", "data=twin"]
-    with subprocess.Popen(command, cwd=copy.root, env=copy.environment(),
+    with subprocess.Popen(command, cwd=copy.root, env=variables(),
                           stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as first:
         kept = copy.folder() / "logs/5_paper_and_reproduction.ipynb"
         while not kept.exists() or not kept.stat().st_size:
             time.sleep(0.1)
         first.send_signal(signal.SIGKILL)
-    second = copy.snakemake()
-    assert second.returncode != 0 and "Directory cannot be locked" in second.stdout
+    assert "Directory cannot be locked" in copy.snakemake(fails=True)
     (copy.root / "go").touch()
     while kept.exists():
         time.sleep(0.1)
     copy.stub("5_paper_and_reproduction")
-    third = copy.snakemake()
-    assert third.returncode == 0 and "Running notebooks/5_paper" in third.stdout, third.stdout
+    assert "Running notebooks/5_paper" in copy.snakemake()
 
 
-REAL = f"""for name in [name for name in sys.modules if name.partition('.')[0] == 'helpers']:
-    del sys.modules[name]
-sys.path.insert(0, {str(ROOT)!r})
-"""
-# Reads with the real helpers, in place of those of the tree that were imported above it.
-READ = REAL + """from helpers.scans.reading import load_scan
-from helpers.scans.scan import save_scan
-save_scan(load_scan(data), folder / 'results/scan.h5')"""
-EMBEDDED = """import numpy as np
-np.savez(folder / 'results/vae_beps.npz', embedding=np.zeros((80, 3)), order=np.arange(3))"""
-MEASURED = """(folder / 'metrics.json').write_text('{"beps.vae.mse": 0.25, "beps.vae.active": 2}')"""
-
-
-def compared(tree: Tree, page: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Rows that the real page has for the scans which the stub page names."""
-    monkeypatch.chdir(tree.root)
-    write_page(page, {folder: Path(folder).parts[3] for folder in page.read_text().splitlines()})
-    return re.findall("<tr><td>.*", page.read_text())
-
-
-def test_scans_of_a_folder_run_apart_share_the_toy_and_a_broken_one_is_named_and_run_alone(tree, monkeypatch):
-    films = tree.root / "my films"
-    films.mkdir()
-    scan = simulated_scan(0, (8, 10))
-    save_scan(scan, films / "a.h5")
-    np.savez(films / "a.npz", loops=scan.piezoresponse, voltage=scan.voltage_V)
-    (films / "b.hdf5").write_text("no scan")
-    (films / "notes.txt").touch()
-    for name, last in (("0_measured_data", READ), ("3_beta_vae_training", EMBEDDED),
-                       ("5_paper_and_reproduction", MEASURED)):
-        tree.stub(name, last)
-    failed = tree.snakemake("--keep-going", "data=my films")
-    assert failed.returncode != 0
-    assert re.search("0_measured_data failed: .*DataError: .*b.hdf5 cannot be read", failed.stdout)
-    assert "build/scans/my films/b/smoke/seed0/logs/0_measured_data.ipynb" in failed.stdout
-    assert failed.stdout.count("Running notebooks/1_toy_rgb_benchmark.ipynb") == 1
-    page = tree.root / "build/smoke/my films-seed0.html"
-    first, second, broken = compared(tree, page, monkeypatch)
-    assert all("<td>0.25<td>" in row and "<img" in row for row in (first, second))
-    assert "<td class=failed" in broken and "b.hdf5 cannot be read" in broken
-    save_scan(scan, films / "b.hdf5")
-    again = tree.snakemake("--keep-going", "data=my films")
-    assert again.returncode == 0, again.stdout
-    assert "my films-seed0.html compares 3 scans" in again.stdout
-    ran = re.findall(r"Running notebooks/(\d)\w+.ipynb for build/scans/my films/(.+)/smoke", again.stdout)
+def test_scans_of_a_folder_share_what_reads_none_of_them_and_a_broken_one_is_named_and_run_alone(tree):
+    films, trained = tree.root / "my films", tree.root / "trained"
+    write_files(films, dict.fromkeys(("a.h5", "a.npz", "notes.txt"), "loops") | {"b.hdf5": "no loops"})
+    tree.stub("0_measured_data", "if open(data).read() != 'loops': raise ValueError(f'{data} cannot be read')")
+    with_trainings(tree.root / "notebooks/3_beta_vae_training.ipynb", trained)
+    checkpoint = "toy-0123456789ab-1/checkpoint-000001.npz"
+    write_files(tree.folder("laptop") / "checkpoints", {checkpoint: "weights", "toy-of-earlier/a.npz": ""})
+    said = tree.snakemake("--keep-going", "data=my films", "profile=laptop", fails=True)
+    assert re.search("0_measured_data failed: ValueError: .*b.hdf5 cannot be read", said)
+    assert "build/scans/my films/b/laptop/seed0/logs/0_measured_data.ipynb" in said
+    assert said.count("Running notebooks/1_toy_rgb_benchmark.ipynb") == 1
+    builds = [f"build/scans/my films/{name}" for name in ("a.h5", "a.npz", "b")]
+    page = tree.root / "build/laptop/my films-seed0.html"
+    assert page.read_text().splitlines() == [f"{build}/laptop/seed0" for build in builds]
+    page.write_text("that of the failed run")
+    (films / "b.hdf5").write_text("loops")
+    said = tree.snakemake("--keep-going", "data=my films", "profile=laptop")
+    assert "my films-seed0.html compares 3 scans" in said
+    assert page.read_text().splitlines() == [f"{build}/laptop/seed0" for build in builds]
+    ran = re.findall(r"Running notebooks/(\d)\w+.ipynb for build/scans/my films/(.+)/laptop", said)
     assert sorted(ran) == [(number, "b") for number in "02345"]
-    assert all("<img" in row for row in compared(tree, page, monkeypatch))
+    epochs = trained.read_text().split("\n")
+    assert epochs.count("5 laptop build") == 1 and sum(line.startswith("5") for line in epochs) == 1
+    for build in builds:
+        assert [line[0] for line in epochs if line.endswith(build)] == ["6", "6", "7"]
+        copied = tree.root / build / "laptop/seed0/checkpoints"
+        assert [*copied.iterdir()] == [(copied / checkpoint).parent]
+        assert (copied / checkpoint).read_text() == "weights"
 
 
 ODD = ["-n", "a,b \\d #1 <word>", """it's "x"; {y} [z]* ü \n""", "$HOME; touch hit `touch hit`"]
@@ -372,6 +328,7 @@ def test_parameters_are_those_of_the_tagged_cell_and_a_notebook_without_is_named
     notebook = tmp_path / "n.ipynb"
     write_notebook(notebook, "x = 1", "profile = 'smoke'  # size\nseed: int = 0\ndata = 'auto'", "y = profile")
     assert parameters_of(notebook) == {"profile", "seed", "data"}
+    assert {"select", "clean"} <= parameters_of(ROOT / "notebooks/0_measured_data.ipynb")
 
 
 @pytest.fixture
@@ -490,7 +447,7 @@ def test_two_makes_in_a_fresh_clone_install_once(tree):
     python.write_text(f"#!/bin/sh\n{SLOW_PYTHON % (sys.executable, sys.executable)}\n")
     python.chmod(0o755)
     command = ["make", "figures", "PYTHON=./python"]
-    first, second = (subprocess.Popen(command, cwd=tree.root, env=tree.environment(), stdout=subprocess.PIPE,
+    first, second = (subprocess.Popen(command, cwd=tree.root, env=variables(), stdout=subprocess.PIPE,
                                       stderr=subprocess.STDOUT, text=True) for _ in range(2))
     for one in (first, second):
         said = one.communicate(timeout=60)[0]

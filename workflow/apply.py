@@ -12,7 +12,6 @@ the same pixels. Nothing is trained.
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -30,7 +29,7 @@ from helpers.figures.inputs import Look
 from helpers.figures.loops import figure_every_pixel
 from helpers.figures.style import save_figure
 from helpers.paper import as_markdown, number
-from helpers.paths import atomic, write_json
+from helpers.paths import atomic, read_json, write_json
 from helpers.profiles import DICTIONARY, get_profile
 from helpers.record import load_arrays, require
 from helpers.scans.blocks import Source, on_whole_grid, read_as, source_of
@@ -42,7 +41,6 @@ from helpers.scores import mean_squared_error_per_spectrum
 # Spectra between two updates of the atoms, and updates for each block. Codes that solve the lasso cost
 # a hundred times what PCA does, and atoms settle on a part of the spectra.
 DICTIONARY_BATCH, DICTIONARY_UPDATES = 512, 4
-MODELS = ("pca", "dl", "vae")
 
 
 def fit_linear(batches: Iterable[np.ndarray], atoms: np.ndarray, sparsity: float
@@ -77,7 +75,7 @@ def _finished(folder: Path) -> tuple:
     """Scan, parameters, profile, dictionary atoms and network of a finished run."""
     results = folder / "results"
     scan = load_scan(require(results / "scan.h5"))
-    parameters = json.loads(require(results / "0_measured_data.json").read_text(encoding="utf-8"))["parameters"]
+    parameters = read_json(require(results / "0_measured_data.json"))["parameters"]
     profile = get_profile(parameters["profile"])
     network = load_beta_vae(results / "weights/beps.weights.h5", profile.beps_network, drive_waveform(scan.voltage_V),
                             len(scan.channels))
@@ -108,9 +106,10 @@ def describe(folder: Path) -> list[dict[str, str]]:
     active = active_channels(mean_kl(network, standardised(scan)[0][scan.usable]))
     with atomic(folder / "results/every_pixel.h5") as temporary, h5py.File(temporary, "w") as maps:
         maps["heldout"] = held
-        write_maps(maps, source, _codings(pca, dictionary, network, active, len(scan.channels)))
-        rows = _errors(maps)
-        errors = {name: maps[f"{name}/mse"][:] for name in MODELS}
+        codings = _codings(pca, dictionary, network, active, len(scan.channels))
+        write_maps(maps, source, codings)
+        errors = {name: maps[f"{name}/mse"][:] for name in codings}
+        rows = _rows(errors, held)
         figure = figure_every_pixel(np.moveaxis(maps["vae/codes"][:], -1, 0), [f"z{k + 1}" for k in active], errors,
                                     Look.of(scan))
     write_json(folder / "results/every_pixel.json", rows)
@@ -118,8 +117,7 @@ def describe(folder: Path) -> list[dict[str, str]]:
     return rows
 
 
-def _codings(pca: IncrementalPCA, dictionary: MiniBatchDictionaryLearning, network, active: list[int], channels: int
-             ) -> dict[str, Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]]:
+def _codings(pca, dictionary, network, active: list[int], channels: int) -> dict[str, Callable]:
     """By model, a function from spectra to what its maps show and to the spectra it makes of that."""
     def linear(model, spectra):
         codes = model.transform(stack_channels(spectra))
@@ -129,7 +127,7 @@ def _codings(pca: IncrementalPCA, dictionary: MiniBatchDictionaryLearning, netwo
         means = encode(network, spectra)[0]
         return means[:, active], decode(network, means)
 
-    return dict(zip(MODELS, (partial(linear, pca), partial(linear, dictionary), variational), strict=True))
+    return {"pca": partial(linear, pca), "dl": partial(linear, dictionary), "vae": variational}
 
 
 def write_maps(maps: h5py.File, source: Source, codings: Mapping[str, Callable]) -> None:
@@ -144,14 +142,13 @@ def write_maps(maps: h5py.File, source: Source, codings: Mapping[str, Callable])
                 at[rows] = values.reshape(-1, source.grid[1], *values.shape[1:])
 
 
-def _errors(maps: h5py.File) -> list[dict[str, str]]:
+def _rows(errors: Mapping[str, np.ndarray], held: np.ndarray) -> list[dict[str, str]]:
     """Mean errors of every model over every pixel, those learned from and those held out."""
-    held = maps["heldout"][:]
     parts = {"every pixel": np.ones_like(held), "learned from": ~held, "held out": held}
     names = {"pca": "PCA", "dl": "dictionary, lasso codes", "vae": "companion's β-VAE"}
-    return [{"MSE (s.d.²)": names[model]} | {
-        part: number(float(np.nanmean(maps[f"{model}/mse"][:][pixels]))) for part, pixels in parts.items()
-        if pixels.any()} for model in MODELS]
+    return [{"MSE (s.d.²)": names[model]} | {part: number(float(np.nanmean(mse[pixels])))
+                                             for part, pixels in parts.items() if pixels.any()}
+            for model, mse in errors.items()]
 
 
 # another cycle
@@ -193,8 +190,7 @@ def _check_same_pixels(scan: Scan, other: Scan) -> None:
 
 def report(folder: Path, path: Path, cycle: int) -> str:
     """The errors of `errors_on_cycles` as a table."""
-    stored = require(folder / "results/0_measured_data.json")
-    choice, cleaning = read_as(json.loads(stored.read_text(encoding="utf-8"))["parameters"])
+    choice, cleaning = read_as(read_json(require(folder / "results/0_measured_data.json"))["parameters"])
     choice = replace(choice, cycle=cycle, theta_rad=read(path, choice).theta_rad)  # field and rotation as in the run
     errors = errors_on_cycles(folder, load_scan(path, choice, cleaning))
     lines = [f"{'mean squared error':26}{'trained cycle':>16}{f'cycle {cycle}':>16}"]

@@ -7,8 +7,7 @@ workflow/sweep.py collects what they leave.
 from __future__ import annotations
 
 import argparse
-import json
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,17 +20,17 @@ from helpers.beta_vae import active_channels, decode, encode, mean_kl, reconstru
 from helpers.controls import Benchmark, beps_benchmark, run_control, toy_benchmark
 from helpers.dictionary import learn_dictionary, pca_errors, stack_channels
 from helpers.paper import PAPER
-from helpers.paths import atomic, write_json
-from helpers.profiles import DICTIONARY, AdditiveNetwork, Profile, get_profile
+from helpers.paths import atomic, read_json, write_json
+from helpers.profiles import DICTIONARY, Profile, get_profile
 from helpers.scans.reading import load_scan
 from helpers.scans.scan import Scan, block_numbers, left_half, simulated_scan, standardised
 from helpers.scores import matched_spearman
 from helpers.training import Trained, train
+from helpers.twin.domains import MECHANISMS
 
 # What the paper leaves open, and the profile reads otherwise: λ grows by 1e-5 × 10^β at every step of β (section 2),
 # and the "value" by which β is increased is also its first.
 READINGS = {"lambda_added": {"l1": "added"}, "first_beta_is_step": {"first_share": None}}
-FRACTIONS = ("c", "a", "charged_wall", "three_state")
 # What notebooks record and `toy_headline` and `beps_headline` return of another seed.
 RECORDED = {"1_toy_rgb_benchmark": ("toy.pca3.mse_gamut",),
             "2_dictionary_learning": ("toy.dl.mse_gamut", "beps.pca5.mse_heldout", "beps.dl.mse_heldout"),
@@ -67,8 +66,7 @@ def run_cell(cell: str, profile: Profile, scan: Scan, seed: int, folder: Path,
     if kind == "vary" and "=" in rest:
         name, value = rest.split("=")
         model, _, name = name.partition(".")
-        vary = vary_vae if model == "vae" else vary_dictionary
-        return {f"sensitivity.{rest}": vary(profile, scan, seed, folder, name, float(value))}
+        return {f"sensitivity.{rest}": vary(profile, scan, seed, folder, model, name, float(value))}
     raise ValueError(f"cell {cell!r} is unknown: expected headline, twin, halves, scan.…, control.…, reading.… or "
                      "vary.…; see sweep.yml")
 
@@ -87,7 +85,7 @@ def recorded(results: Path, scan: Scan, folder: Path) -> dict[str, float]:
         _keep_embedding(folder, stored["embedding"][scan.usable][:, active_channels(stored["kl"])])
     metrics = {}
     for notebook, names in RECORDED.items():
-        found = json.loads((results / f"{notebook}.json").read_text(encoding="utf-8"))["metrics"]
+        found = read_json(results / f"{notebook}.json")["metrics"]
         metrics |= {name: found[name] for name in names}
     return _with_ratio(metrics)
 
@@ -195,15 +193,14 @@ def truth_scores(scan: Scan, embedding: np.ndarray, seed: int) -> dict[str, floa
     and ``auc.three_state``, the area under the ROC curve for pixels that are mostly of the three-state kind (NaN where
     all or none are).
     """
-    truth = np.stack([scan.truth[name].ravel() for name in FRACTIONS], axis=1)
+    truth = np.stack([scan.truth[name].ravel() for name in MECHANISMS], axis=1)
     forest = RandomForestRegressor(100, min_samples_leaf=5, n_jobs=-1, random_state=seed)
-    predicted = cross_val_predict(forest, embedding, truth, groups=block_numbers(scan.shape),
-                                  cv=GroupKFold(5))
-    scores = {f"r2.{name}": r2_score(truth[:, k], predicted[:, k]) for k, name in enumerate(FRACTIONS)}
-    three_state = FRACTIONS.index("three_state")
+    predicted = cross_val_predict(forest, embedding, truth, groups=block_numbers(scan.shape), cv=GroupKFold(5))
+    scores = {f"r2.{name}": r2_score(truth[:, k], predicted[:, k]) for k, name in enumerate(MECHANISMS)}
+    three_state = MECHANISMS.index("three_state")
     mostly = truth[:, three_state] > 0.5
-    return scores | {"auc.three_state":
-                     roc_auc_score(mostly, predicted[:, three_state]) if 0 < mostly.mean() < 1 else np.nan}
+    told = roc_auc_score(mostly, predicted[:, three_state]) if 0 < mostly.mean() < 1 else np.nan
+    return scores | {"auc.three_state": told}
 
 
 def _trained(benchmark: Benchmark, seed: int, folder: Path) -> Trained:
@@ -226,30 +223,23 @@ def _dictionary_error(benchmark: Benchmark, profile: Profile, seed: int, *, atom
     return mean_squared_error(heldout, model.transform(heldout) @ model.components_)
 
 
-def vary_vae(profile: Profile, scan: Scan, seed: int, folder: Path, name: str, value: float) -> float:
-    """Held-out error on the scan with one value of network or training changed."""
+def vary(profile: Profile, scan: Scan, seed: int, folder: Path, model: str, name: str, value: float) -> float:
+    """Held-out error on the scan with n or λ of the dictionary, or one value of network or training, changed."""
     benchmark = beps_benchmark(profile, scan)
-    part = "network" if name in {field.name for field in fields(AdditiveNetwork)} else "training"
+    if model == "dl":
+        return _dictionary_error(benchmark, profile, seed, **DICTIONARY | {name: type(DICTIONARY[name])(value)})
+    part = "network" if hasattr(benchmark.network, name) else "training"
     settings = getattr(benchmark, part)
     value = type(getattr(settings, name))(value)
     benchmark = replace(benchmark, **{part: replace(settings, **{name: value})})
     return _network_error(_trained(benchmark, seed, folder), benchmark.heldout)
 
 
-def vary_dictionary(profile: Profile, scan: Scan, seed: int, folder: Path, name: str, value: float) -> float:
-    """Held-out error on the scan with n or λ of the dictionary changed."""
-    settings = DICTIONARY | {name: type(DICTIONARY[name])(value)}
-    return _dictionary_error(beps_benchmark(profile, scan), profile, seed, **settings)
-
-
 def main() -> None:
-    """Run one cell."""
     parser = argparse.ArgumentParser(prog="python -m workflow.cell", description=__doc__)
     parser.add_argument("cell")
-    parser.add_argument("--profile", required=True)
-    parser.add_argument("--seed", type=int, required=True)
-    parser.add_argument("--scan", type=Path, required=True)
-    parser.add_argument("--folder", type=Path, required=True)
+    for name, kind in (("profile", str), ("seed", int), ("scan", Path), ("folder", Path)):
+        parser.add_argument(f"--{name}", type=kind, required=True)
     parser.add_argument("--results", type=Path, help="of a run of the same scan and seed")
     given = parser.parse_args()
     given.folder.mkdir(parents=True, exist_ok=True)

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import base64
-import json
 import os
 import sys
 from collections.abc import Mapping
@@ -20,7 +19,7 @@ from matplotlib.image import imsave
 
 from helpers.figures.style import SIGNED
 from helpers.loops import loop_features
-from helpers.paths import atomic
+from helpers.paths import atomic, read_json
 from helpers.record import load_arrays
 from helpers.scans.reading import load_scan
 from workflow.settings import reason, scan_folders
@@ -58,7 +57,7 @@ def _row(folder: Path, file: Path, page: Path) -> dict[str, object]:
     if not (folder / "metrics.json").is_file():
         left = [f"{notebook.stem}: {reason(notebook)}" for notebook in sorted(folder.glob("logs/*.ipynb"))]
         return {"name": file.name, "failed": "; ".join(left) or "not run yet"}
-    metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    metrics = read_json(folder / "metrics.json")
     if "beps.vae.mse_heldout" in metrics:
         metrics["ratio"] = metrics["beps.vae.mse_heldout"] / metrics["beps.pca5.mse_heldout"]
     scan = load_scan(folder / "results/scan.h5")

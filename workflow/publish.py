@@ -12,7 +12,7 @@ import sys
 
 import yaml
 
-from helpers.paths import ROOT, atomic
+from helpers.paths import ROOT, atomic, read_json
 from workflow.render import COLAB, DIGEST, is_current, readme
 from workflow.settings import cells_digest
 
@@ -61,7 +61,7 @@ def publish(address: str) -> None:
     tag = f"v{yaml.safe_load(citation)['version']}"
     texts = {ROOT / "CITATION.cff": citation}
     for path in sorted((ROOT / "notebooks").glob("[0-9]*.ipynb")):
-        notebook = addressed(json.loads(path.read_text(encoding="utf-8")), path.name, address, tag)
+        notebook = addressed(read_json(path), path.name, address, tag)
         texts[path] = json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
     for path, text in texts.items():
         with atomic(path) as temporary:

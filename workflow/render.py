@@ -10,6 +10,7 @@ import re
 import shutil
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import nbformat
@@ -24,7 +25,7 @@ from helpers.figures.movies import side_by_side
 from helpers.ledger import BOUNDS, ledger_rows, verdict_counts
 from helpers.paper import CAPTIONS, PAPER, full_name, number
 from helpers.paper_runs import by_part, stored_runs
-from helpers.paths import ROOT, atomic
+from helpers.paths import ROOT, atomic, read_json
 from helpers.twin.domains import MECHANISMS
 from workflow.settings import cells_digest
 
@@ -73,40 +74,36 @@ def is_current(notebook: dict) -> bool:
 
 
 def scrub(value, private: list[str]):
-    """The same JSON value, its texts without the folders in `private`.
-
-    Longer folders are taken out first, since one may lie in another.
-    """
-    if isinstance(value, dict):
-        # Pictures are base64, which may look like a path by chance.
-        return {key: item if key.startswith("image/") else scrub(item, private)
-                for key, item in value.items()}
-    if isinstance(value, list):
-        return [scrub(item, private) for item in value]
-    if isinstance(value, str) and "/" in value:
+    """The same JSON value, its texts without the folders in `private`, of which one may lie in another."""
+    def without(text: str) -> str:
         for folder in sorted(private, key=len, reverse=True):
-            value = re.sub(rf"(?<![\w.-]){re.escape(folder)}(/|(?![\w.-]))", "", value)
-    return value
+            text = re.sub(rf"(?<![\w.-]){re.escape(folder)}(/|(?![\w.-]))", "", text)
+        return text
+
+    return _with_texts(value, without)
 
 
 def private_folders(run: dict) -> list[str]:
     """Folders that name this machine: the tree, home, temporary files and the data's folder."""
+    texts = []
+    _with_texts(run, texts.append)
     folders = {ROOT, Path.home(), Path(sys.prefix), Path(tempfile.gettempdir())}
-    folders |= {path.parent for path in map(Path, _texts(run)) if path.is_absolute()}
+    folders |= {path.parent for path in map(Path, texts) if path.is_absolute()}
     return [str(folder) for folder in folders if folder != folder.parent]
 
 
-def _texts(value) -> list[str]:
+def _with_texts(value, change: Callable[[str], object]):
+    """The same JSON value with every text changed, but for pictures: base64 may look like a path by chance."""
     if isinstance(value, dict):
-        value = list(value.values())
+        return {key: item if key.startswith("image/") else _with_texts(item, change) for key, item in value.items()}
     if isinstance(value, list):
-        return [text for item in value for text in _texts(item)]
-    return [value] if isinstance(value, str) else []
+        return [_with_texts(item, change) for item in value]
+    return change(value) if isinstance(value, str) else value
 
 
 def readme() -> str:
     """README.md as `README.md.j2` and the numbers of the reference run make it."""
-    metrics, manifest, run, swept = (json.loads((REFERENCE / f"{name}.json").read_text("utf-8"))
+    metrics, manifest, run, swept = (read_json(REFERENCE / f"{name}.json")
                                      for name in ("metrics", "manifest", "run", "seeds"))
     seeds = swept["numbers"] if swept["scan_sha256"] == run["data"]["sha256"] else {}
     entries = {entry["id"]: entry for entry in manifest}
@@ -161,7 +158,7 @@ def keep(folder: Path, records: dict[str, object], private: list[str]) -> None:
 
 def main(folder: Path) -> None:
     """Render every notebook of a finished run; keep its numbers if the data were measured."""
-    records = {name: json.loads((folder / name).read_text("utf-8")) for name in RECORDS}
+    records = {name: read_json(folder / name) for name in RECORDS}
     private = private_folders(records["run.json"])
     rendered = {}
     for path in sorted((ROOT / "notebooks").glob("[0-9]*.ipynb")):

@@ -22,7 +22,7 @@ import jsonschema
 from IPython.core.inputtransformer2 import TransformerManager
 from papermill import inspect_notebook
 
-from helpers.paths import OWN_SCANS, ROOT, is_text_scan, own_scans
+from helpers.paths import OWN_SCANS, ROOT, is_text_scan, own_scans, read_json
 from helpers.profiles import PROFILES, WEIGHTS
 
 DATA = "auto, twin, zenodo, drive:<id>, the path of a file or of a folder of scans"
@@ -76,7 +76,7 @@ def _absolute(name: str, value: str) -> str:
     elif not path.is_file():
         raise ValueError(f"{name.upper()}={value}: there is no file {path}; expected {SETTINGS[name]['description']}; "
                          "check the path.")
-    for part in [path, *(own_scans(path) if path.is_dir() else [])]:
+    for part in [path, *own_scans(path)]:
         if os.fsencode(part) != str(part).encode(errors="replace"):
             raise ValueError(f"{name.upper()}={str(part)!a}: the name is not UTF-8: expected one that is; rename the "
                              "file or its folder.")
@@ -105,10 +105,9 @@ def scan_folders(data: str, folder: str) -> dict[str, str]:
         return {folder: data}
     scans = own_scans(path)
     stems = [scan.stem for scan in scans]
-    names = [scan.stem if stems.count(scan.stem) == 1 else scan.name for scan in scans]
+    names = {scan: scan.stem if stems.count(scan.stem) == 1 else scan.name for scan in scans}
     below = Path(folder).relative_to("build")
-    return {f"build/scans/{plain(path.name)}/{plain(name)}/{below}": str(scan)
-            for name, scan in zip(names, scans, strict=True)}
+    return {f"build/scans/{plain(path.name)}/{plain(name)}/{below}": str(scan) for scan, name in names.items()}
 
 
 def state(path: str, data: Path = ROOT / "data") -> str:
@@ -139,7 +138,7 @@ def ask_for_loops(folder: Path, asked_for: dict) -> None:
         raise ValueError(f"{folder} cannot be written ({error.strerror}): expected a folder for the results; correct "
                          "its permissions, or move what stands there out of the way.") from None
     try:
-        made_with = json.loads((folder / "results/0_measured_data.json").read_text(encoding="utf-8"))["parameters"]
+        made_with = read_json(folder / "results/0_measured_data.json")["parameters"]
     except (OSError, ValueError, KeyError, TypeError):
         return
     if made := {name: made_with.get(name) for name, value in asked_for.items() if made_with.get(name, "") != value}:
@@ -169,7 +168,7 @@ def free_lock(folder: Path = Path(".snakemake")) -> IO:
 
 def cells(notebook: Path) -> list[dict]:
     """Cells of a notebook file."""
-    return json.loads(Path(notebook).read_text(encoding="utf-8"))["cells"]
+    return read_json(Path(notebook))["cells"]
 
 
 def cells_digest(every: list[dict]) -> str:
@@ -249,7 +248,7 @@ def closing(folder: Path) -> str:
     if not (folder / "run.json").is_file():
         return ""
     drawn = {"twin": "the simulated twin", "measured": "measured loops"}
-    source = json.loads((folder / "run.json").read_text(encoding="utf-8"))["data"]["source"]
+    source = read_json(folder / "run.json")["data"]["source"]
     return f"Figures, movies and numbers are in {folder}, drawn from {drawn[source]}"
 
 

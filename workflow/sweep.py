@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import argparse
 import csv
-import json
 import re
 import sys
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import asdict, fields
 from itertools import combinations
@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from helpers.paths import atomic, own_scans, write_json
+from helpers.paths import atomic, own_scans, read_json, write_json
 from helpers.profiles import DICTIONARY, AdditiveNetwork, Profile, Training, get_profile
 from workflow.settings import plain
 
@@ -87,11 +87,11 @@ def sweep_scans(path: Path) -> dict[str, str]:
 
 def finished(folder: Path) -> dict[str, dict[int, float]]:
     """Every number of the finished cells of a folder as {name: {seed: value}}."""
-    values: dict[str, dict[int, float]] = {}
+    values = defaultdict(dict)
     for path in folder.glob("*/seed*/metrics.json"):
-        for name, value in json.loads(path.read_text(encoding="utf-8")).items():
+        for name, value in read_json(path).items():
             if value is not None:
-                values.setdefault(name, {})[int(path.parent.name.removeprefix("seed"))] = value
+                values[name][int(path.parent.name.removeprefix("seed"))] = value
     return {name: dict(sorted(of_seeds.items())) for name, of_seeds in sorted(values.items())}
 
 
@@ -111,13 +111,12 @@ def collect(folder: Path) -> dict[str, dict[str, float]]:
         if grid and own:
             medians = [float(np.median(errors)) for errors in (*(list(cell.values()) for cell in grid), own)]
             values[f"sensitivity.{model}.spread"] = [max(medians) / min(medians)]
-    embeddings = []
-    for path in sorted(folder.glob("headline/seed*/embedding.npz")):
-        with np.load(path, allow_pickle=False) as stored:
-            embeddings.append(stored["embedding"])
-    if len(embeddings) > 1:
+    kept = sorted(folder.glob("headline/seed*/embedding.npz"))
+    if len(kept) > 1:
+        from helpers.record import load_arrays
         from helpers.scores import matched_correlation
 
+        embeddings = [load_arrays(path)["embedding"] for path in kept]
         values["beps.vae.stability"] = [matched_correlation(a, b).mean() for a, b in combinations(embeddings, 2)]
     return {name: {"median": float(np.median(got)), "min": float(min(got)), "max": float(max(got)), "n": len(got)}
             for name, got in sorted(values.items())}
@@ -155,8 +154,7 @@ def tabulate(folder: Path, profile: Profile, scan_h5: Path) -> None:
 
         own = DICTIONARY | asdict(profile.beps_training) | asdict(profile.beps_network)
         figure = figure_sensitivity(found, own, source=scan.source)
-        save_figure(figure, folder / "sensitivity",
-                    provenance={"profile": profile.name, "cells": folder.name})
+        save_figure(figure, folder / "sensitivity", provenance={"profile": profile.name, "cells": folder.name})
 
 
 def main() -> None:
