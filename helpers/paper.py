@@ -87,7 +87,8 @@ def reproduction_rows(metrics: dict) -> list[dict[str, str]]:
     """Every number that the paper states beside the one obtained."""
     known = defaultdict(lambda: None, metrics)
     return [{"number": stated["what"], "where": stated["where"], "paper": number(stated["value"]),
-             "here": number(known[stated.get("here", metric)]), "note": _filled(stated["note"], known), "metric": f"`{metric}`"}
+             "here": number(known[stated.get("here", metric)]), "note": _filled(stated["note"], known),
+             "metric": f"`{metric}`"}
             for metric, stated in _FILE["numbers"].items()]
 
 

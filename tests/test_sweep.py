@@ -153,6 +153,7 @@ def test_truth_is_told_by_itself_not_by_noise_and_in_part_by_the_height_of_the_l
     scores = {name: truth_scores(scan, embedding, 0) for name, embedding in {
         "itself": itself, "height": loop_height(scan), "noise": rng.normal(size=(len(itself), 2))}.items()}
     assert scores["itself"]["auc.three_state"] > 0.99 and scores["itself"]["r2.three_state"] > 0.9
+    assert scores["itself"]["matched_r2"] == pytest.approx(1) and scores["noise"]["matched_r2"] < 0.05
     assert scores["noise"]["r2.three_state"] < 0.1
     assert scores["noise"]["r2.three_state"] < scores["height"]["r2.three_state"] < scores["itself"]["r2.three_state"]
     nowhere = replace(scan, truth=scan.truth | {"three_state": np.zeros(scan.shape)})

@@ -109,7 +109,8 @@ def readme() -> str:
     entries = {entry["id"]: entry for entry in manifest}
     environment = Environment(loader=FileSystemLoader(Path(__file__).parent), undefined=StrictUndefined,
                               keep_trailing_newline=True)
-    environment.filters |= {"number": number, "fixed": lambda value, digits: f"{value:.{digits}f}"}
+    environment.filters |= {"number": number, "fixed": lambda value, digits: f"{value:.{digits}f}",
+                            "percent": lambda share: f"{100 * share:.0f} %"}
     runs, cited = stored_runs(), yaml.safe_load((ROOT / "CITATION.cff").read_text("utf-8"))
     places = [f"[{full_name(name).removeprefix('Figure ')}](notebooks/{entries[name]['notebook']}.ipynb#{name})"
               for name in CAPTIONS]
