@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
-from helpers.figures.style import page_figure
+from helpers.figures.style import page_panels
 from helpers.profiles import PAPER_BEPS
 
 FILLS = {"data": "#F0F0F0", "recurrent": "#CFE3F3", "dense": "#F9DFC8", "shape": "#FFFFFF", "latent": "#CDEBE0"}
@@ -62,8 +62,7 @@ def _block_stage(layers: list) -> Stage:
 def network_stages(layers: Iterable) -> list[Stage]:
     """Boxes of an encoder or a decoder in the order of its layers, which are ``model.layers`` of a built model.
 
-    Layers named ``block<number>_…`` become one box; the input of the decoder, linear
-    paths, the joint term and the two latent layers get none, as `figure_3` draws those itself.
+    Layers named ``block<number>_…`` become one box; those that `figure_3` draws itself get none.
     """
     boxes: dict[str, list] = {}
     for layer in layers:
@@ -109,11 +108,9 @@ def _draw_linear_path(ax: Axes, first: int, last: int, y: float) -> None:
 def paper_stages(steps: int, channels: int) -> tuple[list[Stage], list[Stage]]:
     """Encoder and decoder of the paper's network for loops, without the latents (`helpers.paper_network`)."""
     network, wide = PAPER_BEPS, 2 * PAPER_BEPS.units
-    units = f"{network.units} units"
+    units, read = f"{network.units} units", steps * channels
     blocks = f"{network.blocks} blocks of", "2 × BiLSTM", units
-    read = steps * channels if network.interleave else steps
-    given = ("input,", "interleaved") if network.interleave else ("input",)
-    encoder = [Stage("data", given, (read, steps * channels // read)),
+    encoder = [Stage("data", ("input,", "interleaved"), (read, 1)),
                Stage("recurrent", blocks, (read, wide), skip=True),
                Stage("recurrent", ("BiLSTM", units, "last step"), (wide,)),
                Stage("dense", (f"Dense {network.latents}",), (network.latents,))]
@@ -127,16 +124,14 @@ def figure_3(encoder: Sequence[Stage], decoder: Sequence[Stage], *, n_latents: i
              linear_path: bool = False, joint: bool = False) -> Figure:
     """Figure 3: schematic of the network, sizes printed in and under the boxes, above that of the paper.
 
-    `encoder` and `decoder` are from `network_stages`, each in the order the data pass; `n_latents` is the size of the
-    embedding, `n_parameters` counts the trainable numbers of the whole network. `linear_path` tells whether a linear
-    map bridges the encoder, and another the decoder; `joint`, whether a term of all channels is added to the sum.
+    `encoder` and `decoder` are from `network_stages`. `linear_path` tells whether a linear map bridges the encoder, and
+    another the decoder; `joint`, whether a term of all channels is added to the sum.
     """
     shape = encoder[0].shape
     rows = {f"The companion's β-VAE, {n_parameters:,} parameters": (encoder, decoder, n_latents),
             "The paper's β-VAE": (*paper_stages(*shape), PAPER_BEPS.latents)}
     longest = max(len(up) + len(down) for up, down, _ in rows.values()) + 3
-    figure = page_figure(2.75)
-    ax = figure.subplots()
+    figure, ax = page_panels(2.75)
     for y, (name, (up, down, latents)) in zip((2.5, 0.0), rows.items(), strict=True):
         between = [Stage("latent", text, (latents,)) for text in (
             ("mean µ", "log variance", "log σ²"), ("sample", "z = µ + σε"))]

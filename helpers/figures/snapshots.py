@@ -44,10 +44,9 @@ class Snapshots:
 
     @classmethod
     def of(cls, scan, stored: Mapping[str, np.ndarray], stride: int = 1) -> Snapshots:
-        """What notebook 3 keeps of the training on a scan: every channel that was stored, the largest KL first.
+        """What notebook 3 keeps of the training on a `Scan`: every channel that was stored, the largest KL first.
 
-        `scan` is a `helpers.scans.scan.Scan`, `stored` the content of ``vae_beps.npz``; of its rows and columns every
-        `stride`-th is taken.
+        `stored` is the content of ``vae_beps.npz``; of the rows and columns every `stride`-th is taken.
         """
         embeddings = stored["snapshot_embeddings"]
         order = [k for k in stored["order"] if embeddings[..., k].any()]
@@ -74,8 +73,7 @@ class Snapshots:
 def training_strip(kept: Snapshots, chosen: Sequence[int]) -> PageFigure:
     """Maps at each of the `chosen` snapshots, of every channel active in one of them; one colour bar for all.
 
-    Below each name stands the KL (nat); names of channels that are not active at that snapshot are grey. A snapshot of
-    which the one scale clips many values says so.
+    Below each name, grey while the channel is not active, stands the KL (nat).
     """
     shown = np.flatnonzero((kept.kl[list(chosen)] > ACTIVE_KL_NAT).any(axis=0))
     shown = shown if len(shown) else np.arange(1)

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from helpers.figures.inputs import Look
 from helpers.figures.maps import map_height, plot_map
 from helpers.figures.spectra import VOLTAGE, branches, close_loop, share_axis
-from helpers.figures.style import PAGE, letter_panels, page_figure
+from helpers.figures.style import PAGE, letter_panels, page_figure, page_panels
 
 GREYS = "0.58", "0.35", "0"  # of loops that open little, as usual and widely
 SOURCE_NAMES = {"measured": "measured", "twin": "simulated (twin)"}
@@ -68,7 +68,7 @@ def _draw_channel(axes: np.ndarray, scans: Sequence, looks: Sequence[Look], inde
 def compare_scans(one, other) -> Figure:
     """Example loops, mean loops and the map at the largest voltage of two `helpers.scans.scan.Scan`, side by side.
 
-    The channels that both have are drawn. A pair of panels shares one scale where values and units allow it.
+    The channels that both have are drawn, on one scale where values and units allow it.
     """
     scans = one, other
     looks = [Look.of(scan) for scan in scans]
@@ -89,8 +89,7 @@ def compare_scans(one, other) -> Figure:
 
 def fraction_maps(fractions: Mapping[str, np.ndarray], look: Look) -> Figure:
     """True fraction of each switching mechanism, 0 to 1, in every pixel of the twin: maps (rows, columns) by name."""
-    figure = page_figure(2.3, source=look.source)
-    axes = figure.subplots(1, len(fractions))
+    figure, axes = page_panels(2.3, 1, len(fractions), source=look.source)
     for ax, (name, fraction) in zip(axes, fractions.items(), strict=True):
         plot_map(ax, fraction, look.orientation, label="fraction", norm=Normalize(0, 1))
         ax.set_title(name.replace("_", " "))
