@@ -142,9 +142,9 @@ def test_unusable_pixels_are_no_example_and_no_part_of_a_distribution():
     mse = np.where(LOST, np.nan, np.linspace(0.1, 0.9, PIXELS))
     kept = np.flatnonzero(~LOST)
     chosen = ModelOutput("DL", MAPS, np.zeros((PIXELS, STEPS)), mse).best_median_worst()
-    assert chosen == (kept[0], kept[len(kept) // 2], kept[-1])
+    assert list(chosen.values()) == [kept[0], kept[len(kept) // 2], kept[-1]]
     shuffled = ModelOutput("DL", MAPS, np.zeros((5, STEPS)), np.array([0.5, 0.1, 0.9, 0.3, 0.7]))
-    assert shuffled.best_median_worst() == (1, 0, 2)
+    assert shuffled.best_median_worst() == {"best\nMSE 0.1": 1, "median\nMSE 0.5": 0, "worst\nMSE 0.9": 2}
     data = np.zeros((PIXELS, STEPS, 1))
     wrong = np.where(LOST[:, None, None], 1e6, 1.0) * RNG.normal(size=data.shape)
     models = (ModelOutput(name, MAPS, wrong, mse) for name in ("DL", "companion's β-VAE"))
