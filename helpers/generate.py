@@ -13,8 +13,8 @@ NEIGHBOURS = 100
 def nearest_pixels(channel: np.ndarray, value: float) -> np.ndarray:
     """Which NEIGHBOURS pixels are nearest to a value, and all as near as the last of them; all, if there are fewer.
 
-    A sparse code is exactly 0 in many pixels; a hundred of them taken by their place in the scan would be
-    those of its first rows. `channel` has any shape, that of the bool returned; NaN is never near.
+    A sparse code is exactly 0 in many pixels, whose first hundred would lie in the first rows of the scan. `channel`
+    has any shape, that of the bool returned; NaN is never near.
     """
     distance = np.nan_to_num(np.abs(channel - value), nan=np.inf)
     last = min(NEIGHBOURS, np.isfinite(distance).sum()) - 1
@@ -38,16 +38,8 @@ def sweep_channel(embeddings: np.ndarray, channel: int, points: int) -> tuple[np
 def nearest_spectra(channels: np.ndarray, values: np.ndarray, spectra: np.ndarray) -> np.ndarray:
     """Mean measured spectrum of the pixels nearest to each value, beside which a generated one can be judged.
 
-    Parameters
-    ----------
-    channels : ndarray, shape (n_channels, n_pixels)
-        Maps of the swept channels; NaN at unusable pixels.
-    values : ndarray, shape (n_channels, points)
-    spectra : ndarray, shape (n_pixels, ...)
-
-    Returns
-    -------
-    ndarray, shape (n_channels, points, ...)
+    Of `channels` (n_channels, n_pixels), NaN at unusable pixels, `values` (n_channels, points) and `spectra`
+    (n_pixels, …) to (n_channels, points, …).
     """
     return np.stack([[spectra[nearest_pixels(channel, value)].mean(axis=0) for value in along]
                      for channel, along in zip(channels, values, strict=True)])
@@ -55,16 +47,10 @@ def nearest_spectra(channels: np.ndarray, values: np.ndarray, spectra: np.ndarra
 
 def generate_sweeps(embeddings: np.ndarray, channels: list[int], decode: Callable[[np.ndarray], np.ndarray],
                     points: int) -> tuple[np.ndarray, np.ndarray]:
-    """Generated spectra of several channels, swept one at a time (`sweep_channel`).
+    """Swept values (n, points) of n channels, one at a time (`sweep_channel`), and the spectra generated at them.
 
-    `decode` leads from latents (n, n_channels) to spectra (n, steps, measured channels).
-
-    Returns
-    -------
-    values : ndarray, shape (len(channels), points)
-    spectra : ndarray, shape (len(channels), points, steps, measured channels)
+    `decode` leads from latents (…, all channels) to spectra (…, steps, measured channels), here (n, points, …).
     """
     sweeps = [sweep_channel(embeddings, channel, points) for channel in channels]
     spectra = decode(np.concatenate([latents for _, latents in sweeps]))
-    return np.stack([values for values, _ in sweeps]), spectra.reshape(
-        len(channels), points, *spectra.shape[1:])
+    return np.stack([values for values, _ in sweeps]), spectra.reshape(len(channels), points, *spectra.shape[1:])
