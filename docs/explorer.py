@@ -3,8 +3,6 @@
 `explorer.mjs` draws all of it in the reader's browser, from the arrays of `explorer_data`.
 """
 
-from __future__ import annotations
-
 import base64
 import gzip
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """Spectra generated while one channel of an embedding is swept (Figure 5, Movies S1–S6)."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

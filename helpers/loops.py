@@ -4,8 +4,6 @@ The falling branch leads from the largest to the smallest voltage and switches u
 leads back, through the first step again, and switches under positive bias. Names end in the unit.
 """
 
-from __future__ import annotations
-
 import re
 
 import numpy as np

@@ -1,7 +1,5 @@
 """What the channels of an embedding do to a loop, and which loops harden under both polarities (paper, Figure 5)."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 

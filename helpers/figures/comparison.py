@@ -3,8 +3,6 @@
 `toy` and `beps` are the errors on the two benchmarks; `source` is that of the loops (see `Look`).
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 

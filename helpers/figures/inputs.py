@@ -1,8 +1,7 @@
 """What the figures are drawn from: arrays with a name, and how a scan looks on the page."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 
@@ -55,7 +54,7 @@ class Look:
     unusable: np.ndarray | None = None  # bool (rows, columns): pixels to draw grey; None where there are none
 
     @classmethod
-    def of(cls, scan) -> Look:
+    def of(cls, scan) -> Self:
         """Of a `helpers.scans.scan.Scan`: the published one is turned; one of unknown size has no scale bar."""
         rows, columns = scan.piezoresponse.shape[:2]
         size_um = scan.size_um if np.isfinite(scan.size_um) and scan.size_um > 0 else None

@@ -1,7 +1,5 @@
 """The ledger as a chart: a row for each claim, a column for each model that it is judged on."""
 
-from __future__ import annotations
-
 import textwrap
 from collections import Counter
 from collections.abc import Mapping, Sequence

@@ -3,8 +3,6 @@
 In every figure `voltage_V`, shape (n_steps,), is the applied bias (V), and `look` is that of the scan.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from string import ascii_lowercase
 
@@ -15,16 +13,7 @@ from matplotlib.figure import Figure, SubFigure
 
 from helpers.figures.inputs import QUANTITIES, SCALED, Look, ModelOutput, Sweep
 from helpers.figures.maps import map_height, plot_grid, plot_map, plot_maps, signed_norm
-from helpers.figures.spectra import (
-    VOLTAGE,
-    branches,
-    plot_error_bands,
-    plot_loops,
-    plot_spectra,
-    share_axis,
-    share_range,
-    without_level,
-)
+from helpers.figures.spectra import VOLTAGE, branches, plot_error_bands, plot_loops, share_range, without_level
 from helpers.figures.style import PAGE, SIGNED, letter_panels, page_figure, page_panels
 from helpers.scores import ACTIVE_KL_NAT
 
@@ -44,7 +33,7 @@ def _draw_examples(axes: np.ndarray, voltage_V: np.ndarray, data: np.ndarray,
     for ax, title in zip(axes[0], spectra, strict=True):
         ax.set_title(title)
     # The piezoresponse alone: the worst resonance is an outlier whose range would flatten the others.
-    share_axis(axes[0])
+    share_range(axes[0], labels_left=True)
 
 
 def _draw_error_maps(axes: Iterable[Axes], errors: Mapping[str, np.ndarray], look: Look, label: str = "") -> None:
@@ -101,7 +90,8 @@ def _draw_sweep(block: Figure | SubFigure, voltage_V: np.ndarray, sweep: Sweep, 
         for spectral, (ax, channel) in enumerate(zip(of_loops, look.channels, strict=True)):
             loops = without_level(generated, generated)[..., spectral] * channel.scale
             for steps, style in zip(branches(voltage_V), ("-", "--"), strict=True):
-                plot_spectra(ax, voltage_V[steps], loops[:, steps], colours, style)
+                for loop, colour in zip(loops, colours, strict=True):
+                    ax.plot(voltage_V[steps], loop[steps], style, color=colour, linewidth=0.8)
             ax.set_ylabel("Δ " * (spectral > 0) + channel.label)
             ax.tick_params(labelbottom=index == rows - 1)
             if spectral:
@@ -191,7 +181,7 @@ def figure_s8(voltage_V: np.ndarray, data: np.ndarray, dl: ModelOutput, vae: Mod
             errors = {m.name: (m.reconstruction - data)[usable][:, steps, index] for m in (dl, vae)}
             plot_error_bands(ax, voltage_V[steps], errors).set(
                 ylabel=f"Error ({channel.unit})", title=f"{channel.name}, {way} voltage")
-        share_axis(row)
+        share_range(row, labels_left=True)
     for ax in axes[-1]:
         ax.set_xlabel(VOLTAGE)
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=2,

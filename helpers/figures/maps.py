@@ -1,7 +1,5 @@
 """Maps of the scan and of the painting."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 import numpy as np

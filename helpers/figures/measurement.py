@@ -1,7 +1,5 @@
 """What was measured: Figures S1, S2 and S6, and what cleaning changed."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -3,8 +3,6 @@
 Both kinds return the seconds taken by a frame; an OSError tells that the file cannot be written.
 """
 
-from __future__ import annotations
-
 import errno
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence

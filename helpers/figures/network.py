@@ -1,7 +1,5 @@
 """Figure 3: the network, drawn from the layers of the built models, above the paper's own."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """What channels do to a loop, where the companion's β-VAE is sure and where it gains, and which loops harden."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import numpy as np

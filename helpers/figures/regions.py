@@ -1,7 +1,5 @@
 """Mean loops of regions of a scan, and what models make of them."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import numpy as np

@@ -3,8 +3,6 @@
 `source` is that of the loops, as in `helpers.figures.inputs.Look`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import numpy as np

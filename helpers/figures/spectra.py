@@ -1,7 +1,5 @@
 """Spectra, loops, reconstructions and error distributions."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
@@ -23,13 +21,6 @@ def branches(voltage_V: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     order = close_loop(np.roll(np.arange(len(voltage_V)), -int(voltage_V.argmax())))
     turn = int(voltage_V[order].argmin())
     return order[: turn + 1], order[turn:]
-
-
-def plot_spectra(ax: Axes, x: np.ndarray, spectra: np.ndarray, colours: Sequence, style: str = "-") -> Axes:
-    """Draw spectra, shape (n_spectra, n_steps), over time or voltage, shape (n_steps,), each in its colour."""
-    for spectrum, colour in zip(spectra, colours, strict=True):
-        ax.plot(x, spectrum, style, color=colour, linewidth=0.8)
-    return ax
 
 
 def plot_reconstruction(ax: Axes, x: np.ndarray, data: np.ndarray, models: Mapping[str, np.ndarray]) -> None:
@@ -54,19 +45,15 @@ def plot_error_bands(ax: Axes, x: np.ndarray, errors: Mapping[str, np.ndarray]) 
     return ax
 
 
-def share_range(axes: Sequence[Axes]) -> None:
-    """Give panels of one quantity the same vertical range."""
+def share_range(axes: Sequence[Axes], labels_left: bool = False) -> None:
+    """Give panels of one quantity the same vertical range, labelled, where asked, at the left panel alone."""
     lows, highs = zip(*(ax.get_ylim() for ax in axes), strict=True)
     for ax in axes:
         ax.set_ylim(min(lows), max(highs))
-
-
-def share_axis(axes: Sequence[Axes]) -> None:
-    """The same vertical range, labelled at the left panel alone."""
-    share_range(axes)
-    for ax in axes[1:]:
-        ax.set_ylabel("")
-        ax.tick_params(labelleft=False, which="both")
+    if labels_left:
+        for ax in axes[1:]:
+            ax.set_ylabel("")
+            ax.tick_params(labelleft=False, which="both")
 
 
 def without_level(loops: np.ndarray, own: np.ndarray) -> np.ndarray:

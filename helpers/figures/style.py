@@ -1,7 +1,5 @@
 """Look shared by every figure: sizes, colours, panel letters, source label, saving."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Iterable, Mapping

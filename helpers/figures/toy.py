@@ -1,7 +1,5 @@
 """Figures of the toy benchmark: 1, 2, S3 and S4."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -14,7 +12,7 @@ from matplotlib.ticker import LogLocator, NullFormatter
 
 from helpers.figures.inputs import IMAGE, ModelOutput
 from helpers.figures.maps import plot_maps
-from helpers.figures.spectra import plot_error_bands, plot_reconstruction, plot_spectra, share_axis
+from helpers.figures.spectra import plot_error_bands, plot_reconstruction, share_range
 from helpers.figures.style import COLUMN, DATA, MODEL_COLOURS, letter_panels, page_figure, page_panels, plain_log_ticks
 
 TIME = "Time t"
@@ -28,9 +26,9 @@ def _colour_ramp(primary: int, values: np.ndarray) -> np.ndarray:
 
 def plot_colour_axis(ax: Axes, time: np.ndarray, spectra: np.ndarray, values: np.ndarray, primary: int) -> None:
     """Draw the spectra along one primary colour, each in the colour it belongs to."""
-    plot_spectra(ax, time, spectra, _colour_ramp(primary, values))
-    for line in ax.lines:  # the lightest of the colours would be lost on white
-        line.set(linewidth=1.0, path_effects=[Stroke(linewidth=1.8, foreground="0.25"), Normal()])
+    outlined = [Stroke(linewidth=1.8, foreground="0.25"), Normal()]  # the lightest would be lost on white
+    for spectrum, colour in zip(spectra, _colour_ramp(primary, values), strict=True):
+        ax.plot(time, spectrum, color=colour, linewidth=1.0, path_effects=outlined)
     ax.set(xlabel=TIME, ylabel="Intensity (arb. u.)", title=MOVED[primary])
     ramp = ListedColormap(_colour_ramp(primary, np.linspace(values[0], values[-1], 256)))
     bar = ax.figure.colorbar(ScalarMappable(Normalize(values[0], values[-1]), ramp), ax=ax, location="bottom",
@@ -48,7 +46,7 @@ def figure_1(time: np.ndarray, spectra: np.ndarray, values: np.ndarray, painting
     _, axes = page_panels(2.3, 1, 4, width_ratios=[1, 1, 1, 1.15])
     for primary, ax in enumerate(axes[:3]):
         plot_colour_axis(ax, time, spectra[primary], values, primary)
-    share_axis(axes[:3])
+    share_range(axes[:3], labels_left=True)
     axes[3].imshow(painting)
     axes[3].set_axis_off()
     return letter_panels(axes)
@@ -60,7 +58,7 @@ def _draw_model(axes: Sequence[Axes], time: np.ndarray, data: np.ndarray, model:
     for ax, (title, spectrum) in zip(axes[3:], model.best_median_worst().items(), strict=True):
         plot_reconstruction(ax, time, data[spectrum], {model.name: model.reconstruction[spectrum]})
         ax.set(xlabel=TIME, ylabel="Intensity (s.d.)", title=title)
-    share_axis(axes[3:])
+    share_range(axes[3:], labels_left=True)
 
 
 def figure_2(time: np.ndarray, data: np.ndarray, dl: ModelOutput, vae: ModelOutput, picture: np.ndarray) -> Figure:
@@ -170,7 +168,7 @@ def figure_s4(rgb: np.ndarray, mse: Mapping[str, np.ndarray], pca_mse: float) ->
     figure, axes = page_panels(2.4, 1, 4, width_ratios=[1, 1, 1, 1.3])
     for ax, values, label in zip(axes, rgb.T, "RGB", strict=False):
         plot_error_along(ax, values, mse, label)
-    share_axis(axes[:3])
+    share_range(axes[:3], labels_left=True)
     plot_error_histogram(axes[3], mse, pca_mse)
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=2,
                   title="line: median; band: 10–90 %")

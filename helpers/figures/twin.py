@@ -1,7 +1,5 @@
 """A scan beside its simulated twin, and what the twin is made of."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -11,7 +9,7 @@ from matplotlib.figure import Figure
 
 from helpers.figures.inputs import Look
 from helpers.figures.maps import map_height, plot_map
-from helpers.figures.spectra import VOLTAGE, branches, close_loop, share_axis
+from helpers.figures.spectra import VOLTAGE, branches, close_loop, share_range
 from helpers.figures.style import PAGE, letter_panels, page_figure, page_panels
 
 GREYS = "0.58", "0.35", "0"  # of loops that open little, as usual and widely
@@ -62,7 +60,7 @@ def _draw_channel(axes: np.ndarray, scans: Sequence, looks: Sequence[Look], inde
         spread.set(xlabel=VOLTAGE, ylabel="Δ " * (index > 0) + label, title=f"{source}\nmean, 10–90 %")
         of_map.set_title(f"{source}\nat {scan.voltage_V[step]:.1f} V")
     for row in axes[:2] if together else []:
-        share_axis(row)
+        share_range(row, labels_left=True)
 
 
 def compare_scans(one, other) -> Figure:
