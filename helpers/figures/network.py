@@ -1,6 +1,5 @@
 """Figure 3: the network, drawn from the layers of the built models, above the paper's own."""
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -14,8 +13,6 @@ from helpers.profiles import PAPER_BEPS
 FILLS = {"data": "#F0F0F0", "recurrent": "#CFE3F3", "dense": "#F9DFC8", "shape": "#FFFFFF", "latent": "#CDEBE0"}
 SKIP = "#0072B2"
 BOX_WIDTH, BOX_HEIGHT = 0.82, 0.9
-# Layers without a box of their own.
-DRAWN_APART = ("mean", "log_variance", "linear_mean", "linear", "joint1", "joint2", "joint3")
 
 
 @dataclass(frozen=True)
@@ -28,48 +25,28 @@ class Stage:
     skip: bool = False  # whether a shortcut bridges the stage
 
 
-def _layer_stage(layer) -> Stage | None:
-    """Stage of one Keras layer, or None for layers that get no box of their own."""
-    shape = tuple(layer.output.shape[1:])
-    match type(layer).__name__:
-        case "InputLayer" if layer.name == "spectra":
-            return Stage("data", ("input",), shape)
-        case "Bidirectional":
-            last = () if layer.forward_layer.return_sequences else ("last step",)
-            return Stage("recurrent", ("BiLSTM", f"{layer.forward_layer.units} units", *last), shape)
-        case "Dense":
-            return Stage("dense", (f"Dense {layer.units}",), shape)
-        case "RepeatVector":
-            return Stage("shape", ("repeat", f"{layer.n} ×"), shape)
-        case "Patches":
-            return Stage("shape", ("append drive", f"{layer.steps} steps", "at a time"), shape)
-        case "Branches":
-            return Stage("dense", ("Σₖ gₖ(zₖ)", f"2 × {layer.units} units", "a channel"), shape)
-    return Stage("shape", ("interleave",), shape) if layer.name == "interleaved" else None
-
-
-def _block_stage(layers: list) -> Stage:
-    """One stage of a residual block: its recurrent layers, normalisation and shortcut."""
-    recurrent = [x for x in layers if type(x).__name__ == "Bidirectional"]
-    kinds = {type(x).__name__ for x in layers}
-    norm = ("layer norm",) if "LayerNormalization" in kinds else ()
-    lines = (f"{len(recurrent)} × BiLSTM", f"{recurrent[0].forward_layer.units} units", *norm)
-    return Stage("recurrent", lines, tuple(layers[-1].output.shape[1:]), skip="Add" in kinds)
-
-
 def network_stages(layers: Iterable) -> list[Stage]:
     """Boxes of an encoder or a decoder in the order of its layers, which are ``model.layers`` of a built model.
 
-    Layers named ``block<number>_…`` become one box; those that `figure_3` draws itself get none.
+    The latent layers, linear paths and the joint term, which `figure_3` draws itself, get none.
     """
-    boxes: dict[str, list] = {}
+    stages = []
     for layer in layers:
-        block = re.match(r"block\d+(?=_)", layer.name)
-        if layer.name not in DRAWN_APART:
-            boxes.setdefault(block[0] if block else layer.name, []).append(layer)
-    stages = (_block_stage(own) if own[0].name.startswith(f"{name}_") else _layer_stage(own[0])
-              for name, own in boxes.items())
-    return [stage for stage in stages if stage is not None]
+        match type(layer).__name__:
+            case "InputLayer" if layer.name == "spectra":
+                kind, lines = "data", ("input",)
+            case "Patches":
+                kind, lines = "shape", ("append drive", f"{layer.steps} steps", "at a time")
+            case "Bidirectional":
+                kind, lines = "recurrent", ("BiLSTM", f"{layer.forward_layer.units} units")
+            case "Dense" if layer.name.startswith("dense"):
+                kind, lines = "dense", (f"Dense {layer.units}",)
+            case "Branches":
+                kind, lines = "dense", ("Σₖ gₖ(zₖ)", f"2 × {layer.units} units", "a channel")
+            case _:
+                continue
+        stages.append(Stage(kind, lines, tuple(layer.output.shape[1:])))
+    return stages
 
 
 def _draw_stage(ax: Axes, stage: Stage, x: float, y: float) -> None:
