@@ -172,9 +172,8 @@ def _closed_cycle(voltage_V: np.ndarray) -> tuple[np.ndarray, int]:
     voltage_V = np.asarray(voltage_V, float)
     slope = np.sign(np.diff(voltage_V, append=voltage_V[:1])) if voltage_V.ndim == 1 else np.zeros(1)
     if (slope == 0).any() or np.count_nonzero(slope != np.roll(slope, 1)) != 2:
-        raise ValueError(f"voltage_V of shape {voltage_V.shape} is not one cycle: expected steps "
-                         "that rise and fall with one maximum and one minimum; choose one cycle "
-                         "and leave out repeated points")
+        raise ValueError(f"voltage_V of shape {voltage_V.shape} is not one cycle: expected steps that rise and fall "
+                         "with one maximum and one minimum; choose one cycle and leave out repeated points")
     start = int(voltage_V.argmax())
     rolled = np.roll(voltage_V, -start)
     if min(rolled.argmin(), len(rolled) - rolled.argmin()) < SLOPE_STEPS:

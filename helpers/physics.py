@@ -82,8 +82,7 @@ def harden_under_both(features: Mapping[str, np.ndarray], voltage_V: np.ndarray,
     return np.all([features[name] > np.quantile(of_noise[name], 0.95) for name in HARDENING], axis=0)
 
 
-def share_along(values: np.ndarray, event: np.ndarray, blocks: np.ndarray
-                ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def share_along(values: np.ndarray, event: np.ndarray, blocks: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Share of pixels in which an `event` (bool) holds, in `PARTS` of equal count along a value; all (pixels,).
 
     Returns the median value and the share of each part, shape (PARTS,), and its 95 % interval, (PARTS, 2), by the

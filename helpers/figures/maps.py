@@ -48,10 +48,9 @@ def _scale_bar(ax: Axes, shape: tuple[int, int], orientation: Orientation) -> No
     decade = 10 ** np.floor(np.log10(longest_nm))
     length_nm = decade * max(n for n in (1, 2, 5) if n * decade <= longest_nm)
     label = f"{length_nm:g} nm" if length_nm < 1e3 else f"{length_nm / 1e3:g} µm"
-    bar = AnchoredSizeBar(
-        ax.transData, 1e-3 * length_nm * shape[1] / orientation.size_um, label, "lower left", pad=0.25,
-        sep=1.5, borderpad=0.0, size_vertical=0.02 * shape[0], fontproperties=FontProperties(size=5),
-    )
+    bar = AnchoredSizeBar(ax.transData, 1e-3 * length_nm * shape[1] / orientation.size_um, label, "lower left",
+                          pad=0.25, sep=1.5, borderpad=0.0, size_vertical=0.02 * shape[0],
+                          fontproperties=FontProperties(size=5))
     bar.patch.set(linewidth=0.0, alpha=0.85)
     ax.add_artist(bar)
 

@@ -34,8 +34,8 @@ from helpers.paths import atomic
 from helpers.scores import ACTIVE_KL_NAT
 
 FRAME = 1280, 720  # pixels, a size every player takes
-# Inches that a frame is drawn in: the fewer, the larger the letters. Two trainings stand side by side in the README.
-SWEEP_INCHES, TRAINING_INCHES = (6.0, 3.375), (4.8, 2.7)
+# Height and width of a drawn frame: the fewer inches, the larger the letters. Two trainings stand side by side.
+SWEEP_INCHES, TRAINING_INCHES = (3.375, 6.0), (2.7, 4.8)
 FPS = 25
 SECONDS = 12  # of a movie of trainings
 LONGEST_SECONDS = 16  # of a movie of swept channels
@@ -163,8 +163,7 @@ def sweep_frames(sweep: Sweep, index: int, x: np.ndarray, look: Look, x_label: s
     norm, title = signed_norm(values), sweep.names[index]
     if not title.startswith(sweep.name):
         title = f"{sweep.name}, {title}"
-    width, height = SWEEP_INCHES
-    figure = page_figure(height, width, look.source)
+    figure = page_figure(*SWEEP_INCHES, look.source)
     left, right = figure.subfigures(1, 2, width_ratios=[1, 1.2])
     of_map, histogram = left.subplots(2, 1, height_ratios=[4, 1])
     plot_map(of_map, values, look.orientation, norm=norm).set_title(f"{title}; green: nearest pixels")
@@ -232,8 +231,7 @@ def _draw_spectra(block: SubFigure, x: np.ndarray, sweep: Sweep, index: int, x_l
 
 def training_frames(name: str, kept: Snapshots) -> Iterator[bytes]:
     """Maps and KL of every channel at one snapshot, beside β and the error of all: RGBA bytes of each snapshot."""
-    width, height = TRAINING_INCHES
-    figure = page_figure(height, width, kept.look.source)
+    figure = page_figure(*TRAINING_INCHES, kept.look.source)
     figure.suptitle(name, fontsize=8)
     left, right = figure.subfigures(1, 2, width_ratios=[1.35, 1])
     columns = int(np.ceil(np.sqrt(len(kept.names) * map_height(kept.maps.shape, kept.look.orientation))))
