@@ -31,9 +31,19 @@ PICTURE = re.compile(r"!?\[!\[[^\]]*\]\(https?:[^)]*\)\]\([^)]*\)")  # a badge, 
 
 
 def build_site(folder: Path) -> Path:
-    """Write ``<folder>/site`` of ``build/<profile>/seed<seed>``, whole or not at all; returns its front page.
+    """Write ``<folder>/site``, whole or not at all; returns its front page.
 
-    A FileNotFoundError tells that the run is not finished, a RuntimeError that Sphinx finds fault with a page.
+    Parameters
+    ----------
+    folder : Path
+        ``build/<profile>/seed<seed>``.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the run is not finished.
+    RuntimeError
+        If Sphinx finds fault with a page.
     """
     with TemporaryDirectory(dir=folder, prefix=".site-") as scratch:
         source, target = Path(scratch, "source"), Path(scratch, "site")

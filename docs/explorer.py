@@ -58,10 +58,18 @@ def packed(value):
 
 
 def whole_numbers(values: np.ndarray) -> dict[str, object]:
-    """Finite spectra (…, n_steps, n_channels) as integers of 14 bits, finer than a screen shows.
+    """Spectra as integers of 14 bits, finer than a screen shows.
 
-    ``zero + scale * np.cumsum(changes, axis=-2)`` leads back to within half of ``scale``. Both have one number a
-    channel; ``changes`` from step to step take a quarter less room than the values themselves.
+    Parameters
+    ----------
+    values : ndarray, shape (..., n_steps, n_channels)
+        Finite.
+
+    Returns
+    -------
+    dict
+        ``zero + scale * np.cumsum(changes, axis=-2)`` leads back to within half of ``scale``. Both have one
+        number a channel; ``changes`` from step to step take a quarter less room than the values themselves.
     """
     axes = tuple(range(values.ndim - 1))
     low, high = values.min(axis=axes), values.max(axis=axes)
@@ -72,15 +80,31 @@ def whole_numbers(values: np.ndarray) -> dict[str, object]:
 
 
 def shades(maps: np.ndarray, half: float) -> np.ndarray:
-    """Maps as 8-bit integers, in hundredths of `half`, where the colour scale ends: cut at 127, `NO_VALUE` at NaN."""
+    """Maps as 8-bit integers, in hundredths of `half`: `NO_VALUE` at NaN, cut at 1.27 of it.
+
+    Parameters
+    ----------
+    maps : ndarray
+    half : float
+        Where the colour scale ends.
+    """
     steps = np.clip(100 * np.nan_to_num(maps) / half, -127, 127).round()
     return np.where(np.isnan(maps), NO_VALUE, steps).astype(np.int8)
 
 
 def drawn_pixels(shape: tuple[int, int], orientation: Orientation) -> np.ndarray:
-    """Which pixel each cell of a drawn map shows, int32 from the top down; -1 outside the scan.
+    """Which pixel each cell of a drawn map shows.
 
-    `shape` is that of the scan; a turned map has `CELLS` cells along a pixel, another one.
+    Parameters
+    ----------
+    shape : tuple of int
+        Rows and columns of the scan.
+    orientation : Orientation
+
+    Returns
+    -------
+    ndarray of int32, shape (rows', columns')
+        From the top down; -1 outside the scan. A turned map has `CELLS` cells along a pixel, another one.
     """
     cells = CELLS if orientation.angle_deg else 1
     fine = np.kron(np.arange(shape[0] * shape[1]).reshape(shape), np.ones((cells, cells), int))
@@ -88,7 +112,21 @@ def drawn_pixels(shape: tuple[int, int], orientation: Orientation) -> np.ndarray
 
 
 def modelled(scan: Scan, results: Path, profile: str) -> dict[str, Modelled]:
-    """What three models make of a scan, in the order of the maps; PCA is fitted as for ``beps.pca5.mse``."""
+    """What three models make of a scan, by the model's name, in the order of the maps.
+
+    Parameters
+    ----------
+    scan : Scan
+    results : Path
+        Of the run.
+    profile : str
+        Of the run; decides which pixels PCA is fitted to, as in ``beps.pca5.mse``.
+
+    Raises
+    ------
+    FileNotFoundError
+        If a notebook has not run.
+    """
     linear, vae, sweeps = (load_arrays(results / f"{name}.npz") for name in ("dictionary", "vae_beps", "sweeps"))
     spectra = standardised(scan)[0]
     stacked, n_channels = stack_channels(spectra), spectra.shape[-1]
@@ -111,9 +149,26 @@ def modelled(scan: Scan, results: Path, profile: str) -> dict[str, Modelled]:
 
 
 def explorer_data(folder: Path, profile: str) -> dict[str, object]:
-    """Everything that the explorer draws, from a finished run: what `explorer.mjs` reads once it is `packed`.
+    """Everything that the explorer draws, from the results of a finished run.
 
-    A FileNotFoundError tells which notebook of ``build/<profile>/seed<seed>`` has not run.
+    Parameters
+    ----------
+    folder : Path
+        ``build/<profile>/seed<seed>``.
+    profile : str
+        Of the run.
+
+    Returns
+    -------
+    dict
+        Arrays, lists and words, as `explorer.mjs` reads them once they are `packed`. Spectra are in the units
+        of the axes: ``loops`` of shape (4, n_pixels, n_steps, n_channels) for ``models``, ``generated`` of
+        shape (n_maps, n_values, n_steps, n_channels). ``maps`` is (n_maps, n_pixels), NaN at unusable pixels.
+
+    Raises
+    ------
+    FileNotFoundError
+        If a notebook has not run.
     """
     scan, results = load_scan(require(folder / "results/scan.h5")), folder / "results"
     size, every = scan.spectra[0].size, np.arange(np.prod(scan.shape)).reshape(scan.shape)
@@ -135,11 +190,7 @@ def explorer_data(folder: Path, profile: str) -> dict[str, object]:
 
 
 def model_data(scan: Scan, models: dict[str, Modelled], pixels: np.ndarray, look: Look) -> dict[str, object]:
-    """Loops and maps of some pixels, and loops generated along each channel, in the units of the axes.
-
-    ``loops`` have the shape (4, n_pixels, n_steps, n_channels), ``maps``, NaN at unusable pixels, (n_maps, n_pixels),
-    and ``generated`` (n_maps, n_values, n_steps, n_channels).
-    """
+    """Loops and maps of some pixels, and loops generated along each channel: a part of `explorer_data`."""
     scaler, scale = standardised(scan)[1], np.array([channel.scale for channel in look.channels])
     loops = [scan.spectra, *(in_physical_units(models[name].loops, scaler) for name in MODELS)]
     maps = np.concatenate([scan.masked(model.codes)[pixels].T for model in models.values()]).astype(np.float32)

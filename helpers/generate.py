@@ -36,8 +36,16 @@ def sweep_channel(embeddings: np.ndarray, channel: int, points: int) -> tuple[np
 def nearest_spectra(channels: np.ndarray, values: np.ndarray, spectra: np.ndarray) -> np.ndarray:
     """Mean measured spectrum of the pixels nearest to each value, beside which a generated one can be judged.
 
-    Of `channels` (n_channels, n_pixels), NaN at unusable pixels, `values` (n_channels, points) and `spectra`
-    (n_pixels, …) to (n_channels, points, …).
+    Parameters
+    ----------
+    channels : ndarray, shape (n_channels, n_pixels)
+        Maps of the swept channels; NaN at unusable pixels.
+    values : ndarray, shape (n_channels, points)
+    spectra : ndarray, shape (n_pixels, ...)
+
+    Returns
+    -------
+    ndarray, shape (n_channels, points, ...)
     """
     return np.stack([[spectra[nearest_pixels(channel, value)].mean(axis=0) for value in along]
                      for channel, along in zip(channels, values, strict=True)])
@@ -45,9 +53,14 @@ def nearest_spectra(channels: np.ndarray, values: np.ndarray, spectra: np.ndarra
 
 def generate_sweeps(embeddings: np.ndarray, channels: list[int], decode: Callable[[np.ndarray], np.ndarray],
                     points: int) -> tuple[np.ndarray, np.ndarray]:
-    """Swept values (n, points) of n channels, one at a time (`sweep_channel`), and the spectra generated at them.
+    """Generated spectra of several channels, swept one at a time (`sweep_channel`).
 
-    `decode` leads from latents (…, all channels) to spectra (…, steps, measured channels), here (n, points, …).
+    `decode` leads from latents (n, n_channels) to spectra (n, steps, measured channels).
+
+    Returns
+    -------
+    values : ndarray, shape (len(channels), points)
+    spectra : ndarray, shape (len(channels), points, steps, measured channels)
     """
     sweeps = [sweep_channel(embeddings, channel, points) for channel in channels]
     spectra = decode(np.concatenate([latents for _, latents in sweeps]))

@@ -26,23 +26,45 @@ def feature_title(name: str) -> str:
 
 
 def loop_features(loops: np.ndarray, voltage_V: np.ndarray) -> dict[str, np.ndarray]:
-    """Physical features of each loop, shape (pixels,), by the keys of `UNITS`; NaN where a loop lacks one.
+    """Physical features of each loop; NaN where a loop does not have the feature.
 
-    `loops`, shape (pixels, steps, channels), are the piezoresponse (arb. u., with the sign of the polarisation) and,
-    where there is one, the contact resonance (kHz); `voltage_V`, shape (steps,), is one cycle in the order applied,
-    started anywhere. A ValueError tells that it is none, or that the shapes do not fit together.
+    Parameters
+    ----------
+    loops : ndarray, shape (pixels, steps, channels)
+        Piezoresponse (arb. u., with the sign of the polarisation) and, where there is one, contact
+        resonance (kHz).
+    voltage_V : ndarray, shape (steps,)
+        One cycle in the order applied, started anywhere; the last step leads to the first.
 
-    - `coercive_*_V`: where the falling (negative) and the rising branch (positive) cross zero (`crossing_V`).
-    - `imprint_V`: mean of the two coercive voltages.
-    - `remanent_*_arb`: piezoresponse at 0 V on the falling branch, after positive saturation, and on the rising branch.
-    - `loop_area_arb_V`: work of switching (`loop_area`).
-    - `concavity_*`: mark of switching in two steps, on either branch (`intermediate_concavity`).
-    - `softening_*_kHz`, `softening_at_*_V`, `hardening_*_kHz`: dip of the resonance under either polarity, its voltage,
-      and the largest rise (`softening_and_hardening`).
+    Returns
+    -------
+    dict of str to ndarray, shape (pixels,)
+        The keys of `UNITS`; without a resonance, those of the piezoresponse alone:
 
-    The first four are defined as in switching-spectroscopy PFM (Jesse, Baddorf and Kalinin, Appl. Phys. Lett. 88,
-    062908, 2006): on the loop as measured, so that a vertical offset moves the coercive voltages. A pixel with a NaN or
-    infinite value in one channel has NaN for all features of it.
+        - `coercive_*_V`: where the falling (negative) and the rising branch (positive) cross
+          zero piezoresponse (`crossing_V`).
+        - `imprint_V`: mean of the two coercive voltages.
+        - `remanent_*_arb`: piezoresponse at 0 V on the falling branch, after positive
+          saturation, and on the rising branch. NaN if the sweep does not include 0 V.
+        - `loop_area_arb_V`: work of switching (`loop_area`).
+        - `concavity_*`: mark of switching in two steps, on the falling and on the rising branch
+          (`intermediate_concavity`).
+        - `softening_*_kHz`, `softening_at_*_V`, `hardening_*_kHz`: dip of the resonance under
+          either polarity, its voltage, and the largest rise (`softening_and_hardening`).
+
+        A pixel with a NaN or infinite value in one channel has NaN for all features of it.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit together or `voltage_V` is not one cycle.
+
+    Notes
+    -----
+    Coercive voltages, remanence, imprint and work of switching are defined as in
+    switching-spectroscopy PFM (Jesse, Baddorf and Kalinin, Appl. Phys. Lett. 88, 062908, 2006):
+    on the loop as measured. A vertical offset of the loop therefore moves its coercive
+    voltages; for those of the centred loop, subtract the mean of the two remanent values first.
     """
     voltage_V, start = _closed_cycle(voltage_V)
     if loops.ndim != 3 or loops.shape[1] != len(voltage_V) - 1:
@@ -84,16 +106,27 @@ def loop_area(loops: np.ndarray, voltage_V: np.ndarray) -> np.ndarray:
 
 
 def intermediate_concavity(branch: np.ndarray, voltage_V: np.ndarray) -> np.ndarray:
-    """How far the slope of a branch falls, and recovers, between two steps of switching, shape (pixels,).
+    """How far the slope of a branch falls, and recovers, between two steps of switching.
 
-    Where switching halts in a third, in-plane state, the slope has a valley between two steeper places (paper,
-    discussion of Fig. 5d-e; the intermediate concavities). This is the depth of the deepest below the lower of the two
-    maxima on its sides, as a part of the steepest slope: 0 for one step, towards 1 for a halt between two equal steps,
-    NaN for a flat branch. `branch` and `voltage_V` as in `crossing_V`.
+    A branch that switches in one step has one steepest place. Where switching halts in a third,
+    in-plane state, the branch bends the other way in between, and its slope has a valley
+    between two steeper places (paper, discussion of Fig. 5d-e; the intermediate concavities).
 
-    Slopes are those of lines fitted to `SLOPE_STEPS` neighbouring points. Noise makes valleys too, the deeper the
-    weaker the switching: compare with one-step loops of the same noise and steepest slope, never with 0. On the twin
-    one-step c loops reach about 0.1, and one wide step as weak as a three-state loop the value of such a loop.
+    `branch` and `voltage_V` as in `crossing_V`.
+
+    Returns
+    -------
+    ndarray, shape (pixels,)
+        Depth of the deepest valley below the lower of the two maxima on its sides, as a part
+        of the steepest slope: 0 for one step, towards 1 for a halt between two equal steps.
+        NaN for a flat branch.
+
+    Notes
+    -----
+    Slopes are those of lines fitted to `SLOPE_STEPS` neighbouring points. Noise makes valleys
+    too, the deeper the weaker the switching: on the twin, one-step c loops reach about 0.1, and
+    one wide step as weak as a three-state loop reaches the value of a three-state loop. Compare
+    a noisy loop with one-step loops of the same noise and steepest slope, never with 0.
     """
     windows = np.lib.stride_tricks.sliding_window_view
     arm_V = windows(voltage_V, SLOPE_STEPS)
@@ -112,9 +145,20 @@ def softening_and_hardening(there: np.ndarray, there_V: np.ndarray, back: np.nda
                             back_V: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Dip and rise of the resonance from 0 V to a tip of the sweep, where a branch switches.
 
-    The extrema of `branch_difference`, whose parameters these are, after a running median of three steps, which removes
-    fits to a wrong peak. Returns softening (kHz), its voltage (V, a step of the sweep; NaN without softening) and
-    hardening (kHz), shape (pixels,), none negative; all NaN if the branch does not lead from 0 V to its tip.
+    The extrema of `branch_difference` after a running median of three steps, which removes fits to a wrong peak.
+
+    Parameters
+    ----------
+    there, back : ndarray, shape (pixels, steps of the branch)
+        Resonance (kHz) on the branch that switches and on the other.
+    there_V, back_V : ndarray, shape (steps of the branch,)
+        Both monotone; `there_V` ends at the tip.
+
+    Returns
+    -------
+    softening, at_V, hardening : ndarray, shape (pixels,)
+        kHz (not negative), V (a step of the sweep; NaN without softening) and kHz (not
+        negative). All NaN if the branch does not lead from 0 V to its tip.
     """
     grid_V, excess = branch_difference(there, there_V, back, back_V)
     if len(grid_V) < 3:
@@ -129,10 +173,16 @@ def branch_difference(there: np.ndarray, there_V: np.ndarray, back: np.ndarray,
                       back_V: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """What the resonance on the branch that switches exceeds that on the way back by, from 0 V to the tip.
 
-    `there` and `back`, shape (pixels, steps of the branch), are in kHz, and `there_V` ends at the tip. The way back has
-    no switching, but the same response to bias. The difference is 0 at the tip; at 0 V it is that of the two remanent
-    states; it is taken about the line between these ends. Returns the voltages, 0 and the steps beyond, shape (n,),
-    empty if the branch does not lead from 0 V to its tip, and the difference (kHz), shape (pixels, n).
+    The way back from the tip has no switching, but the same response to bias. The difference of the two is 0 at the
+    tip; at 0 V it is what the two remanent states differ by. It is taken about the line between these two ends.
+    Parameters as of `softening_and_hardening`.
+
+    Returns
+    -------
+    voltage_V : ndarray, shape (n,)
+        0 and the steps beyond; empty if the branch does not lead from 0 V to its tip.
+    difference : ndarray, shape (pixels, n)
+        kHz.
     """
     polarity = np.sign(there_V[-1] - there_V[0])
     beyond = polarity * there_V > 0

@@ -38,8 +38,15 @@ def channel_effects(embedding: np.ndarray, features: Mapping[str, np.ndarray], b
                     seed: int) -> Effects:
     """Least squares of the measured features on all channels together; intervals by the bootstrap over blocks.
 
-    `embedding` has the shape (pixels, channels); `features`, as of `helpers.loops.loop_features`, and `blocks`, the
-    number of each pixel's block, (pixels,). Features that most loops lack, or that do not vary, are left out.
+    Features that most loops lack, or that do not vary, are left out.
+
+    Parameters
+    ----------
+    embedding : ndarray, shape (pixels, channels)
+    features : mapping of str to ndarray, shape (pixels,)
+        Of the measured loops, as `helpers.loops.loop_features` names them; NaN where a loop lacks one.
+    blocks : ndarray, shape (pixels,)
+        Number of the block that each pixel belongs to; neighbours do not count as independent.
     """
     random = np.random.default_rng(seed)
     members = [np.flatnonzero(blocks == block) for block in np.unique(blocks)]
@@ -83,10 +90,19 @@ def harden_under_both(features: Mapping[str, np.ndarray], voltage_V: np.ndarray,
 
 
 def share_along(values: np.ndarray, event: np.ndarray, blocks: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Share of pixels in which an `event` (bool) holds, in `PARTS` of equal count along a value; all (pixels,).
+    """Share of pixels in which something holds, in `PARTS` of equal count along a value.
 
-    Returns the median value and the share of each part, shape (PARTS,), and its 95 % interval, (PARTS, 2), by the
-    bootstrap over blocks, whose numbers `blocks` gives.
+    Parameters
+    ----------
+    values, event, blocks : ndarray, shape (pixels,)
+        A feature, what is asked (bool), and the number of the block that each pixel lies in.
+
+    Returns
+    -------
+    centre, share : ndarray, shape (PARTS,)
+        Median of the values in each part, and the share of its pixels.
+    interval : ndarray, shape (PARTS, 2)
+        95 %, by the bootstrap over blocks.
     """
     known = np.isfinite(values)
     values, event, blocks = values[known], event[known].astype(float), blocks[known]

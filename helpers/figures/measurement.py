@@ -122,10 +122,16 @@ def cleaning_map(flagged: np.ndarray, look: Look) -> Figure:
 
 def figure_alignment(loops: np.ndarray, stored_kHz: np.ndarray, voltage_V: np.ndarray, shared: np.ndarray, moved: int,
                      look: Look) -> Figure:
-    """A resonance as stored and `moved` steps ahead, beside the piezoresponse, and what tells by how much.
+    """A resonance as stored and moved ahead, beside the piezoresponse, and what tells by how much.
 
-    All have the shape (steps,): the mean piezoresponse `loops`, the mean resonance in the order of the file, and the
-    points interpolated in both channels at every lag (`helpers.scans.drive.shared_interpolations`).
+    Parameters
+    ----------
+    loops, stored_kHz : ndarray, shape (steps,)
+        Mean piezoresponse, and mean resonance in the order of the file.
+    shared : ndarray, shape (steps,)
+        Points interpolated in both channels at every lag (`helpers.scans.drive.shared_interpolations`).
+    moved : int
+        Steps by which the resonance is moved ahead.
     """
     _, axes = page_panels(2.0, 1, 4, source=look.source)
     response, stored, aligned, counted = axes
