@@ -4,8 +4,6 @@ The pages of this folder are Jinja templates of Markdown, filled from the run. S
 the run's executed notebooks and of the READMEs.
 """
 
-from __future__ import annotations
-
 import json
 import re
 import shutil

@@ -3,23 +3,22 @@
 `explorer.mjs` draws all of it in the reader's browser, from the arrays of `explorer_data`.
 """
 
-from __future__ import annotations
-
 import base64
 import gzip
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib.colors import to_hex
-from scipy.ndimage import rotate
 from sklearn.decomposition import PCA
 
 from helpers.dictionary import stack_channels, unstack_channels
-from helpers.figures.inputs import QUANTITIES, Look, Orientation, channels_of
-from helpers.figures.maps import UNUSABLE, signed_norm
+from helpers.figures.inputs import QUANTITIES, Look, Orientation
+from helpers.figures.maps import UNUSABLE, lay_out, signed_norm
 from helpers.figures.snapshots import Snapshots
-from helpers.figures.style import BOUND, DATA, DL, SIGNED, VAE
+from helpers.figures.style import DATA, MODEL_COLOURS, SIGNED
 from helpers.generate import generate_sweeps
 from helpers.profiles import get_profile
 from helpers.record import load_arrays, require
@@ -31,10 +30,21 @@ MOST_VALUES = 700_000
 SWEPT_VALUES = 41
 # Cells of the drawn grid along a pixel, where a map is turned: edges of pixels look straight.
 CELLS = 3
+MODELS = ("DL", "PCA", "companion's β-VAE")  # in the order of their lines
 TRAININGS = ("the paper's β-VAE, small, on the toy", "the companion's β-VAE on the toy",
              "the companion's β-VAE on the loops")
 NO_VALUE = -128
 BAR_LENGTHS = np.outer(10.0 ** np.arange(-3, 3), (1, 2, 5)).ravel()
+
+
+class Modelled(NamedTuple):
+    """What one model makes of a scan, in standard deviations."""
+
+    names: list[str]  # of its channels
+    codes: np.ndarray  # (n_pixels, n)
+    loops: np.ndarray  # (n_pixels, n_steps, n_channels)
+    values: np.ndarray  # (n, n_values): of each channel, swept
+    generated: np.ndarray  # (n, n_values, n_steps, n_channels): loops at these values
 
 
 def packed(value):
@@ -96,17 +106,13 @@ def drawn_pixels(shape: tuple[int, int], orientation: Orientation) -> np.ndarray
     ndarray of int32, shape (rows', columns')
         From the top down; -1 outside the scan. A turned map has `CELLS` cells along a pixel, another one.
     """
-    pixels = np.arange(shape[0] * shape[1], dtype=np.int32).reshape(shape)
-    if orientation.angle_deg == 0.0:
-        return pixels
-    fine = np.kron(pixels, np.ones((CELLS, CELLS), np.int32))
-    turned = rotate(fine, orientation.angle_deg, order=0, cval=-1, prefilter=False)
-    rows, columns = (round(n * orientation.crop) for n in turned.shape)
-    return turned[rows:turned.shape[0] - rows, columns:turned.shape[1] - columns]
+    cells = CELLS if orientation.angle_deg else 1
+    fine = np.kron(np.arange(shape[0] * shape[1]).reshape(shape), np.ones((cells, cells), int))
+    return np.nan_to_num(lay_out(fine, orientation, order=0), nan=-1).astype(np.int32)
 
 
-def modelled(scan: Scan, results: Path, profile: str) -> tuple[dict, dict, dict]:
-    """What three models make of a scan, in standard deviations, by the model's name.
+def modelled(scan: Scan, results: Path, profile: str) -> dict[str, Modelled]:
+    """What three models make of a scan, by the model's name, in the order of the maps.
 
     Parameters
     ----------
@@ -115,13 +121,6 @@ def modelled(scan: Scan, results: Path, profile: str) -> tuple[dict, dict, dict]
         Of the run.
     profile : str
         Of the run; decides which pixels PCA is fitted to, as in ``beps.pca5.mse``.
-
-    Returns
-    -------
-    loops : dict of str to ndarray, shape (n_pixels, n_steps, n_channels)
-    codes : dict of str to ndarray, shape (n_pixels, n)
-    swept : dict of str to (ndarray, ndarray)
-        Values (n, n_values) and the loops (n, n_values, n_steps, n_channels) generated at them.
 
     Raises
     ------
@@ -133,19 +132,20 @@ def modelled(scan: Scan, results: Path, profile: str) -> tuple[dict, dict, dict]
     stacked, n_channels = stack_channels(spectra), spectra.shape[-1]
     heldout = heldout_blocks(scan.shape, get_profile(profile).heldout_every)
     pca = PCA(len(linear["beps_atoms"])).fit(stacked[training_pixels(scan, heldout)])
-    scores = pca.transform(stacked)
+    scores, numbers, active = pca.transform(stacked), range(pca.n_components_), sweeps["beps_active"]
 
     def of_pca(latents: np.ndarray) -> np.ndarray:
         return unstack_channels(pca.inverse_transform(latents), n_channels)
 
-    loops = {"DL": unstack_channels(linear["beps_codes"] @ linear["beps_atoms"], n_channels),
-             "PCA": of_pca(scores), "companion's β-VAE": vae["reconstructed"]}
-    codes = {"companion's β-VAE": vae["embedding"][:, sweeps["beps_active"]], "DL": linear["beps_codes"], "PCA": scores}
-    swept = {"companion's β-VAE": (sweeps["beps_values"], sweeps["beps_sweep"]),
-             "DL": (linear["beps_values"], linear["beps_sweep"]),
-             "PCA": generate_sweeps(scores[scan.usable], list(range(pca.n_components_)), of_pca,
-                                    linear["beps_values"].shape[1])}
-    return loops, codes, swept
+    return {
+        "companion's β-VAE": Modelled([f"companion's β-VAE, z{k + 1}" for k in active], vae["embedding"][:, active],
+                                      vae["reconstructed"], sweeps["beps_values"], sweeps["beps_sweep"]),
+        "DL": Modelled([f"DL {k + 1}" for k in numbers], linear["beps_codes"],
+                       unstack_channels(linear["beps_codes"] @ linear["beps_atoms"], n_channels),
+                       linear["beps_values"], linear["beps_sweep"]),
+        "PCA": Modelled([f"PCA {k + 1}" for k in numbers], scores, of_pca(scores), *generate_sweeps(
+            scores[scan.usable], list(numbers), of_pca, linear["beps_values"].shape[1])),
+    }
 
 
 def explorer_data(folder: Path, profile: str) -> dict[str, object]:
@@ -170,37 +170,42 @@ def explorer_data(folder: Path, profile: str) -> dict[str, object]:
     FileNotFoundError
         If a notebook has not run.
     """
-    scan, stride = load_scan(require(folder / "results/scan.h5")), 1
-    while scan.spectra[0].size * np.prod([-(-n // stride) for n in scan.shape]) > MOST_VALUES:
-        stride += 1
-    rows, columns = np.arange(0, scan.shape[0], stride), np.arange(0, scan.shape[1], stride)
-    pixels = (scan.shape[1] * rows[:, None] + columns).ravel()
-    loops, codes, swept = modelled(scan, folder / "results", profile)
-    channels, scaler = channels_of(scan.piezoresponse, scan.resonance_kHz), standardised(scan)[1]
-    scale = np.array([channel.scale for channel in channels])
-    maps = np.concatenate([scan.masked(code)[pixels].T for code in codes.values()]).astype(np.float32)
-    values, generated = (np.concatenate(parts) for parts in zip(*map(_thinned, swept.values()), strict=True))
-    loops = [scan.spectra, *(in_physical_units(made, scaler) for made in loops.values())]
-    active = load_arrays(folder / "results/sweeps.npz")
+    scan, results = load_scan(require(folder / "results/scan.h5")), folder / "results"
+    size, every = scan.spectra[0].size, np.arange(np.prod(scan.shape)).reshape(scan.shape)
+    stride = next(n for n in count(1) if size * every[::n, ::n].size <= MOST_VALUES)
+    pixels, look = every[::stride, ::stride], Look.of(scan)
     return {
         "voltage": scan.voltage_V.tolist(),
-        "channels": [channel.label.replace("\n", " ") for channel in channels],
-        "deviation": (scaler.scale_ * scale).tolist(),
-        "shape": [len(rows), len(columns)], "stride": stride, "turned": scan.turned,
-        "usable": scan.usable[pixels].astype(np.int8),
-        "models": ["measured", "DL", "PCA", "companion's β-VAE"], "colours": [DATA, DL, BOUND, VAE],
-        "loops": whole_numbers(np.stack([made[pixels] for made in loops]) * scale),
-        "maps": maps, "halves": [float(signed_norm(drawn).vmax) for drawn in maps],
-        "names": [*(f"companion's β-VAE, z{k + 1}" for k in active["beps_active"]),
-                  *(f"{model} {k + 1}" for model in ("DL", "PCA") for k in range(codes[model].shape[1]))],
-        "quantities": [QUANTITIES.get(model, "score") for model, code in codes.items() for _ in code.T],
-        "atoms": codes["DL"].shape[1],
-        "swept": values.astype(np.float32), "generated": whole_numbers(in_physical_units(generated, scaler) * scale),
+        "channels": [channel.label.replace("\n", " ") for channel in look.channels],
+        "shape": list(pixels.shape), "stride": stride, "turned": scan.turned,
+        "usable": scan.usable[pixels.ravel()].astype(np.int8),
+        "models": ["measured", *MODELS], "colours": [DATA, *(MODEL_COLOURS[name] for name in MODELS)],
+        **model_data(scan, modelled(scan, results, profile), pixels.ravel(), look),
         "palette": [to_hex(colour) for colour in SIGNED(np.linspace(0, 1, 256))],
         "grey": to_hex(UNUSABLE),
         # Uncropped, so that every pixel can be reached.
-        "scan": layout((len(rows), len(columns)), replace(Look.of(scan).orientation, crop=0.0)),
-        "trainings": {name: training_data(kept) for name, kept in trainings(folder / "results", scan, stride).items()},
+        "scan": layout(pixels.shape, replace(look.orientation, crop=0.0)),
+        "trainings": {name: training_data(kept) for name, kept in trainings(results, scan, stride).items()},
+    }
+
+
+def model_data(scan: Scan, models: dict[str, Modelled], pixels: np.ndarray, look: Look) -> dict[str, object]:
+    """Loops and maps of some pixels, and loops generated along each channel: a part of `explorer_data`."""
+    scaler, scale = standardised(scan)[1], np.array([channel.scale for channel in look.channels])
+    loops = [scan.spectra, *(in_physical_units(models[name].loops, scaler) for name in MODELS)]
+    maps = np.concatenate([scan.masked(model.codes)[pixels].T for model in models.values()]).astype(np.float32)
+    values, generated = (np.concatenate([getattr(model, name) for model in models.values()])
+                         for name in ("values", "generated"))
+    kept = np.unique(np.linspace(0, values.shape[1] - 1, SWEPT_VALUES).round().astype(int))
+    return {
+        "deviation": (scaler.scale_ * scale).tolist(),
+        "loops": whole_numbers(np.stack([made[pixels] for made in loops]) * scale),
+        "maps": maps, "halves": [float(signed_norm(drawn).vmax) for drawn in maps],
+        "names": [name for model in models.values() for name in model.names],
+        "quantities": [QUANTITIES.get(name, "score") for name, model in models.items() for _ in model.names],
+        "atoms": len(models["DL"].names),
+        "swept": values[:, kept].astype(np.float32),
+        "generated": whole_numbers(in_physical_units(generated[:, kept], scaler) * scale),
     }
 
 
@@ -215,12 +220,6 @@ def trainings(results: Path, scan: Scan, stride: int) -> dict[str, Snapshots]:
 def _every_second(kept: Snapshots) -> Snapshots:
     lists = ("maps", "kl", "epochs", "beta", "mse")
     return replace(kept, **{name: getattr(kept, name)[::-2][::-1] for name in lists})
-
-
-def _thinned(swept: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    values, loops = swept
-    kept = np.unique(np.linspace(0, values.shape[1] - 1, SWEPT_VALUES).round().astype(int))
-    return values[:, kept], loops[:, kept]
 
 
 def layout(shape: tuple[int, int], orientation: Orientation) -> dict[str, object]:

@@ -1,7 +1,5 @@
 """Spectra generated while one channel of an embedding is swept (Figure 5, Movies S1–S6)."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np
@@ -13,8 +11,8 @@ NEIGHBOURS = 100
 def nearest_pixels(channel: np.ndarray, value: float) -> np.ndarray:
     """Which NEIGHBOURS pixels are nearest to a value, and all as near as the last of them; all, if there are fewer.
 
-    A sparse code is exactly 0 in many pixels; a hundred of them taken by their place in the scan would be
-    those of its first rows. `channel` has any shape, that of the bool returned; NaN is never near.
+    A sparse code is exactly 0 in many pixels, whose first hundred would lie in the first rows of the scan. `channel`
+    has any shape, that of the bool returned; NaN is never near.
     """
     distance = np.nan_to_num(np.abs(channel - value), nan=np.inf)
     last = min(NEIGHBOURS, np.isfinite(distance).sum()) - 1
@@ -66,5 +64,4 @@ def generate_sweeps(embeddings: np.ndarray, channels: list[int], decode: Callabl
     """
     sweeps = [sweep_channel(embeddings, channel, points) for channel in channels]
     spectra = decode(np.concatenate([latents for _, latents in sweeps]))
-    return np.stack([values for values, _ in sweeps]), spectra.reshape(
-        len(channels), points, *spectra.shape[1:])
+    return np.stack([values for values, _ in sweeps]), spectra.reshape(len(channels), points, *spectra.shape[1:])

@@ -1,11 +1,8 @@
 """Physical features of switching loops: what an experimenter reads off a loop, for every pixel.
 
-The falling branch leads from the largest to the smallest voltage and switches under negative
-bias; the rising branch leads back, through the first step again, and switches under positive
-bias. Names end in the unit: ``_V``, ``_kHz``, and ``_arb`` for the piezoresponse's arb. u.
+The falling branch leads from the largest to the smallest voltage and switches under negative bias; the rising branch
+leads back, through the first step again, and switches under positive bias. Names end in the unit.
 """
-
-from __future__ import annotations
 
 import re
 
@@ -85,9 +82,9 @@ def loop_features(loops: np.ndarray, voltage_V: np.ndarray) -> dict[str, np.ndar
 def crossing_V(branch: np.ndarray, voltage_V: np.ndarray) -> np.ndarray:
     """Voltage (V) at which a branch (pixels, steps) changes sign, interpolated linearly, shape (pixels,).
 
-    Noise may make a branch cross three times or more; the voltages then count with alternating
-    sign, which keeps the total length of voltage over which the branch is positive. NaN if the branch ends
-    on the side of zero on which it began. `voltage_V`, shape (steps,), rises or falls.
+    Where noise makes a branch cross three times or more the voltages count with alternating sign, which keeps the
+    length of voltage over which it is positive. NaN if it ends on the side of zero on which it began. `voltage_V`,
+    shape (steps,), rises or falls.
     """
     left, right = branch[:, :-1], branch[:, 1:]
     crossed = (left > 0) != (right > 0)
@@ -225,9 +222,8 @@ def _closed_cycle(voltage_V: np.ndarray) -> tuple[np.ndarray, int]:
     voltage_V = np.asarray(voltage_V, float)
     slope = np.sign(np.diff(voltage_V, append=voltage_V[:1])) if voltage_V.ndim == 1 else np.zeros(1)
     if (slope == 0).any() or np.count_nonzero(slope != np.roll(slope, 1)) != 2:
-        raise ValueError(f"voltage_V of shape {voltage_V.shape} is not one cycle: expected steps "
-                         "that rise and fall with one maximum and one minimum; choose one cycle "
-                         "and leave out repeated points")
+        raise ValueError(f"voltage_V of shape {voltage_V.shape} is not one cycle: expected steps that rise and fall "
+                         "with one maximum and one minimum; choose one cycle and leave out repeated points")
     start = int(voltage_V.argmax())
     rolled = np.roll(voltage_V, -start)
     if min(rolled.argmin(), len(rolled) - rolled.argmin()) < SLOPE_STEPS:

@@ -1,7 +1,5 @@
 """What the channels of an embedding do to a loop, and which loops harden under both polarities (paper, Figure 5)."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -91,8 +89,7 @@ def harden_under_both(features: Mapping[str, np.ndarray], voltage_V: np.ndarray,
     return np.all([features[name] > np.quantile(of_noise[name], 0.95) for name in HARDENING], axis=0)
 
 
-def share_along(values: np.ndarray, event: np.ndarray, blocks: np.ndarray
-                ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def share_along(values: np.ndarray, event: np.ndarray, blocks: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Share of pixels in which something holds, in `PARTS` of equal count along a value.
 
     Parameters

@@ -28,13 +28,9 @@ def start_browser():
 
 def until(browser, script: str, *arguments, seconds: float = 10):
     """Wait until a script returns something true; returns it."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        found = browser.execute_script(script, *arguments)
-        if found:
-            return found
-        time.sleep(0.05)
-    raise AssertionError(f"still false after {seconds} s: {script}")
+    from selenium.webdriver.support.wait import WebDriverWait
+
+    return WebDriverWait(browser, seconds, 0.05).until(lambda _: browser.execute_script(script, *arguments), script)
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from helpers.figures.style import BOUND, TWIN_LABEL, page_figure, panel_letters,
 from helpers.loops import UNITS
 from helpers.paper import CAPTIONS
 from helpers.profiles import PROFILES
+from helpers.scans.scan import Scan
 
 ROWS, COLUMNS, STEPS = 12, 12, 16
 PIXELS = ROWS * COLUMNS
@@ -28,14 +29,10 @@ MAPS = RNG.normal(size=(5, ROWS, COLUMNS))
 LOST = np.arange(PIXELS) % 17 == 3  # unusable pixels
 
 
-def scan(source: str = "measured", **changes) -> SimpleNamespace:
-    """What a figure needs to know of a scan."""
+def scan(source: str = "measured", **changes) -> Scan:
+    """A small scan of noise, which is turned."""
     cube = RNG.normal(size=(ROWS, COLUMNS, STEPS))
-    facts = {"piezoresponse": cube * 1e-4, "resonance_kHz": 1325 + cube, "source": source, "size_um": 2.0,
-             "turned": True, "unusable": None, "voltage_V": VOLTAGE} | changes
-    lost = np.zeros(facts["piezoresponse"].shape[:2], bool) if facts["unusable"] is None else facts["unusable"]
-    channels = {name: facts[name] for name in ("piezoresponse", "resonance_kHz") if facts[name] is not None}
-    return SimpleNamespace(**facts, usable=~lost.ravel(), channels=channels)
+    return replace(Scan(cube * 1e-4, 1325 + cube, VOLTAGE, source, "", "", 2.0, {}, turned=True), **changes)
 
 
 def model(name: str, data: np.ndarray, **options) -> ModelOutput:
@@ -54,7 +51,7 @@ def raw_loop() -> measurement.RawLoop:
     return measurement.RawLoop(np.linspace(1300, 1350, 30), spectra, spectra, VOLTAGE, loop, loop)
 
 
-def figures_of(made: SimpleNamespace, maps: np.ndarray = MAPS) -> dict[str, Figure]:
+def figures_of(made: Scan, maps: np.ndarray = MAPS) -> dict[str, Figure]:
     """Every figure that is labelled by the source of the scan."""
     source, look, data = made.source, Look.of(made), RNG.normal(size=(PIXELS, STEPS, len(made.channels)))
     mse = np.where(made.usable, np.linspace(0.1, 0.9, PIXELS), np.nan)
@@ -142,9 +139,9 @@ def test_unusable_pixels_are_no_example_and_no_part_of_a_distribution():
     mse = np.where(LOST, np.nan, np.linspace(0.1, 0.9, PIXELS))
     kept = np.flatnonzero(~LOST)
     chosen = ModelOutput("DL", MAPS, np.zeros((PIXELS, STEPS)), mse).best_median_worst()
-    assert chosen == (kept[0], kept[len(kept) // 2], kept[-1])
+    assert list(chosen.values()) == [kept[0], kept[len(kept) // 2], kept[-1]]
     shuffled = ModelOutput("DL", MAPS, np.zeros((5, STEPS)), np.array([0.5, 0.1, 0.9, 0.3, 0.7]))
-    assert shuffled.best_median_worst() == (1, 0, 2)
+    assert shuffled.best_median_worst() == {"best\nMSE 0.1": 1, "median\nMSE 0.5": 0, "worst\nMSE 0.9": 2}
     data = np.zeros((PIXELS, STEPS, 1))
     wrong = np.where(LOST[:, None, None], 1e6, 1.0) * RNG.normal(size=data.shape)
     models = (ModelOutput(name, MAPS, wrong, mse) for name in ("DL", "companion's β-VAE"))
@@ -255,8 +252,7 @@ def test_maps_of_a_training_stand_in_rows_of_equal_length_with_the_snapshot_of_t
     count, times, size = 11, 12, np.where(np.arange(12), 1, 9)[:, None, None]
     stored = {f"snapshot_{name}": np.ones(times) for name in ("beta", "mse")} | {
         "snapshot_epochs": np.arange(times), "snapshot_kl": np.ones((times, count)), "order": np.arange(count),
-        "snapshot_embeddings": size * RNG.normal(size=(1, 36, count)),
-        "chosen": np.array(5)}
+        "snapshot_embeddings": size * RNG.normal(size=(1, 36, count)), "chosen": np.array(5)}
     drawn = []
     monkeypatch.setattr(snapshots, "display", drawn.append)
     snapshots.show_training(snapshots.Snapshots.of_picture((6, 6), stored))
@@ -267,22 +263,17 @@ def test_maps_of_a_training_stand_in_rows_of_equal_length_with_the_snapshot_of_t
     assert {ax.get_gridspec().get_geometry() for row in rows for ax in row.axes} == {(2, 6)}
 
 
-def block(name: str) -> list[SimpleNamespace]:
-    """Stand-ins for the Keras layers of one residual block."""
-
-    def layer(kind: str, suffix: str, **values):
-        made = type(kind, (), values)()
-        made.name, made.output = f"{name}_{suffix}", SimpleNamespace(shape=(None, 25, 64))
-        return made
-
-    inner = SimpleNamespace(units=32, return_sequences=True)
-    return [*(layer("Bidirectional", f"bilstm{n}", forward_layer=inner) for n in (1, 2)), layer("Add", "add")]
+def layer(kind: str, name: str):
+    """Stand-in for a Keras layer."""
+    return type(kind, (), {"name": name, "units": 32, "steps": 16, "forward_layer": SimpleNamespace(units=32),
+                           "output": SimpleNamespace(shape=(None, 25, 64))})()
 
 
 @pytest.mark.parametrize("linear", [False, True])
 def test_network_schematic_prints_the_sizes_ends_in_the_shape_of_the_input_and_names_what_is_drawn(linear):
-    stages = network.network_stages(block("block1") + block("block2"))
-    assert [stage.lines for stage in stages] == [("2 × BiLSTM", "32 units")] * 2
+    stages = network.network_stages([layer("Bidirectional", "bilstm1"), layer("Add", "add2"), layer("Dense", "mean"),
+                                     layer("InputLayer", "latents"), layer("Branches", "branches")])
+    assert [stage.lines for stage in stages] == [("BiLSTM", "32 units"), ("Σₖ gₖ(zₖ)", "2 × 32 units", "a channel")]
     figure = network.figure_3(stages, stages, n_latents=16, n_parameters=1234, linear_path=linear)
     texts = [text.get_text() for text in figure.axes[0].texts]
     assert texts.count("25 × 64") == 4 + 2  # each output, too
@@ -292,20 +283,16 @@ def test_network_schematic_prints_the_sizes_ends_in_the_shape_of_the_input_and_n
     assert any("Dashed" in text for text in texts) == linear
 
 
-NAMES = ["SVD", "PCA", "DL, lasso", "k-means"]
-MSE = {3: np.array([0.2, 0.1, 0.3, 0.4]), 16: np.array([0.02, 0.01, 0.03, 0.04])}
-
-
-def test_every_linear_model_has_its_marker_and_a_ring_where_its_fit_ended_and_every_alpha_its_curve():
-    errors = comparison.BaselineErrors("Toy", NAMES, MSE,
+def test_every_linear_model_has_its_marker_and_a_ring_where_its_fit_ended():
+    names, mse = ["SVD", "PCA", "DL, lasso", "k-means"], np.array([0.2, 0.1, 0.3, 0.4])
+    errors = comparison.BaselineErrors("Toy", names, {3: mse, 16: mse / 10},
                                        {3: np.array([True, True, False, True]), 16: np.ones(4, bool)})
     ax = comparison.plot_baselines(page_figure(2.0).subplots(), errors)
-    assert [label.get_text() for label in ax.get_yticklabels()] == NAMES
-    markers = [c.get_offsets() for c in ax.collections if len(c.get_offsets()) == len(NAMES)]
-    for drawn, mse in zip(markers, MSE.values(), strict=True):
-        np.testing.assert_allclose(drawn, np.c_[mse, range(4)])
+    assert [label.get_text() for label in ax.get_yticklabels()] == names
+    markers = [c.get_offsets() for c in ax.collections if len(c.get_offsets()) == len(names)]
+    np.testing.assert_allclose(markers, [np.c_[mse, range(4)], np.c_[mse / 10, range(4)]])
     assert [line.get_xdata()[0] for line in ax.lines if line.get_color() == BOUND] == [0.1, 0.01]
-    rings = [c.get_offsets() for c in ax.collections if 0 < len(c.get_offsets()) < len(NAMES)]
+    rings = [c.get_offsets() for c in ax.collections if 0 < len(c.get_offsets()) < len(names)]
     np.testing.assert_allclose(np.vstack(rings), [[0.3, 2]])
 
 

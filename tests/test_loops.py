@@ -36,13 +36,10 @@ def sweep_V(steps=96):
     return TIP_V * (4 * np.abs(np.arange(steps) / steps - 0.5) - 1)
 
 
-def tanh_loops(negative_V, positive_V, width_V=2.0, amplitude=1.0, offset=0.0, steps=96):
-    """Two tanh branches in which either step lies at a known voltage; shape (n, steps)."""
-    voltage_V = sweep_V(steps)
-    parameters = np.broadcast_arrays(negative_V, positive_V, width_V, amplitude, offset)
-    low, high, width, size, shift = (np.atleast_1d(x)[:, None] for x in parameters)
-    step_V = np.where(np.arange(steps) <= steps // 2, low, high)
-    return size * np.tanh((voltage_V - step_V) / width) + shift
+def tanh_loops(negative_V, positive_V, width_V=2.0, amplitude=1.0, offset=0.0):
+    """Two tanh branches in which either step lies at a known voltage; shape (1, 96)."""
+    step_V = np.where(np.arange(96) <= 48, negative_V, positive_V)
+    return (amplitude * np.tanh((sweep_V() - step_V) / width_V) + offset)[None]
 
 
 def pure(mechanism):
@@ -62,14 +59,11 @@ def test_closed_forms_of_tanh_loops(low, high, width_V, amplitude, shift):
     loops = tanh_loops(-low, high, width_V, amplitude, offset)
     found = features(loops, np.full(loops.shape, 1320.0), sweep_V())
     moved_V = width_V * np.arctanh(shift)
-    assert found["coercive_negative_V"] == pytest.approx(-low - moved_V, abs=0.1)
-    assert found["coercive_positive_V"] == pytest.approx(high - moved_V, abs=0.1)
+    for polarity, coercive_V, remanent in (("negative", -low, -high), ("positive", high, low)):
+        assert found[f"coercive_{polarity}_V"] == pytest.approx(coercive_V - moved_V, abs=0.1)
+        assert found[f"remanent_{polarity}_arb"] == pytest.approx(amplitude * np.tanh(remanent / width_V) + offset)
+        assert found[f"concavity_{polarity}"] == pytest.approx(0, abs=1e-9)
     assert found["imprint_V"] == pytest.approx((high - low) / 2 - moved_V, abs=0.1)
-    remanent = amplitude * np.tanh(np.array([low, -high]) / width_V) + offset
-    assert found["remanent_positive_arb"] == pytest.approx(remanent[0])
-    assert found["remanent_negative_arb"] == pytest.approx(remanent[1])
-    assert found["concavity_negative"] == pytest.approx(0, abs=1e-9)
-    assert found["concavity_positive"] == pytest.approx(0, abs=1e-9)
 
 
 @given(arrays(float, (3, 12), elements=st.floats(-1, 1)))
@@ -139,14 +133,15 @@ def test_the_cycle_may_begin_anywhere(start):
     compare(features(*rolled), FEATURES, UNITS, rtol=0, atol=0)
 
 
-@given(st.floats(0.01, 100), st.booleans())
-def test_scaling_and_sign_of_the_piezoresponse(scale, flip):
+@given(st.floats(0.01, 100), st.booleans(), st.floats(0.1, 10), st.floats(-1000, 1000))
+def test_scale_and_sign_of_the_piezoresponse_scale_and_origin_of_the_resonance(scale, flip, scale_kHz, origin_kHz):
     scale = -scale if flip else scale
-    found = features(scale * LOOPS, CURVES, SCAN.voltage_V)
-    proportional = ("remanent_positive_arb", "remanent_negative_arb", "loop_area_arb_V")
-    expected = {name: values * (scale if name in proportional else 1)
-                for name, values in FEATURES.items()}
-    compare(found, expected, UNITS, rtol=1e-8, atol=1e-12)
+    found = features(scale * LOOPS, scale_kHz * CURVES + origin_kHz, SCAN.voltage_V)
+    proportional = dict.fromkeys(("remanent_positive_arb", "remanent_negative_arb", "loop_area_arb_V"), scale)
+    proportional |= {name: scale_kHz for name in UNITS if name.endswith("_kHz")}
+    expected = {name: values * proportional.get(name, 1) for name, values in FEATURES.items()}
+    compare(found, expected, OF_PIEZORESPONSE, rtol=1e-8, atol=1e-12)
+    compare(found, expected, OF_RESONANCE, rtol=1e-7, atol=1e-9)
 
 
 @given(st.floats(-6, 6))
@@ -158,14 +153,6 @@ def test_a_bias_moves_coercive_voltages_and_imprint_alone(bias_V):
     compare(found, FEATURES, same, rtol=1e-6, atol=1e-12)
 
 
-@given(st.floats(0.1, 10), st.floats(-1000, 1000))
-def test_scale_and_origin_of_the_resonance(scale, origin_kHz):
-    found = features(LOOPS, scale * CURVES + origin_kHz, SCAN.voltage_V)
-    expected = {name: FEATURES[name] * (scale if name.endswith("_kHz") else 1)
-                for name in OF_RESONANCE}
-    compare(found, expected, OF_RESONANCE, rtol=1e-7, atol=1e-9)
-
-
 def test_pixels_and_channels_do_not_depend_on_others_and_reversing_the_voltage_swaps_the_polarities():
     one = features(LOOPS[7:8], CURVES[7:8], SCAN.voltage_V)
     compare(one, {name: values[7:8] for name, values in FEATURES.items()}, UNITS, rtol=1e-12)
@@ -173,6 +160,7 @@ def test_pixels_and_channels_do_not_depend_on_others_and_reversing_the_voltage_s
     alone = loop_features(LOOPS[..., None], SCAN.voltage_V)
     assert list(alone) == OF_PIEZORESPONSE
     compare(alone, FEATURES, OF_PIEZORESPONSE, rtol=0, atol=0)
+    compare(features(-3 * LOOPS, CURVES, SCAN.voltage_V), FEATURES, OF_RESONANCE, rtol=0, atol=0)
     found = features(LOOPS, CURVES, -SCAN.voltage_V)
     for name, values in FEATURES.items():
         other = name.replace("negative", "?").replace("positive", "negative").replace("?", "positive")
@@ -182,8 +170,8 @@ def test_pixels_and_channels_do_not_depend_on_others_and_reversing_the_voltage_s
 
 @pytest.mark.filterwarnings("error")
 def test_what_does_not_exist_is_nan_and_counted():
-    loops = np.concatenate([tanh_loops(-8, 8, offset=3.0), np.zeros((1, 96)),
-                            np.full((1, 96), 0.1), tanh_loops(-8, 8), tanh_loops(-8, 8)])
+    loops = np.concatenate([tanh_loops(-8, 8, offset=3.0), np.zeros((1, 96)), np.full((1, 96), 0.1),
+                            tanh_loops(-8, 8), tanh_loops(-8, 8)])
     curves = np.repeat(resonance(1.5, 8.0), 5, axis=0)
     curves[3] = 1320.1
     loops[4, 5], curves[4, 7] = np.nan, np.inf
@@ -201,10 +189,8 @@ def test_what_does_not_exist_is_nan_and_counted():
 
 @pytest.mark.filterwarnings("error")
 def test_a_polarity_that_was_not_swept_has_no_features():
-    loops = tanh_loops(-8, 8)
-    found = features(loops, resonance(1.5, 8.0), sweep_V() + TIP_V + 1)
-    assert all(np.isnan(found[name]) for name in UNITS if name.startswith(
-        ("remanent", "softening", "hardening")))
+    found = features(tanh_loops(-8, 8), resonance(1.5, 8.0), sweep_V() + TIP_V + 1)
+    assert all(np.isnan(found[name]) for name in UNITS if name.startswith(("remanent", "softening", "hardening")))
     assert found["coercive_negative_V"] == pytest.approx(-8 + TIP_V + 1, abs=0.05)
 
 
@@ -238,8 +224,7 @@ def test_coercive_voltages_of_the_twin_are_its_truth():
 
 def test_mechanisms_of_the_twin_have_the_marks_of_the_paper():
     found = {name: features(*pure(name)[:2], SCAN.voltage_V) for name in MECHANISMS}
-    median = {name: {key: np.median(values) for key, values in features.items()}
-              for name, features in found.items()}
+    median = {name: {key: np.median(values) for key, values in of.items()} for name, of in found.items()}
     for polarity in ("negative", "positive"):
         concavity, hardening = f"concavity_{polarity}", f"hardening_{polarity}_kHz"
         assert (found["three_state"][concavity] > 0).all()
@@ -255,7 +240,7 @@ def test_mechanisms_of_the_twin_have_the_marks_of_the_paper():
     assert areas[0] > areas[1] > areas[2] > 0
 
 
-def test_measured_loops_are_plausible(measured):
+def test_measured_loops_are_plausible_and_narrow_ones_harden_more_often(measured):
     scan = load_scan(measured)
     found = loop_features(scan.spectra, scan.voltage_V)
     assert np.isnan(found["imprint_V"]).sum() < 5 and np.isnan(found["softening_at_positive_V"]).sum() < 500
@@ -270,6 +255,15 @@ def test_measured_loops_are_plausible(measured):
     narrow = found["loop_area_arb_V"] < np.median(found["loop_area_arb_V"])
     hardening = found["hardening_positive_kHz"]
     assert np.median(hardening[narrow]) > 1.5 * np.median(hardening[~narrow])
+    assert scan.moved == 24
+    assert shared_interpolations(*(channel.reshape(-1, 96) for channel in scan.channels.values())).argmax() == 0
+    at, jump = seam(scan.spectra[..., 1])
+    assert at == 71 and jump == pytest.approx(-0.46, abs=0.05) and seam(scan.spectra[..., 0]) is None
+    found = loop_features(scan.spectra - seam_drift(scan.spectra), scan.voltage_V)
+    assert np.median(found["softening_negative_kHz"]) == pytest.approx(0.98, abs=0.03)
+    assert all(0.15 < np.median(found[name]) < 0.35 for name in HARDENING)
+    narrow, twice = narrow_loops(found), harden_under_both(found, scan.voltage_V, 0.09, seed=0)
+    assert twice[narrow].mean() > 2 * twice[~narrow].mean()
 
 
 FILM = simulated_scan(seed=3, shape=(14, 14))
@@ -355,16 +349,3 @@ def test_a_share_along_a_feature_is_counted_in_parts_of_equal_size():
     np.testing.assert_allclose(centre, 49.5 + 100 * np.arange(8))
     np.testing.assert_allclose(share, np.arange(8) / 8, atol=0.02)
     assert ((interval[:, 0] <= share) & (share <= interval[:, 1])).all()
-
-
-def test_narrow_loops_of_the_measured_film_harden_more_often(measured):
-    scan = load_scan(measured)
-    assert scan.moved == 24
-    assert shared_interpolations(*(channel.reshape(-1, 96) for channel in scan.channels.values())).argmax() == 0
-    at, jump = seam(scan.spectra[..., 1])
-    assert at == 71 and jump == pytest.approx(-0.46, abs=0.05) and seam(scan.spectra[..., 0]) is None
-    found = loop_features(scan.spectra - seam_drift(scan.spectra), scan.voltage_V)
-    assert np.median(found["softening_negative_kHz"]) == pytest.approx(0.98, abs=0.03)
-    assert all(0.15 < np.median(found[name]) < 0.35 for name in HARDENING)
-    narrow, twice = narrow_loops(found), harden_under_both(found, scan.voltage_V, 0.09, seed=0)
-    assert twice[narrow].mean() > 2 * twice[~narrow].mean()

@@ -57,17 +57,15 @@ def test_a_long_movie_leaves_out_values_but_no_end(tmp_path, monkeypatch):
 
 
 def test_measured_points_lie_in_their_panels_and_a_resonance_is_drawn_from_its_mean():
-    figure = page_figure(3.0)
-    generated = [SWEEP.generated[..., 0], 1300 + SWEEP.generated[..., 1]]
-    measured = [3 * generated[0], 1310 + 4 * SWEEP.generated[..., 1]]
-    block, = figure.subfigures(1, 1, squeeze=False)[0]
-    lines, points, levels = movies._draw_spectra(block, VOLTAGE, generated, measured, 0, "Voltage (V)", CHANNELS)
+    sweep = replace(SWEEP, generated=SWEEP.generated + [0, 1300], measured=SWEEP.generated * [3, 4] + [0, 1310])
+    block, = page_figure(3.0).subfigures(1, 1, squeeze=False)[0]
+    lines, points, levels = movies._draw_spectra(block, VOLTAGE, sweep, 0, "Voltage (V)", CHANNELS)
     for ax, (_, values) in zip(block.axes, points, strict=True):
         low, high = ax.get_ylim()
         assert low < values.min() and values.max() < high
     assert np.abs(lines[1][1].mean(axis=1)).max() < 1e-9 and block.axes[1].get_ylabel().startswith("Δ Resonance")
     (_, texts), = levels
-    assert texts[0] == f"level {generated[1][0, 0].mean():.1f} kHz"
+    assert texts[0] == f"level {sweep.generated[0, 0, :, 1].mean():.1f} kHz"
 
 
 def snapshots(count: int, source: str) -> Snapshots:
@@ -99,20 +97,16 @@ def test_training_movie_holds_every_snapshot_of_every_model_and_two_play_side_by
 
 
 def swept(source: str = "twin", sweep: Sweep = SWEEP, channels: int = 2) -> list[bytes]:
-    spectra = [sweep.generated[..., i] for i in range(channels)]
-    return list(sweep_frames(sweep, 0, VOLTAGE, spectra, Look(source, SCAN, CHANNELS[:channels]), "x"))
-
-
-def test_measured_spectra_stand_beside_the_generated_ones():
-    spectra = [SWEEP.generated[..., i] for i in range(2)]
-    alone, beside = (next(sweep_frames(SWEEP, 0, VOLTAGE, spectra, Look("twin", SCAN, CHANNELS), "x", measured))
-                     for measured in (None, [values + 0.5 for values in spectra]))
-    dark = [(np.frombuffer(frame, np.uint8).reshape(*SIZE[::-1], 4)[..., :3].max(axis=-1) < 90).sum()
-            for frame in (alone, beside)]
-    assert dark[1] > dark[0] + 20 * STEPS
+    return list(sweep_frames(sweep, 0, VOLTAGE, Look(source, SCAN, CHANNELS[:channels]), "x"))
 
 
 ONE_STEP = replace(SWEEP, values=SWEEP.values[:, :1], generated=SWEEP.generated[:, :1])
+
+
+def test_measured_spectra_stand_beside_the_generated_ones():
+    dark = [(np.frombuffer(swept(sweep=sweep)[0], np.uint8).reshape(*SIZE[::-1], 4)[..., :3].max(axis=-1) < 90).sum()
+            for sweep in (ONE_STEP, replace(ONE_STEP, measured=ONE_STEP.generated + 0.5))]
+    assert dark[1] > dark[0] + 20 * STEPS
 
 
 def trained(source: str) -> list[bytes]:

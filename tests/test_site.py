@@ -19,6 +19,9 @@ from browsing import phone, preferring, touch, until
 from bs4 import BeautifulSoup
 from conftest import ROOT, write_notebook
 from one_node import free_ports
+from selenium.common.exceptions import WebDriverException
+from selenium.webdriver.common.action_chains import ActionChains
+from selenium.webdriver.common.keys import Keys
 from sklearn.decomposition import PCA
 
 from docs import explorer
@@ -264,8 +267,6 @@ def assert_shows(browser, run: Path, row: int, column: int) -> None:
 
 def click_pixel(browser, run: Path, pixel: int, kind: str = "mouse") -> None:
     """Click or touch the map where a pixel is drawn."""
-    from selenium.webdriver.common.action_chains import ActionChains
-
     cells = shown_of(run)["scan"]["pixel"]
     down, across = (np.argwhere(cells == pixel).mean(axis=0) + 0.5) / cells.shape
     canvas = browser.find_element("id", "map-canvas")
@@ -286,8 +287,6 @@ def page(browser, site):
 
 
 def test_click_keys_and_sliders_choose_the_pixel_whose_loops_are_shown(page, twin_run):
-    from selenium.webdriver.common.keys import Keys
-
     rows, columns = load_scan(twin_run / "results/scan.h5").shape
     click_pixel(page, twin_run, (rows // 3) * columns + columns // 4)
     assert_shows(page, twin_run, rows // 3, columns // 4)
@@ -369,8 +368,6 @@ def assert_painted(browser, canvas: str, layout: dict, values: np.ndarray, half:
 
 
 def test_map_and_sweep_follow_the_channel_chosen_at_either_place_and_a_slider_the_training(page, twin_run):
-    from selenium.webdriver.common.keys import Keys
-
     data = shown_of(twin_run)
     choose = """const box = document.getElementById(arguments[0])
                 box.value = arguments[1]
@@ -438,9 +435,6 @@ def lab(tmp_path):
 
 @pytest.mark.all
 def test_keys_move_the_slider_at_a_live_kernel_and_change_the_maps(browser, lab):
-    from selenium.common.exceptions import WebDriverException
-    from selenium.webdriver.common.keys import Keys
-
     for _ in range(60):
         try:
             browser.get(lab)

@@ -3,8 +3,6 @@
 `toy` and `beps` are the errors on the two benchmarks; `source` is that of the loops (see `Look`).
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -15,16 +13,7 @@ from matplotlib.figure import Figure
 
 from helpers.figures.inputs import Look
 from helpers.figures.maps import map_height, plot_map
-from helpers.figures.style import (
-    BOUND,
-    DATA,
-    DL,
-    MODEL_COLOURS,
-    VAE,
-    letter_panels,
-    page_figure,
-    plain_log_ticks,
-)
+from helpers.figures.style import BOUND, DATA, DL, MODEL_COLOURS, VAE, letter_panels, page_panels, plain_log_ticks
 
 MARKERS = ("o", "s", "^", "v")
 OTHERS = {"paper's network, 1/25": "^", "kernel ridge": "s"}  # models of Figure S9 without a colour of their own
@@ -52,10 +41,7 @@ class BaselineErrors:
 
 
 def plot_baselines(ax: Axes, errors: BaselineErrors) -> Axes:
-    """One row per model, one marker per size, PCA of each size as a line.
-
-    A ring marks a fit that ended at its limit of iterations.
-    """
+    """One row per model, one marker per size, PCA of each size as a line; a ring where a fit ended at its limit."""
     rows, pca = np.arange(len(errors.names)), list(errors.names).index("PCA")
     colours = [BOUND if name == "PCA" else DL if "DL" in name else DATA for name in errors.names]
     for (n, mse), marker in zip(errors.mse.items(), MARKERS, strict=False):
@@ -77,12 +63,10 @@ def plot_baselines(ax: Axes, errors: BaselineErrors) -> Axes:
 
 def figure_baselines(toy: BaselineErrors, beps: BaselineErrors, *, source: str) -> Figure:
     """Error of every linear model at equal size, on spectra that it was not fitted on."""
-    figure = page_figure(2.7, source=source)
-    axes = figure.subplots(1, 2)
+    _, axes = page_panels(2.7, 1, 2, source=source)
     for ax, errors in zip(axes, (toy, beps), strict=True):
         plot_baselines(ax, errors)
-    letter_panels(axes)
-    return figure
+    return letter_panels(axes)
 
 
 @dataclass(frozen=True)
@@ -120,27 +104,25 @@ def plot_component_errors(ax: Axes, errors: Errors) -> None:
 
 def figure_s9(toy: Errors, beps: Errors, *, source: str) -> Figure:
     """Figure S9: mean squared error against the number of components."""
-    figure = page_figure(2.8, 5.0, source)
-    axes = figure.subplots(1, 2)
+    figure, axes = page_panels(2.8, 1, 2, 5.0, source)
     for ax, errors in zip(axes, (toy, beps), strict=True):
         plot_component_errors(ax, errors)
     named = {name: handle for ax in axes for handle, name in zip(*ax.get_legend_handles_labels(), strict=True)}
     figure.legend(named.values(), named.keys(), loc="outside upper center", ncols=3, columnspacing=1.2)
-    letter_panels(axes)
-    return figure
+    return letter_panels(axes)
 
 
 def figure_loop_features(measured: Mapping[str, np.ndarray], models: Mapping[str, Mapping[str, np.ndarray]],
                          look: Look) -> Figure:
-    """Maps of features of the measured loops (top), and the error of each model in them (below).
+    """Maps of features of the measured loops (top), and the error of each model in them, on one scale a column (below).
 
-    `measured`, and `models` of the loops of each model, are maps (rows, columns) named as by
-    `helpers.loops.loop_features`; those in SHOWN_FEATURES are drawn. One signed scale a column serves all models.
+    `measured`, and `models` by name, are maps (rows, columns) by feature of `helpers.loops.loop_features`; those in
+    SHOWN_FEATURES are drawn.
     """
     names = [name for name in SHOWN_FEATURES if name in measured]
     height = 7.2 / len(names) * map_height(next(iter(measured.values())).shape, look.orientation)
-    figure = page_figure((height + 0.05) * (1 + len(models)) + 0.75, source=look.source)
-    axes = figure.subplots(1 + len(models), len(names), squeeze=False)
+    figure, axes = page_panels((height + 0.05) * (1 + len(models)) + 0.75, 1 + len(models), len(names),
+                               source=look.source, squeeze=False)
     bare = replace(look.orientation, size_um=None)  # scale bars at the top are enough
     for column, name in zip(axes.T, names, strict=True):
         factor = FACTORS.get(name, 1.0)

@@ -1,13 +1,13 @@
 """What the figures are drawn from: arrays with a name, and how a scan looks on the page."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 
+from helpers.figures.style import plain
+
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
-RANKS = ("best", "median", "worst")
 # What a map shows, by model.
 QUANTITIES = {"DL": "coefficient", "companion's β-VAE": "posterior mean"}
 
@@ -54,11 +54,8 @@ class Look:
     unusable: np.ndarray | None = None  # bool (rows, columns): pixels to draw grey; None where there are none
 
     @classmethod
-    def of(cls, scan) -> Look:
-        """Of a `helpers.scans.scan.Scan`: maps turned for the published one, as recorded for any other.
-
-        There is no scale bar where the size is unknown.
-        """
+    def of(cls, scan) -> Self:
+        """Of a `helpers.scans.scan.Scan`: the published one is turned; one of unknown size has no scale bar."""
         rows, columns = scan.piezoresponse.shape[:2]
         size_um = scan.size_um if np.isfinite(scan.size_um) and scan.size_um > 0 else None
         orientation = replace(TURNED if scan.turned and rows == columns else SCAN, size_um=size_um)
@@ -75,8 +72,7 @@ TOY = Look("toy", IMAGE, (Channel("Spectrum", "s.d."),))
 def channels_of(piezoresponse: np.ndarray, resonance_kHz: np.ndarray | None = None) -> tuple[Channel, ...]:
     """Labels of the channels that a scan has, in units of which its loops take a few.
 
-    Both arrays, in arb. u. and kHz, have the shape (rows, columns, n_steps); resonances of a few units can only be
-    standardised.
+    Both arrays may have any shape, in arb. u. and kHz; resonances of a few units can only be standardised.
     """
     exponent = int(np.floor(np.log10(np.percentile(np.abs(piezoresponse), 99) or 1)))
     exponent = 0 if -1 <= exponent <= 2 else exponent
@@ -105,10 +101,11 @@ class ModelOutput:
         """Title of every map."""
         return list(self.titles) or [f"{self.name} {n + 1}" for n in range(len(self.maps))]
 
-    def best_median_worst(self) -> tuple[int, int, int]:
-        """Spectra of the smallest, the median and the largest error."""
+    def best_median_worst(self) -> dict[str, int]:
+        """Spectra of the smallest, the median and the largest error, by the title of their panel."""
         order = np.argsort(self.mse, kind="stable")[: np.isfinite(self.mse).sum()]  # NaN come last
-        return int(order[0]), int(order[len(order) // 2]), int(order[-1])
+        chosen = {"best": order[0], "median": order[len(order) // 2], "worst": order[-1]}
+        return {f"{rank}\nMSE {plain(self.mse[spectrum])}": int(spectrum) for rank, spectrum in chosen.items()}
 
 
 @dataclass(frozen=True)

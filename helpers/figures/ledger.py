@@ -1,14 +1,12 @@
 """The ledger as a chart: a row for each claim, a column for each model that it is judged on."""
 
-from __future__ import annotations
-
 import textwrap
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
 
-from helpers.figures.style import BOUND, DL, PAGE, page_figure
+from helpers.figures.style import BOUND, DL, page_panels
 from helpers.ledger import FAILS, HOLDS, PARTLY, SUBJECTS, TIED, UNSAID
 
 # No verdict rests on its colour alone.
@@ -22,8 +20,7 @@ def figure_ledger(rows: Sequence[Mapping[str, str]], *, source: str) -> Figure:
     """Verdicts of `helpers.ledger.ledger_rows`; what a claim does not say of a model is left empty."""
     claims = [_balanced(row["claim"]) for row in rows]
     lines = [1.5 + claim.count("\n") for claim in claims]
-    figure = page_figure(0.55 + 0.105 * sum(lines), PAGE, source)
-    ax = figure.subplots()
+    figure, ax = page_panels(0.55 + 0.105 * sum(lines), source=source)
     height, middles = 0.0, []
     for row, tall in zip(rows, lines, strict=True):
         middles.append(height + tall / 2)

@@ -1,10 +1,7 @@
 """Both models on the switching loops: Figures 4, 5, S5, S7, S8 and S10, and maps of every pixel of a large scan.
 
-In every figure `voltage_V`, shape (n_steps,), is the applied bias (V), `dl` and `vae` are dictionary learning and the
-β-VAE, and `look` is that of the scan.
+In every figure `voltage_V`, shape (n_steps,), is the applied bias (V), and `look` is that of the scan.
 """
-
-from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from string import ascii_lowercase
@@ -14,19 +11,10 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure, SubFigure
 
-from helpers.figures.inputs import QUANTITIES, RANKS, SCALED, Look, ModelOutput, Sweep
+from helpers.figures.inputs import QUANTITIES, SCALED, Look, ModelOutput, Sweep
 from helpers.figures.maps import map_height, plot_grid, plot_map, plot_maps, signed_norm
-from helpers.figures.spectra import (
-    VOLTAGE,
-    branches,
-    plot_error_bands,
-    plot_loops,
-    plot_spectra,
-    share_axis,
-    share_range,
-    without_level,
-)
-from helpers.figures.style import PAGE, SIGNED, letter_panels, page_figure, plain
+from helpers.figures.spectra import VOLTAGE, branches, plot_error_bands, plot_loops, share_range, without_level
+from helpers.figures.style import PAGE, SIGNED, letter_panels, page_figure, page_panels
 from helpers.scores import ACTIVE_KL_NAT
 
 LINES = 9  # loops drawn of the swept values, evenly spaced
@@ -40,11 +28,12 @@ def _draw_examples(axes: np.ndarray, voltage_V: np.ndarray, data: np.ndarray,
                    models: tuple[ModelOutput, ...], look: Look) -> None:
     """Best, median and worst spectrum of the first model; all models on each."""
     spectra = models[0].best_median_worst()
-    plot_loops(axes, voltage_V, data, {model.name: model.reconstruction for model in models}, spectra, look.channels)
-    for ax, rank, spectrum in zip(axes[0], RANKS, spectra, strict=True):
-        ax.set_title(f"{rank}\nMSE {plain(models[0].mse[spectrum])}")
+    plot_loops(axes, voltage_V, data, {model.name: model.reconstruction for model in models}, spectra.values(),
+               look.channels)
+    for ax, title in zip(axes[0], spectra, strict=True):
+        ax.set_title(title)
     # The piezoresponse alone: the worst resonance is an outlier whose range would flatten the others.
-    share_axis(axes[0])
+    share_range(axes[0], labels_left=True)
 
 
 def _draw_error_maps(axes: Iterable[Axes], errors: Mapping[str, np.ndarray], look: Look, label: str = "") -> None:
@@ -59,9 +48,8 @@ def figure_4(voltage_V: np.ndarray, data: np.ndarray, dl: ModelOutput, vae: Mode
              look: Look) -> Figure:
     """Figure 4: both models on the switching loops, and on each of them PCA.
 
-    `data`, shape (n_spectra, n_steps, n_channels), holds the piezoresponse and, where there is one, the resonance. The
-    first three maps of `dl` and `vae` are drawn. The paper's letter g stands for no panel and is left out here too; so
-    are the letters of the resonance where a scan has none.
+    `data`, shape (n_spectra, n_steps, n_channels), holds the piezoresponse and, where there is one, the resonance. As
+    in the paper, no panel has the letter g; without a resonance its letters are left out too.
     """
     tall = map_height(dl.maps.shape, look.orientation)
     heights = 0.61 + 1.15 * tall, 0.32 + 1.16 * len(look.channels)
@@ -89,9 +77,8 @@ def figure_4(voltage_V: np.ndarray, data: np.ndarray, dl: ModelOutput, vae: Mode
 def _draw_sweep(block: Figure | SubFigure, voltage_V: np.ndarray, sweep: Sweep, look: Look, letters: str) -> np.ndarray:
     """A row for each map, at most one a letter: the map, then the generated loops of each channel in its colours.
 
-    Falling voltage is solid, rising voltage dashed. The resonance is drawn from its mean along each loop; the title
-    tells that mean in the first and the last loop. Returns the panels, shape (n_maps, 1 + n_channels); each channel has
-    one vertical range.
+    Falling voltage is solid, rising voltage dashed. The resonance is drawn from its mean along each loop, and titled
+    by that of the first and the last. Returns the panels, (n_maps, 1 + n_channels), those of a channel on one range.
     """
     rows = min(len(sweep.maps), len(letters))
     axes = block.subplots(rows, 1 + len(look.channels), squeeze=False, width_ratios=[1.3] + [1] * len(look.channels))
@@ -103,7 +90,8 @@ def _draw_sweep(block: Figure | SubFigure, voltage_V: np.ndarray, sweep: Sweep, 
         for spectral, (ax, channel) in enumerate(zip(of_loops, look.channels, strict=True)):
             loops = without_level(generated, generated)[..., spectral] * channel.scale
             for steps, style in zip(branches(voltage_V), ("-", "--"), strict=True):
-                plot_spectra(ax, voltage_V[steps], loops[:, steps], colours, style)
+                for loop, colour in zip(loops, colours, strict=True):
+                    ax.plot(voltage_V[steps], loop[steps], style, color=colour, linewidth=0.8)
             ax.set_ylabel("Δ " * (spectral > 0) + channel.label)
             ax.tick_params(labelbottom=index == rows - 1)
             if spectral:
@@ -159,10 +147,10 @@ def figure_s5(voltage_V: np.ndarray, sweep: Sweep, look: Look) -> Figure:
 
 
 def figure_s7(blocks: Mapping[str, tuple[np.ndarray, np.ndarray, Look]]) -> Figure:
-    """Figure S7: every embedding map of each β-VAE by descending KL, one colour scale a model.
+    """Figure S7: every embedding map of each β-VAE by descending KL, one colour scale a model; grey: not active.
 
     `blocks` are, by title, the posterior means (n_latents, rows, columns), the mean KL of each latent (nat), and the
-    look. The first is lettered, and labelled where it is simulated. Titles of latents that are not active are grey.
+    look. The first is lettered, and labelled where it is simulated.
     """
     heights = [0.25 + (0.22 + 0.9 * map_height(maps.shape, look.orientation)) * -(-len(maps) // ALONG)
                for maps, _, look in blocks.values()]
@@ -186,33 +174,31 @@ def figure_s8(voltage_V: np.ndarray, data: np.ndarray, dl: ModelOutput, vae: Mod
     `data` are those of `figure_4`, standardised like the reconstructions; spectra whose error is NaN are left out.
     """
     n = data.shape[-1]
-    figure = page_figure(0.5 + 1.5 * n, source=look.source)
-    axes = figure.subplots(n, 2, sharex=True, squeeze=False)
+    figure, axes = page_panels(0.5 + 1.5 * n, n, 2, source=look.source, sharex=True, squeeze=False)
     usable = np.isfinite(dl.mse)
     for index, (row, channel) in enumerate(zip(axes, SCALED[:n], strict=True)):
         for ax, steps, way in zip(row, branches(voltage_V), ("falling", "rising"), strict=True):
             errors = {m.name: (m.reconstruction - data)[usable][:, steps, index] for m in (dl, vae)}
             plot_error_bands(ax, voltage_V[steps], errors).set(
                 ylabel=f"Error ({channel.unit})", title=f"{channel.name}, {way} voltage")
-        share_axis(row)
+        share_range(row, labels_left=True)
     for ax in axes[-1]:
         ax.set_xlabel(VOLTAGE)
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=2,
                   title="reconstruction − data: median, bands of 50 % and 90 %")
-    letter_panels(axes.flat)
-    return figure
+    return letter_panels(axes.flat)
 
 
 def figure_every_pixel(codes: np.ndarray, titles: Sequence[str], mse: Mapping[str, np.ndarray], look: Look) -> Figure:
-    """Active channels of the β-VAE, then the error of every model, at full resolution.
+    """Active channels of the β-VAE, then the error of every model, at full resolution, each kind on one colour scale.
 
-    `codes`, shape (channels, rows, columns), are posterior means, on one colour scale, and `titles` their names; `mse`,
-    shape (rows, columns), is the error (s.d.²) of "pca", "dl" and "vae", on another.
+    `codes`, shape (channels, rows, columns), are posterior means; `mse`, shape (rows, columns), is the error (s.d.²) of
+    "pca", "dl" and "vae".
     """
     rows = -(-len(codes) // ACROSS) + 1
     tall = map_height(next(iter(mse.values())).shape, look.orientation)
-    figure = page_figure(rows * (0.35 + PAGE / ACROSS * 0.92 * tall), source=look.source)
-    axes = figure.subplots(rows, ACROSS, squeeze=False)
+    figure, axes = page_panels(rows * (0.35 + PAGE / ACROSS * 0.92 * tall), rows, ACROSS, source=look.source,
+                               squeeze=False)
     for ax in axes.flat:
         ax.set_axis_off()
     norm = signed_norm(codes) if len(codes) else None

@@ -1,12 +1,10 @@
 """Maps of the scan and of the painting."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import CenteredNorm, ListedColormap, Normalize
+from matplotlib.colors import CenteredNorm, Colormap, ListedColormap, Normalize
 from matplotlib.figure import FigureBase
 from matplotlib.font_manager import FontProperties
 from matplotlib.image import AxesImage
@@ -27,10 +25,9 @@ def map_height(shape: tuple[int, ...], orientation: Orientation) -> float:
 
 
 def lay_out(values: np.ndarray, orientation: Orientation, order: int = 1) -> np.ndarray:
-    """Turn and crop a map for display; pixels outside the scan become NaN.
+    """Turn and crop a map (rows, columns) for display; NaN outside the scan.
 
-    Shapes: (rows, columns) in, (rows', columns') out, with pixels of the same size; where turned, interpolated linearly
-    or, with `order` 0, taken from the nearest pixel.
+    Where turned it is interpolated linearly or, with `order` 0, taken from the nearest pixel.
     """
     if orientation.angle_deg == 0.0:
         return values
@@ -51,23 +48,23 @@ def _scale_bar(ax: Axes, shape: tuple[int, int], orientation: Orientation) -> No
     decade = 10 ** np.floor(np.log10(longest_nm))
     length_nm = decade * max(n for n in (1, 2, 5) if n * decade <= longest_nm)
     label = f"{length_nm:g} nm" if length_nm < 1e3 else f"{length_nm / 1e3:g} µm"
-    bar = AnchoredSizeBar(
-        ax.transData, 1e-3 * length_nm * shape[1] / orientation.size_um, label, "lower left", pad=0.25,
-        sep=1.5, borderpad=0.0, size_vertical=0.02 * shape[0], fontproperties=FontProperties(size=5),
-    )
+    bar = AnchoredSizeBar(ax.transData, 1e-3 * length_nm * shape[1] / orientation.size_um, label, "lower left",
+                          pad=0.25, sep=1.5, borderpad=0.0, size_vertical=0.02 * shape[0],
+                          fontproperties=FontProperties(size=5))
     bar.patch.set(linewidth=0.0, alpha=0.85)
     ax.add_artist(bar)
 
 
 def plot_map(ax: Axes, values: np.ndarray, orientation: Orientation, *, label: str = "",
-             norm: Normalize | None = None, order: int = 1) -> Axes:
+             norm: Normalize | None = None, colours: Colormap | None = None, order: int = 1) -> Axes:
     """Draw one map, shape (rows, columns), with its scale bar; NaN, at unusable pixels, are grey.
 
-    `label`, quantity and unit, is written at a colour bar; without it there is none. `norm` is a colour scale to share
+    A colour bar has the `label`, quantity and unit; without one there is none. `norm` is a colour scale to share
     between panels, symmetric about zero where left out. Classes are drawn with `order` 0 (see `lay_out`).
     """
     norm = signed_norm(values) if norm is None else norm
-    colours = SIGNED if isinstance(norm, CenteredNorm) else POSITIVE
+    if colours is None:
+        colours = SIGNED if isinstance(norm, CenteredNorm) else POSITIVE
     shown = lay_out(values, orientation, order)
     image = ax.imshow(shown, cmap=colours, norm=norm)
     if np.isnan(values).any():

@@ -1,7 +1,5 @@
 """What was measured: Figures S1, S2 and S6, and what cleaning changed."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +10,7 @@ from matplotlib.figure import Figure
 from helpers.figures.inputs import Look, channels_of
 from helpers.figures.maps import map_height, plot_map
 from helpers.figures.spectra import VOLTAGE, close_loop
-from helpers.figures.style import BOUND, DATA, DL, POSITIVE, VAE, letter_panels, page_figure
+from helpers.figures.style import BOUND, DATA, DL, POSITIVE, VAE, letter_panels, page_panels
 
 
 @dataclass(frozen=True)
@@ -27,7 +25,7 @@ class RawLoop:
     piezoresponse: np.ndarray  # (n_steps,): A cos(φ + θ) of the fits
 
 
-def plot_on_off(ax: Axes, voltage_V: np.ndarray) -> Axes:
+def plot_on_off(ax: Axes, voltage_V: np.ndarray) -> None:
     """Three steps in detail: bias on, bias off, and a band-excitation pulse in each."""
     for step, bias in enumerate(voltage_V):
         times = [step, step, step + 0.5, step + 0.5, step + 1]
@@ -39,39 +37,36 @@ def plot_on_off(ax: Axes, voltage_V: np.ndarray) -> Axes:
     ax.plot([], [], color=DL, label="excitation, on field")
     ax.plot([], [], color=VAE, label="excitation, off field (used)")
     top = voltage_V.max()
-    ax.set(xlabel="Voltage step", ylabel="Bias (V)", xticks=range(len(voltage_V) + 1), ylim=(-0.2 * top, 1.5 * top))
+    ax.set(xlabel="Voltage step", ylabel="Bias (V)", xticks=range(len(voltage_V) + 1), ylim=(-0.2 * top, 1.5 * top),
+           title="three steps (schematic)")
     ax.legend(loc="upper left")
-    return ax
 
 
 def figure_s1(voltage_V: np.ndarray, raw: RawLoop, *, source: str = "twin") -> Figure:
     """Figure S1: the drive of the scan, on- and off-field measurement, and what is recorded.
 
-    `voltage_V`, shape (n_steps,), is the bias (V) of one cycle in the order applied, of a scan of that `source`; `raw`
-    are simulated spectra, and the title of their panel says so.
+    `voltage_V`, shape (n_steps,), is the bias (V) of one cycle in the order applied, of a scan of that `source`.
     """
-    figure = page_figure(2.1, source=source)
-    axes = drive, detail, spectrogram = figure.subplots(1, 3, width_ratios=[1, 1.1, 1.2])
+    figure, axes = page_panels(2.1, 1, 3, source=source, width_ratios=[1, 1.1, 1.2])
+    drive, detail, spectrogram = axes
     drive.step(np.arange(len(voltage_V) + 1), close_loop(voltage_V), where="post", color=DATA, linewidth=0.7)
     drive.set(xlabel="Voltage step", ylabel="DC bias (V)", xlim=(0, len(voltage_V)), title="cycle used")
     positive = np.unique(voltage_V[voltage_V > 0] if (voltage_V > 0).any() else np.abs(voltage_V))
-    plot_on_off(detail, positive[len(positive) // 2 :][:3]).set_title("three steps (schematic)")
+    plot_on_off(detail, positive[len(positive) // 2 :][:3])
     mesh = spectrogram.pcolormesh(np.arange(len(raw.spectra)), raw.frequency_kHz, np.abs(raw.spectra).T, cmap=POSITIVE,
                                   rasterized=True)
     figure.colorbar(mesh, ax=spectrogram, label="|response| (arb. u.)", aspect=25)
     spectrogram.set(xlabel="Voltage step", ylabel="Frequency (kHz)", title="one pixel, simulated (twin)")
-    letter_panels(axes)
-    return figure
+    return letter_panels(axes)
 
 
 def figure_s2(raw: RawLoop) -> Figure:
     """Figure S2: oscillators fitted to band-excitation spectra of one pixel, and the loop that they give.
 
-    The two steps drawn are those of the largest and the smallest piezoresponse, where the polarisation points in
-    opposite directions.
+    Drawn are the steps of the largest and the smallest piezoresponse, where the polarisation is opposite.
     """
-    figure = page_figure(2.1, source="twin")
-    axes = amplitude, phase, loop = figure.subplots(1, 3)
+    _, axes = page_panels(2.1, 1, 3, source="twin")
+    amplitude, phase, loop = axes
     steps = {"polarisation up": (raw.truth.argmax(), VAE), "polarisation down": (raw.truth.argmin(), DL)}
     for ax, of in ((amplitude, lambda h: 1e3 * np.abs(h)), (phase, lambda h: np.degrees(np.unwrap(np.angle(h))))):
         for name, (step, colour) in steps.items():
@@ -86,8 +81,7 @@ def figure_s2(raw: RawLoop) -> Figure:
     loop.plot(x, close_loop(raw.piezoresponse) * channel.scale, ".", color=BOUND, label="from fits")
     loop.set(xlabel=VOLTAGE, ylabel=channel.label, title="P = A cos(φ + θ)")
     loop.legend()
-    letter_panels(axes)
-    return figure
+    return letter_panels(axes)
 
 
 def figure_s6(piezoresponse: np.ndarray, voltage_V: np.ndarray, look: Look, *,
@@ -95,8 +89,8 @@ def figure_s6(piezoresponse: np.ndarray, voltage_V: np.ndarray, look: Look, *,
     """Figure S6: topography, or the nearest observables where the file has none.
 
     `piezoresponse` (arb. u.) and `resonance_kHz` have the shape (rows, columns, n_steps); `voltage_V`, shape
-    (n_steps,), is the applied bias (V), one closed cycle; `topography`, the height in the unit of the file, has a grid
-    of its own. The mean piezoresponse is drawn where there is no resonance.
+    (n_steps,), is the applied bias (V); `topography` (unit of the file) has a grid of its own. The mean piezoresponse
+    is drawn where there is no resonance.
     """
     channel = look.channels[0]
     area = np.abs(np.trapezoid(close_loop(piezoresponse), close_loop(voltage_V), axis=-1))
@@ -110,21 +104,19 @@ def figure_s6(piezoresponse: np.ndarray, voltage_V: np.ndarray, look: Look, *,
         maps = {"height (unit of the file)": topography - np.nanmin(topography)} | maps
         title = "topography and loop observables"
     tall = max(map_height(values.shape, look.orientation) for values in maps.values())
-    figure = page_figure(0.65 + 1.8 * tall, 1.75 * len(maps) + 0.1, look.source)
-    axes = figure.subplots(1, len(maps), squeeze=False)[0]
+    figure, axes = page_panels(0.65 + 1.8 * tall, 1, len(maps), 1.75 * len(maps) + 0.1, look.source)
+    figure.suptitle(title, fontsize=7)
     for ax, (label, values) in zip(axes, maps.items(), strict=True):
         plot_map(ax, values, look.orientation, label=label, norm=Normalize(*np.nanpercentile(values, [1, 99])))
-    letter_panels(axes)
-    figure.suptitle(title, fontsize=7)
-    return figure
+    return letter_panels(axes)
 
 
 def cleaning_map(flagged: np.ndarray, look: Look) -> Figure:
     """How many points of each pixel, `flagged` of shape (rows, columns), were interpolated; grey: beyond repair."""
     values = look.masked(flagged.astype(float))
-    figure = page_figure(0.75 + 2 * map_height(flagged.shape, look.orientation), 2.6, look.source)
+    figure, ax = page_panels(0.75 + 2 * map_height(flagged.shape, look.orientation), width=2.6, source=look.source)
     norm = Normalize(0, max(1, np.nanmax(values)))
-    plot_map(figure.subplots(), values, look.orientation, label="points interpolated", norm=norm)
+    plot_map(ax, values, look.orientation, label="points interpolated", norm=norm)
     return figure
 
 
@@ -141,8 +133,8 @@ def figure_alignment(loops: np.ndarray, stored_kHz: np.ndarray, voltage_V: np.nd
     moved : int
         Steps by which the resonance is moved ahead.
     """
-    figure = page_figure(2.0, source=look.source)
-    axes = response, stored, aligned, counted = figure.subplots(1, 4)
+    _, axes = page_panels(2.0, 1, 4, source=look.source)
+    response, stored, aligned, counted = axes
     voltage_V = close_loop(voltage_V)
     response.plot(voltage_V, close_loop(loops) * look.channels[0].scale, color=DATA)
     response.set(ylabel=look.channels[0].label, title="mean loop")
@@ -156,5 +148,4 @@ def figure_alignment(loops: np.ndarray, stored_kHz: np.ndarray, voltage_V: np.nd
     counted.axvline(moved, color=VAE, linestyle=":")
     counted.set(xlabel="Lag (steps)", ylabel="Points interpolated\nin both channels", ylim=(0, None),
                 title="what tells the lag")
-    letter_panels(axes)
-    return figure
+    return letter_panels(axes)

@@ -1,10 +1,7 @@
 """Movies S1–S6: embedding channels swept, and embeddings through the training, as MP4 that any browser plays.
 
-Both kinds return the seconds taken by a frame, and raise an OSError, one sentence naming the file and the remedy, if it
-cannot be written. Every frame from the twin says so.
+Both kinds return the seconds taken by a frame; an OSError tells that the file cannot be written.
 """
-
-from __future__ import annotations
 
 import errno
 import time
@@ -37,8 +34,8 @@ from helpers.paths import atomic
 from helpers.scores import ACTIVE_KL_NAT
 
 FRAME = 1280, 720  # pixels, a size every player takes
-# Inches that a frame is drawn in: the fewer, the larger the letters. Two trainings stand side by side in the README.
-SWEEP_INCHES, TRAINING_INCHES = (6.0, 3.375), (4.8, 2.7)
+# Height and width of a drawn frame: the fewer inches, the larger the letters. Two trainings stand side by side.
+SWEEP_INCHES, TRAINING_INCHES = (3.375, 6.0), (2.7, 4.8)
 FPS = 25
 SECONDS = 12  # of a movie of trainings
 LONGEST_SECONDS = 16  # of a movie of swept channels
@@ -49,26 +46,19 @@ def sweep_movie(path: Path | str, sweep: Sweep, x: np.ndarray, look: Look, *, x_
     """Movies S1, S3, S4 and S6 at `path`: spectra generated while each channel is swept.
 
     There is a frame for every value, or for as many, evenly spaced, as LONGEST_SECONDS hold. `x`, shape (n_steps,), is
-    time or voltage, `x_label` its name and unit; `loop` joins the last step to the first; `look` is that of the scan or
-    the toy.
+    time or voltage, `x_label` its name and unit; `loop` joins the last step to the first.
     """
-    joined = close_loop if loop else np.asarray
     count = min(sweep.values.shape[1], LONGEST_SECONDS * FPS // len(sweep.maps))
     steps = np.linspace(0, sweep.values.shape[1] - 1, count).round().astype(int)
-    sweep = replace(sweep, values=sweep.values[:, steps], generated=sweep.generated[:, steps],
-                    measured=None if sweep.measured is None else sweep.measured[:, steps])
-    spectra, measured = ([joined(every[..., i] * channel.scale) for i, channel in enumerate(look.channels)]
-                         if every is not None else None for every in (sweep.generated, sweep.measured))
-    frames = (sweep_frames(sweep, index, joined(x), spectra, look, x_label, measured)
-              for index in range(len(sweep.maps)))
+    joined = close_loop if loop else lambda spectra, axis: spectra
+    sweep = replace(sweep, values=sweep.values[:, steps], generated=joined(sweep.generated[:, steps], 2),
+                    measured=None if sweep.measured is None else joined(sweep.measured[:, steps], 2))
+    frames = (sweep_frames(sweep, index, joined(x, 0), look, x_label) for index in range(len(sweep.maps)))
     return write_movie(path, chain.from_iterable(frames), sweep.values.size)
 
 
 def training_movie(path: Path | str, trainings: Mapping[str, Snapshots]) -> float:
-    """Movies S2 and S5 at `path`: maps and KL of every channel through trainings, one after the other.
-
-    `trainings` are by the name of the model.
-    """
+    """Movies S2 and S5 at `path`: maps and KL of every channel through trainings by model, one after the other."""
     count = sum(len(kept.maps) for kept in trainings.values())
     hold = ceil(SECONDS * FPS / count)
     frames = chain.from_iterable(training_frames(name, kept) for name, kept in trainings.items())
@@ -106,7 +96,7 @@ def poster(path: Path) -> bytes:
 def side_by_side(path: Path, trainings: Sequence[Path], frames: int, width: int) -> bytes:
     """Animated WebP of a movie of two trainings, the second beside the first, each `width` pixels wide.
 
-    `trainings` are the files that hold their snapshots (``snapshot_epochs``), each of which is shown equally long.
+    `trainings` are the files of their snapshots, each of which is shown equally long.
     """
     counts = []
     for stored in trainings:
@@ -162,34 +152,25 @@ def _animated(figure: Figure, artists: Sequence[Artist]) -> Callable[[], bytes]:
 
 
 def mark_nearest(values: np.ndarray, value: float, orientation: Orientation) -> np.ndarray:
-    """Green overlay on the pixels whose mean embedding the generator starts from.
-
-    Shapes: (rows, columns) in, (rows', columns', 4) as laid out on the page out.
-    """
+    """Green overlay (rows', columns', 4), as laid out, on the pixels whose mean embedding the generator starts from."""
     shown = lay_out(nearest_pixels(values, value).astype(float), orientation) > 0.5
     return shown[..., None] * np.array(to_rgba(NEAREST))
 
 
-def sweep_frames(sweep: Sweep, index: int, x: np.ndarray, spectra: Sequence[np.ndarray], look: Look,
-                 x_label: str, measured: Sequence[np.ndarray] | None = None) -> Iterator[bytes]:
-    """Map, histogram and generated spectra of one swept channel, RGBA bytes for each of its values.
-
-    `spectra`, one array of shape (n_maps, n_values, n_points) for each spectral channel, are in the units of its label,
-    over `x`, shape (n_points,); so are those `measured`, which are drawn as points.
-    """
+def sweep_frames(sweep: Sweep, index: int, x: np.ndarray, look: Look, x_label: str) -> Iterator[bytes]:
+    """Map, histogram and spectra of one swept channel, generated and (points) measured: RGBA bytes of each value."""
     values, swept, quantity = sweep.maps[index], sweep.values[index], QUANTITIES[sweep.name]
     norm, title = signed_norm(values), sweep.names[index]
     if not title.startswith(sweep.name):
         title = f"{sweep.name}, {title}"
-    width, height = SWEEP_INCHES
-    figure = page_figure(height, width, look.source)
+    figure = page_figure(*SWEEP_INCHES, look.source)
     left, right = figure.subfigures(1, 2, width_ratios=[1, 1.2])
     of_map, histogram = left.subplots(2, 1, height_ratios=[4, 1])
     plot_map(of_map, values, look.orientation, norm=norm).set_title(f"{title}; green: nearest pixels")
     overlay = of_map.imshow(mark_nearest(values, swept[0], look.orientation))
     histogram.set_xlabel(quantity)
     marker, text = _draw_histogram(histogram, values, norm), histogram.set_title(" ")
-    lines, points, levels = _draw_spectra(right, x, spectra, measured, index, x_label, look.channels)
+    lines, points, levels = _draw_spectra(right, x, sweep, index, x_label, look.channels)
     # The scale bar of the map has to be drawn again over the moving image.
     moving = [artist for artist, _ in points + lines + levels]
     draw = _animated(figure, [overlay, *of_map.artists, marker, text, *moving])
@@ -216,18 +197,18 @@ def _draw_histogram(ax: Axes, values: np.ndarray, norm: Normalize) -> Line2D:
     return ax.axvline(edges[0], color=NEAREST, linewidth=1.5, path_effects=outlined)
 
 
-def _draw_spectra(block: SubFigure, x: np.ndarray, spectra: Sequence[np.ndarray],
-                  measured: Sequence[np.ndarray] | None, index: int, x_label: str, channels: Sequence[Channel]
-                  ) -> tuple[list[tuple[Artist, Sequence]], ...]:
+def _draw_spectra(block: SubFigure, x: np.ndarray, sweep: Sweep, index: int, x_label: str,
+                  channels: Sequence[Channel]) -> tuple[list[tuple[Artist, Sequence]], ...]:
     """Pale lines over the whole range; returns what moves among them, each with its content at every value.
 
     These are the line of each channel, any points, and titles that give the level of a resonance, which is drawn from
     its mean along each loop.
     """
     lines, points, levels = [], [], []
-    axes = block.subplots(len(spectra), 1, squeeze=False)[:, 0]
+    axes = block.subplots(len(channels), 1, squeeze=False)[:, 0]
     for position, (ax, channel) in enumerate(zip(axes, channels, strict=True)):
-        shown = [spectra[position], *([measured[position]] if measured else [])]
+        shown = [every[..., position] * channel.scale for every in (sweep.generated, sweep.measured)
+                 if every is not None]
         if position:
             means = shown[0][index].mean(axis=-1)
             levels.append((ax.set_title(" "), [f"level {level:.1f} {channel.unit}" for level in means]))
@@ -239,19 +220,18 @@ def _draw_spectra(block: SubFigure, x: np.ndarray, spectra: Sequence[np.ndarray]
         margin = 0.05 * (high - low)
         ax.plot(x, own[:: max(1, len(own) // 10)].T, color="0.75", linewidth=0.6)
         lines.append((*ax.plot(x, own[0], linewidth=1.8), own))
-        if measured:
-            points.append((*ax.plot(x, own[0], ".", color=DATA, markersize=3, zorder=1), shown[1][index]))
+        for points_of in shown[1:]:
+            points.append((*ax.plot(x, own[0], ".", color=DATA, markersize=3, zorder=1), points_of[index]))
         ax.set(ylabel="Δ " * (position > 0) + channel.label, ylim=(low - margin, high + margin))
     ax.set_xlabel(x_label)
     ax.locator_params(axis="x", nbins=6)
-    block.suptitle("line: generated" + "; points: mean of the nearest pixels" * bool(measured), fontsize=7)
+    block.suptitle("line: generated" + "; points: mean of the nearest pixels" * bool(points), fontsize=7)
     return lines, points, levels
 
 
 def training_frames(name: str, kept: Snapshots) -> Iterator[bytes]:
     """Maps and KL of every channel at one snapshot, beside β and the error of all: RGBA bytes of each snapshot."""
-    width, height = TRAINING_INCHES
-    figure = page_figure(height, width, kept.look.source)
+    figure = page_figure(*TRAINING_INCHES, kept.look.source)
     figure.suptitle(name, fontsize=8)
     left, right = figure.subfigures(1, 2, width_ratios=[1.35, 1])
     columns = int(np.ceil(np.sqrt(len(kept.names) * map_height(kept.maps.shape, kept.look.orientation))))

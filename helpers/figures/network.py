@@ -1,8 +1,5 @@
 """Figure 3: the network, drawn from the layers of the built models, above the paper's own."""
 
-from __future__ import annotations
-
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -10,14 +7,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
-from helpers.figures.style import page_figure
+from helpers.figures.style import page_panels
 from helpers.profiles import PAPER_BEPS
 
 FILLS = {"data": "#F0F0F0", "recurrent": "#CFE3F3", "dense": "#F9DFC8", "shape": "#FFFFFF", "latent": "#CDEBE0"}
 SKIP = "#0072B2"
 BOX_WIDTH, BOX_HEIGHT = 0.82, 0.9
-# Layers without a box of their own.
-DRAWN_APART = ("mean", "log_variance", "linear_mean", "linear", "joint1", "joint2", "joint3")
 
 
 @dataclass(frozen=True)
@@ -30,49 +25,28 @@ class Stage:
     skip: bool = False  # whether a shortcut bridges the stage
 
 
-def _layer_stage(layer) -> Stage | None:
-    """Stage of one Keras layer, or None for layers that get no box of their own."""
-    shape = tuple(layer.output.shape[1:])
-    match type(layer).__name__:
-        case "InputLayer" if layer.name == "spectra":
-            return Stage("data", ("input",), shape)
-        case "Bidirectional":
-            last = () if layer.forward_layer.return_sequences else ("last step",)
-            return Stage("recurrent", ("BiLSTM", f"{layer.forward_layer.units} units", *last), shape)
-        case "Dense":
-            return Stage("dense", (f"Dense {layer.units}",), shape)
-        case "RepeatVector":
-            return Stage("shape", ("repeat", f"{layer.n} ×"), shape)
-        case "Patches":
-            return Stage("shape", ("append drive", f"{layer.steps} steps", "at a time"), shape)
-        case "Branches":
-            return Stage("dense", ("Σₖ gₖ(zₖ)", f"2 × {layer.units} units", "a channel"), shape)
-    return Stage("shape", ("interleave",), shape) if layer.name == "interleaved" else None
-
-
-def _block_stage(layers: list) -> Stage:
-    """One stage of a residual block: its recurrent layers, normalisation and shortcut."""
-    recurrent = [x for x in layers if type(x).__name__ == "Bidirectional"]
-    kinds = {type(x).__name__ for x in layers}
-    norm = ("layer norm",) if "LayerNormalization" in kinds else ()
-    lines = (f"{len(recurrent)} × BiLSTM", f"{recurrent[0].forward_layer.units} units", *norm)
-    return Stage("recurrent", lines, tuple(layers[-1].output.shape[1:]), skip="Add" in kinds)
-
-
 def network_stages(layers: Iterable) -> list[Stage]:
     """Boxes of an encoder or a decoder in the order of its layers, which are ``model.layers`` of a built model.
 
-    Layers named ``block<number>_…`` become one box; the input of the decoder, linear
-    paths, the joint term and the two latent layers get none, as `figure_3` draws those itself.
+    The latent layers, linear paths and the joint term, which `figure_3` draws itself, get none.
     """
-    boxes: dict[str, list] = {}
+    stages = []
     for layer in layers:
-        block = re.match(r"block\d+(?=_)", layer.name)
-        if layer.name not in DRAWN_APART:
-            boxes.setdefault(block[0] if block else layer.name, []).append(layer)
-    stages = (_block_stage(own) if own[0].name.startswith(f"{name}_") else _layer_stage(own[0])
-              for name, own in boxes.items())
-    return [stage for stage in stages if stage is not None]
+        match type(layer).__name__:
+            case "InputLayer" if layer.name == "spectra":
+                kind, lines = "data", ("input",)
+            case "Patches":
+                kind, lines = "shape", ("append drive", f"{layer.steps} steps", "at a time")
+            case "Bidirectional":
+                kind, lines = "recurrent", ("BiLSTM", f"{layer.forward_layer.units} units")
+            case "Dense" if layer.name.startswith("dense"):
+                kind, lines = "dense", (f"Dense {layer.units}",)
+            case "Branches":
+                kind, lines = "dense", ("Σₖ gₖ(zₖ)", f"2 × {layer.units} units", "a channel")
+            case _:
+                continue
+        stages.append(Stage(kind, lines, tuple(layer.output.shape[1:])))
+    return stages
 
 
 def _draw_stage(ax: Axes, stage: Stage, x: float, y: float) -> None:
@@ -109,11 +83,9 @@ def _draw_linear_path(ax: Axes, first: int, last: int, y: float) -> None:
 def paper_stages(steps: int, channels: int) -> tuple[list[Stage], list[Stage]]:
     """Encoder and decoder of the paper's network for loops, without the latents (`helpers.paper_network`)."""
     network, wide = PAPER_BEPS, 2 * PAPER_BEPS.units
-    units = f"{network.units} units"
+    units, read = f"{network.units} units", steps * channels
     blocks = f"{network.blocks} blocks of", "2 × BiLSTM", units
-    read = steps * channels if network.interleave else steps
-    given = ("input,", "interleaved") if network.interleave else ("input",)
-    encoder = [Stage("data", given, (read, steps * channels // read)),
+    encoder = [Stage("data", ("input,", "interleaved"), (read, 1)),
                Stage("recurrent", blocks, (read, wide), skip=True),
                Stage("recurrent", ("BiLSTM", units, "last step"), (wide,)),
                Stage("dense", (f"Dense {network.latents}",), (network.latents,))]
@@ -127,16 +99,14 @@ def figure_3(encoder: Sequence[Stage], decoder: Sequence[Stage], *, n_latents: i
              linear_path: bool = False, joint: bool = False) -> Figure:
     """Figure 3: schematic of the network, sizes printed in and under the boxes, above that of the paper.
 
-    `encoder` and `decoder` are from `network_stages`, each in the order the data pass; `n_latents` is the size of the
-    embedding, `n_parameters` counts the trainable numbers of the whole network. `linear_path` tells whether a linear
-    map bridges the encoder, and another the decoder; `joint`, whether a term of all channels is added to the sum.
+    `encoder` and `decoder` are from `network_stages`. `linear_path` tells whether a linear map bridges the encoder, and
+    another the decoder; `joint`, whether a term of all channels is added to the sum.
     """
     shape = encoder[0].shape
     rows = {f"The companion's β-VAE, {n_parameters:,} parameters": (encoder, decoder, n_latents),
             "The paper's β-VAE": (*paper_stages(*shape), PAPER_BEPS.latents)}
     longest = max(len(up) + len(down) for up, down, _ in rows.values()) + 3
-    figure = page_figure(2.75)
-    ax = figure.subplots()
+    figure, ax = page_panels(2.75)
     for y, (name, (up, down, latents)) in zip((2.5, 0.0), rows.items(), strict=True):
         between = [Stage("latent", text, (latents,)) for text in (
             ("mean µ", "log variance", "log σ²"), ("sample", "z = µ + σε"))]

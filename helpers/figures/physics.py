@@ -1,7 +1,5 @@
 """What channels do to a loop, where the companion's β-VAE is sure and where it gains, and which loops harden."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -12,7 +10,7 @@ from matplotlib.patches import Patch
 from helpers.figures.inputs import Look
 from helpers.figures.maps import map_height, plot_map
 from helpers.figures.spectra import VOLTAGE, plot_loops
-from helpers.figures.style import DATA, DL, PAGE, SIGNED, VAE, letter_panels, page_figure, plain
+from helpers.figures.style import DATA, DL, PAGE, SIGNED, VAE, letter_panels, page_panels, plain
 from helpers.loops import feature_title
 from helpers.physics import NARROW, Effects
 
@@ -22,8 +20,7 @@ CLASSES = (("neither", "0.85"), ("narrow", "#56B4E9"), ("hardens under both", DL
 
 def figure_effects(effects: Effects, titles: Sequence[str], *, source: str) -> Figure:
     """Slope of every feature along every channel; a number in brackets has an interval that holds 0."""
-    figure = page_figure(0.9 + 0.28 * len(effects.slope), PAGE, source)
-    ax = figure.subplots()
+    figure, ax = page_panels(0.9 + 0.28 * len(effects.slope), source=source)
     half = max(float(np.abs(effects.slope).max()), 1e-12)
     image = ax.imshow(effects.slope, cmap=SIGNED, norm=Normalize(-half, half), aspect="auto")
     for (row, column), slope in np.ndenumerate(effects.slope):
@@ -44,13 +41,11 @@ def figure_beside(maps: np.ndarray, others: np.ndarray, titles: Sequence[str], o
                   look: Look) -> Figure:
     """Maps of one model (top) above those of another, both of shape (n_maps, rows, columns), each on its own scale."""
     height = PAGE / len(maps) * map_height(maps.shape, look.orientation) + 0.2
-    figure = page_figure(2 * height, source=look.source)
-    axes = figure.subplots(2, len(maps), squeeze=False)
+    _, axes = page_panels(2 * height, 2, len(maps), source=look.source, squeeze=False)
     for row, shown, names in zip(axes, (maps, others), (titles, other_titles), strict=True):
         for ax, values, name in zip(row, shown, names, strict=True):
             plot_map(ax, values, look.orientation).set_title(name)
-    letter_panels(axes[:, 0])
-    return figure
+    return letter_panels(axes[:, 0])
 
 
 def figure_sureness(deviation: np.ndarray, titles: Sequence[str], ratio: np.ndarray, look: Look) -> Figure:
@@ -60,27 +55,24 @@ def figure_sureness(deviation: np.ndarray, titles: Sequence[str], ratio: np.ndar
     (rows, columns), is below 1 where the β-VAE is closer.
     """
     count = len(deviation) + 1
-    figure = page_figure(PAGE / count * map_height(ratio.shape, look.orientation) + 0.7, source=look.source)
-    axes = figure.subplots(1, count)
+    _, axes = page_panels(PAGE / count * map_height(ratio.shape, look.orientation) + 0.7, 1, count, source=look.source)
     low, high = np.nanpercentile(deviation, [1, 99])
     for ax, values, title in zip(axes, deviation, titles, strict=False):
         plot_map(ax, values, look.orientation, label="posterior σ", norm=Normalize(low, high)).set_title(title)
-    log2 = np.log2(ratio)
-    plot_map(axes[-1], log2, look.orientation, label="log₂ ratio; below 0:\ncompanion's is closer")
+    plot_map(axes[-1], np.log2(ratio), look.orientation, label="log₂ ratio; below 0:\ncompanion's is closer")
     axes[-1].set_title("MSE over that of PCA")
-    letter_panels(axes)
-    return figure
+    return letter_panels(axes)
 
 
 def figure_gains(voltage_V: np.ndarray, data: np.ndarray, models: dict[str, np.ndarray], pixels: Sequence[int],
                  look: Look) -> Figure:
-    """Loops of some pixels with what two models make of them, the resonance from the mean of the measured one.
+    """Loops of some pixels with what two models make of them (`plot_loops`).
 
     `data` and `models`, named as in `helpers.figures.style.MODEL_COLOURS`, have the shape (n_pixels, steps, channels).
     The titles give the errors, in squared standard deviations of each channel over the scan.
     """
-    figure = page_figure(1.4 * len(look.channels) + 0.55, source=look.source)
-    axes = figure.subplots(len(look.channels), len(pixels), squeeze=False, sharex=True)
+    figure, axes = page_panels(1.4 * len(look.channels) + 0.55, len(look.channels), len(pixels), source=look.source,
+                               squeeze=False, sharex=True)
     usable = slice(None) if look.unusable is None else ~look.unusable.ravel()
     variance = data[usable].var(axis=(0, 1))
     plot_loops(axes, voltage_V, data, models, pixels, look.channels)
@@ -89,8 +81,7 @@ def figure_gains(voltage_V: np.ndarray, data: np.ndarray, models: dict[str, np.n
                   for name, loops in models.items())
         ax.set_title(f"MSE: {', '.join(errors)}")
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=3)
-    letter_panels(axes.flat)
-    return figure
+    return letter_panels(axes.flat)
 
 
 def figure_narrow(narrow: np.ndarray, hardened: np.ndarray, along: tuple[np.ndarray, np.ndarray, np.ndarray],
@@ -101,10 +92,10 @@ def figure_narrow(narrow: np.ndarray, hardened: np.ndarray, along: tuple[np.ndar
     hardens with its interval, as of `helpers.physics.share_along`; `differences`, of "narrow" and "others", are
     voltages and the mean difference of the branches under either polarity (`helpers.loops.resonance_differences`).
     """
-    figure = page_figure(2.2, source=look.source)
-    where, share, rise = axes = figure.subplots(1, 3, width_ratios=[1.1, 1, 1.2])
-    plot_map(where, look.masked(narrow + 2.0 * hardened), look.orientation, norm=Normalize(-0.5, 3.5), order=0)
-    where.images[0].set_cmap(ListedColormap([colour for _, colour in CLASSES]))
+    figure, axes = page_panels(2.2, 1, 3, source=look.source, width_ratios=[1.1, 1, 1.2])
+    where, share, rise = axes
+    plot_map(where, look.masked(narrow + 2.0 * hardened), look.orientation, norm=Normalize(-0.5, 3.5), order=0,
+             colours=ListedColormap([colour for _, colour in CLASSES]))
     where.set_title("Narrow loops and loops that harden")
     patches = [Patch(color=colour, label=name) for name, colour in CLASSES]
     figure.legend(handles=patches, loc="outside upper center", ncols=4)
@@ -121,5 +112,4 @@ def figure_narrow(narrow: np.ndarray, hardened: np.ndarray, along: tuple[np.ndar
     rise.set(xlabel=VOLTAGE, ylabel="Resonance, switching\n− other branch (kHz)",
              title="Mean difference of the branches")
     rise.legend()
-    letter_panels(axes)
-    return figure
+    return letter_panels(axes)

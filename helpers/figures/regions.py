@@ -1,7 +1,5 @@
 """Mean loops of regions of a scan, and what models make of them."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import numpy as np
@@ -12,7 +10,7 @@ from matplotlib.lines import Line2D
 from helpers.figures.inputs import Look
 from helpers.figures.maps import map_height, plot_map
 from helpers.figures.spectra import VOLTAGE, branches, share_range, without_level
-from helpers.figures.style import DATA, MODEL_COLOURS, letter_panels, page_figure
+from helpers.figures.style import DATA, MODEL_COLOURS, letter_panels, page_panels
 
 POINTS = {"color": DATA, "marker": "o", "markersize": 2, "markeredgewidth": 0.4}
 # Line of a model and points of the measured mean, by branch.
@@ -23,17 +21,15 @@ def figure_regions(voltage_V: np.ndarray, data: np.ndarray, models: Mapping[str,
                    regions: Mapping[str, np.ndarray], look: Look) -> Figure:
     """A row for each region: where it lies, and its mean loop of each channel, measured and of every model.
 
-    `data` and `models`, by name, have the shape (n_pixels, steps, channels). Points are the mean measured loop, the
-    band holds the middle two thirds of them; where the voltage falls, lines are solid and points filled. `regions`, by
-    title, are bool maps (rows, columns). The resonance is drawn from the mean of each measured loop.
+    `data` and `models`, by name, have the shape (n_pixels, steps, channels); `regions`, by title, are bool maps (rows,
+    columns). The band holds the middle two thirds of the measured loops. The resonance is drawn from the mean of each.
     """
     tall = map_height(next(iter(regions.values())).shape, look.orientation)
-    figure = page_figure(len(regions) * max(1.5, 1.9 * tall) + 0.4, source=look.source)
-    axes = figure.subplots(len(regions), 1 + len(look.channels), squeeze=False)
+    figure, axes = page_panels(len(regions) * max(1.5, 1.9 * tall) + 0.4, len(regions), 1 + len(look.channels),
+                               source=look.source, squeeze=False)
     for (title, where), (of_map, *of_loops) in zip(regions.items(), axes, strict=True):
-        plot_map(of_map, look.masked(where.astype(float)), look.orientation, norm=Normalize(0, 1))
-        of_map.images[0].set_cmap(ListedColormap(["0.88", DATA]))
-        of_map.set_title(title)
+        plot_map(of_map, look.masked(where.astype(float)), look.orientation, norm=Normalize(0, 1),
+                 colours=ListedColormap(["0.88", DATA])).set_title(title)
         own = where.ravel()
         measured, *made = (without_level(x[own], data[own]) for x in (data, *models.values()))
         for k, (ax, channel) in enumerate(zip(of_loops, look.channels, strict=True)):
@@ -52,5 +48,4 @@ def figure_regions(voltage_V: np.ndarray, data: np.ndarray, models: Mapping[str,
             *(Line2D([], [], color=MODEL_COLOURS[name], label=name) for name in models),
             *(Line2D([], [], linestyle=line, label=way, **points) for way, (line, points) in WAYS.items())]
     figure.legend(handles=keys, loc="outside lower center", ncols=len(keys))
-    letter_panels(axes.flat)
-    return figure
+    return letter_panels(axes.flat)

@@ -3,8 +3,6 @@
 `source` is that of the loops, as in `helpers.figures.inputs.Look`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -12,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from helpers.figures.style import BOUND, DATA, DL, VAE, letter_panels, page_figure, plain_log_ticks
+from helpers.figures.style import BOUND, DATA, DL, VAE, letter_panels, page_panels, plain_log_ticks
 
 TITLES = {"toy": "toy, gamut", "beps": "BEPS, held-out blocks"}
 LABELS = {
@@ -61,8 +59,7 @@ def figure_controls(runs: Sequence[Mapping[str, float]], *, source: str) -> Figu
     In brackets the active channels; two numbers where the shuffle changes them. `runs` are the scores of all controls,
     one mapping for each seed, as `helpers.controls.run_control` names them.
     """
-    figure = page_figure(2.4, source=source)
-    axes = figure.subplots(1, 2)
+    figure, axes = page_panels(2.4, 1, 2, source=source)
     for ax, benchmark in zip(axes, TITLES, strict=True):
         _plot_controls(ax, runs, benchmark)
     marks = [Line2D([], [], marker="o", color=edge, markerfacecolor=face, linestyle="")
@@ -72,8 +69,7 @@ def figure_controls(runs: Sequence[Mapping[str, float]], *, source: str) -> Figu
                           if (name := f"{benchmark}.control.pca.kept.channels") in run)
     labels = ["steps in order", "steps shuffled", f"PCA of {' and '.join(ranks)} (either order)" if ranks else "PCA"]
     figure.legend([*marks, bound], labels, loc="outside upper center", ncols=3)
-    letter_panels(axes)
-    return figure
+    return letter_panels(axes)
 
 
 def _plot_sensitivity(ax: Axes, errors: Mapping[float, Mapping[int, float]], own: float, model: str) -> None:
@@ -92,31 +88,28 @@ def _plot_sensitivity(ax: Axes, errors: Mapping[float, Mapping[int, float]], own
 
 
 def figure_sensitivity(found: Mapping[str, Mapping[int, float]], own: Mapping[str, float], *, source: str) -> Figure:
-    """Held-out error of the β-VAE and of dictionary learning along every setting varied.
+    """Held-out error of the β-VAE and of dictionary learning along every setting varied; a ValueError if none was.
 
     `found` are the finished cells by name and seed: ``sensitivity.<model>.<setting>=<value>``, and the profile's own
-    errors ``beps.<model>.mse_heldout``, where they are there; `own` is the profile's own value of each setting. A
-    ValueError tells that no setting was varied.
+    errors ``beps.<model>.mse_heldout``, where they are there; `own` is the profile's own value of each setting.
     """
     panels = _panels(found, own)
     if not panels:
         raise ValueError("no setting was varied: expected cells vary.…; list some in the file of the sweep")
     columns = min(COLUMNS, len(panels))
     rows = -(-len(panels) // columns)
-    figure = page_figure(0.5 + 1.5 * rows, source=source)
     # One scale, so that a flat line is a model that minds the setting little.
-    axes = list(figure.subplots(rows, columns, squeeze=False, sharey=True).flat)
-    for ax, ((model, name), errors) in zip(axes, sorted(panels.items(), reverse=True), strict=False):
+    figure, axes = page_panels(0.5 + 1.5 * rows, rows, columns, source=source, squeeze=False, sharey=True)
+    for ax, ((model, name), errors) in zip(axes.flat, sorted(panels.items(), reverse=True), strict=False):
         _plot_sensitivity(ax, errors, own[name], model)
         ax.set_xlabel(NAMES.get(name, name))
-    letter_panels(axes[: len(panels)])
-    for ax in axes[len(panels):]:
+    for ax in axes.flat[len(panels):]:
         ax.remove()
-    for ax in figure.axes[::columns]:
+    for ax in axes[:, 0]:
         ax.set_ylabel("held-out MSE (s.d.²)")
     marks = [Line2D([], [], marker="o", color="0.3", markerfacecolor=face, linestyle="") for face in ("0.3", "white")]
     figure.legend(marks, ["value of the profile", "other value, one point a seed"], loc="outside upper center", ncols=2)
-    return figure
+    return letter_panels(figure.axes)
 
 
 def _panels(found: Mapping[str, Mapping[int, float]],

@@ -1,9 +1,8 @@
 """Embedding maps through the training: a row for each of some snapshots, or one behind a slider."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Self
 
 import ipywidgets
 import numpy as np
@@ -36,18 +35,17 @@ class Snapshots:
     shown_epoch: int | None = None  # of the snapshot that other figures show
 
     @classmethod
-    def of_picture(cls, shape: tuple[int, int], stored: Mapping[str, np.ndarray]) -> Snapshots:
+    def of_picture(cls, shape: tuple[int, int], stored: Mapping[str, np.ndarray]) -> Self:
         """What notebook 3 keeps of a training on the toy: every channel over a painting of `shape`."""
         order = stored["order"]
         maps = np.moveaxis(stored["snapshot_embeddings"][..., order], -1, 1).reshape(-1, len(order), *shape)
         return cls._of(stored, order, maps, TOY)
 
     @classmethod
-    def of(cls, scan, stored: Mapping[str, np.ndarray], stride: int = 1) -> Snapshots:
-        """What notebook 3 keeps of the training on a scan: every channel that was stored, the largest KL first.
+    def of(cls, scan, stored: Mapping[str, np.ndarray], stride: int = 1) -> Self:
+        """What notebook 3 keeps of the training on a `Scan`: every channel that was stored, the largest KL first.
 
-        `scan` is a `helpers.scans.scan.Scan`, `stored` the content of ``vae_beps.npz``; of its rows and columns every
-        `stride`-th is taken.
+        `stored` is the content of ``vae_beps.npz``; of the rows and columns every `stride`-th is taken.
         """
         embeddings = stored["snapshot_embeddings"]
         order = [k for k in stored["order"] if embeddings[..., k].any()]
@@ -55,7 +53,7 @@ class Snapshots:
         return cls._of(stored, order, maps, Look.of(scan))
 
     @classmethod
-    def _of(cls, stored: Mapping[str, np.ndarray], order: Sequence[int], maps: np.ndarray, look: Look) -> Snapshots:
+    def _of(cls, stored: Mapping[str, np.ndarray], order: Sequence[int], maps: np.ndarray, look: Look) -> Self:
         epochs, beta, mse = (stored[f"snapshot_{name}"] for name in ("epochs", "beta", "mse"))
         names = tuple(f"z{k + 1}" for k in order)
         return cls(maps, stored["snapshot_kl"][:, order], epochs, beta, mse, names, look, int(epochs[stored["chosen"]]))
@@ -74,8 +72,7 @@ class Snapshots:
 def training_strip(kept: Snapshots, chosen: Sequence[int]) -> PageFigure:
     """Maps at each of the `chosen` snapshots, of every channel active in one of them; one colour bar for all.
 
-    Below each name stands the KL (nat); names of channels that are not active at that snapshot are grey. A snapshot of
-    which the one scale clips many values says so.
+    Below each name, grey while the channel is not active, stands the KL (nat).
     """
     shown = np.flatnonzero((kept.kl[list(chosen)] > ACTIVE_KL_NAT).any(axis=0))
     shown = shown if len(shown) else np.arange(1)
@@ -112,17 +109,11 @@ def _draw_snapshot(row: SubFigure, kept: Snapshots, index: int, shown: np.ndarra
         ax.set_axis_off()
 
 
-def attended() -> bool:
-    """Whether a person sits at this kernel: a run by papermill takes no input."""
-    shell = get_ipython()
-    request = shell.get_parent() if hasattr(shell, "get_parent") else {}
-    return bool(request.get("content", {}).get("allow_stdin"))
-
-
 def show_training(kept: Snapshots) -> None:
     """Show the maps of a training: behind a slider where a person sits at the kernel, else some of them."""
-    last = len(kept.maps) - 1
-    if attended():
+    last, shell = len(kept.maps) - 1, get_ipython()
+    request = shell.get_parent() if hasattr(shell, "get_parent") else {}
+    if request.get("content", {}).get("allow_stdin"):  # a run by papermill takes no input
         slider = ipywidgets.SelectionSlider(
             # Short, since the slider cuts what is longer; the rest stands above the maps.
             options=[(f"epoch {epoch}", index) for index, epoch in enumerate(kept.epochs)], value=last,

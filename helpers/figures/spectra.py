@@ -1,8 +1,6 @@
 """Spectra, loops, reconstructions and error distributions."""
 
-from __future__ import annotations
-
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -13,9 +11,9 @@ from helpers.figures.style import DATA, MODEL_COLOURS
 VOLTAGE = "Voltage (V)"
 
 
-def close_loop(values: np.ndarray) -> np.ndarray:
-    """Repeat the first step of the last axis at the end, so that a loop closes."""
-    return np.concatenate([values, values[..., :1]], axis=-1)
+def close_loop(values: np.ndarray, axis: int = -1) -> np.ndarray:
+    """Repeat the first step at the end of an axis, so that a loop closes."""
+    return np.concatenate([values, np.take(values, [0], axis)], axis)
 
 
 def branches(voltage_V: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -23,13 +21,6 @@ def branches(voltage_V: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     order = close_loop(np.roll(np.arange(len(voltage_V)), -int(voltage_V.argmax())))
     turn = int(voltage_V[order].argmin())
     return order[: turn + 1], order[turn:]
-
-
-def plot_spectra(ax: Axes, x: np.ndarray, spectra: np.ndarray, colours: Sequence, style: str = "-") -> Axes:
-    """Draw spectra, shape (n_spectra, n_steps), over time or voltage, shape (n_steps,), each in its colour."""
-    for spectrum, colour in zip(spectra, colours, strict=True):
-        ax.plot(x, spectrum, style, color=colour, linewidth=0.8)
-    return ax
 
 
 def plot_reconstruction(ax: Axes, x: np.ndarray, data: np.ndarray, models: Mapping[str, np.ndarray]) -> None:
@@ -40,7 +31,7 @@ def plot_reconstruction(ax: Axes, x: np.ndarray, data: np.ndarray, models: Mappi
 
 
 def plot_error_bands(ax: Axes, x: np.ndarray, errors: Mapping[str, np.ndarray]) -> Axes:
-    """Signed error over `x`, shape (n_steps,): the median, and the bands of half and of nine tenths of the spectra.
+    """Signed error over `x`: the median, and the bands of half and of nine tenths of the spectra.
 
     `errors` are reconstruction minus data by model name, shape (n_spectra, n_steps).
     """
@@ -54,24 +45,15 @@ def plot_error_bands(ax: Axes, x: np.ndarray, errors: Mapping[str, np.ndarray]) 
     return ax
 
 
-def share_range(axes: Sequence[Axes]) -> None:
-    """Give panels of one quantity the same vertical range."""
+def share_range(axes: Sequence[Axes], labels_left: bool = False) -> None:
+    """Give panels of one quantity the same vertical range, labelled, where asked, at the left panel alone."""
     lows, highs = zip(*(ax.get_ylim() for ax in axes), strict=True)
     for ax in axes:
         ax.set_ylim(min(lows), max(highs))
-
-
-def share_axis(axes: Sequence[Axes]) -> None:
-    """The same vertical range, labelled at the left panel alone."""
-    share_range(axes)
-    for ax in axes[1:]:
-        ax.set_ylabel("")
-        ax.tick_params(labelleft=False, which="both")
-
-
-def channel_loops(spectra: np.ndarray, index: int, channel: Channel) -> np.ndarray:
-    """Closed loops of one channel of (…, n_steps, n_channels), in the units of its axis."""
-    return close_loop(spectra[..., index] * channel.scale)
+    if labels_left:
+        for ax in axes[1:]:
+            ax.set_ylabel("")
+            ax.tick_params(labelleft=False, which="both")
 
 
 def without_level(loops: np.ndarray, own: np.ndarray) -> np.ndarray:
@@ -85,15 +67,14 @@ def without_level(loops: np.ndarray, own: np.ndarray) -> np.ndarray:
 
 
 def plot_loops(axes: np.ndarray, voltage_V: np.ndarray, data: np.ndarray, models: Mapping[str, np.ndarray],
-               pixels: Sequence[int], channels: Sequence[Channel]) -> None:
+               pixels: Collection[int], channels: Sequence[Channel]) -> None:
     """Loops of some pixels and what models make of them: a row for each channel, a column for each pixel.
 
-    `data` and `models`, by name, have the shape (n_spectra, n_steps, n_channels). The resonance is drawn from its mean
-    in the data.
+    `data` and `models`, by name, are (n_spectra, n_steps, n_channels); a resonance is drawn from its mean in the data.
     """
     for row, (of_channel, channel) in enumerate(zip(axes, channels, strict=True)):
         for ax, pixel in zip(of_channel, pixels, strict=True):
-            drawn, *made = (channel_loops(without_level(loops[pixel], data[pixel]), row, channel)
+            drawn, *made = (close_loop(without_level(loops[pixel], data[pixel])[:, row] * channel.scale)
                             for loops in (data, *models.values()))
             plot_reconstruction(ax, close_loop(voltage_V), drawn, dict(zip(models, made, strict=True)))
         of_channel[0].set_ylabel("Δ " * (row > 0) + channel.label)

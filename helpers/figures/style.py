@@ -1,7 +1,5 @@
 """Look shared by every figure: sizes, colours, panel letters, source label, saving."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Iterable, Mapping
@@ -53,10 +51,7 @@ mpl.rcParams.update({
 
 
 class PageFigure(Figure):
-    """Figure that a notebook shows by itself, without the global state of pyplot.
-
-    `alt` is read to those who do not see it; where empty, the axes are named instead.
-    """
+    """Figure that a notebook shows without pyplot; `alt`, else its named axes, is read to those who do not see it."""
 
     alt = ""
 
@@ -72,8 +67,8 @@ class PageFigure(Figure):
 def page_figure(height: float, width: float = PAGE, source: str = "toy") -> PageFigure:
     """Empty figure of the given size (inches) whose panels are spaced automatically.
 
-    `source` is the origin of the data, as in `helpers.figures.inputs.Look`. Simulated loops alone could be taken
-    for a measurement: the bottom right corner says that they are none. A ValueError names an unknown source.
+    `source` is the origin of the data, as in `helpers.figures.inputs.Look`; a ValueError names an unknown one. The
+    bottom right corner of a figure of simulated loops, which could be taken for a measurement, says so.
     """
     if source not in SOURCES:
         raise ValueError(f"the source of the data is {source!r}: expected one of {SOURCES}; "
@@ -84,10 +79,18 @@ def page_figure(height: float, width: float = PAGE, source: str = "toy") -> Page
     return figure
 
 
-def letter_panels(axes: Iterable[Axes], letters: str = ascii_lowercase) -> None:
-    """Put a bold letter before the title of each panel."""
+def page_panels(height: float, rows: int = 1, columns: int = 1, width: float = PAGE, source: str = "toy",
+                **spacing) -> tuple[PageFigure, Axes | np.ndarray]:
+    """A `page_figure` and its panels, as `Figure.subplots` gives them."""
+    figure = page_figure(height, width, source)
+    return figure, figure.subplots(rows, columns, **spacing)
+
+
+def letter_panels(axes: Iterable[Axes], letters: str = ascii_lowercase) -> Figure:
+    """Put a bold letter before the title of each panel; returns the figure that they stand on."""
     for ax, letter in zip(axes, letters, strict=False):
         ax.set_title(rf"$\mathbf{{{letter}}}$  {ax.get_title(loc='left')}".strip())
+    return ax.get_figure(root=True)
 
 
 def plain(value: float) -> str:
@@ -133,10 +136,9 @@ def plain_log_ticks(axis: Axis) -> None:
 
 
 def save_figure(figure: Figure, path: Path | str, *, provenance: Mapping[str, str]) -> tuple[Path, Path]:
-    """Write the figure as PNG and PDF, each whole or not at all, and return their paths.
+    """Write the figure as PNG and PDF, each whole or not at all, and return their paths; an OSError names a failed one.
 
-    `path` has no suffix, as in ``figures/fig4``; `provenance` (data, seed, commit and so on) is stored as JSON in the
-    metadata of both files. An OSError, one sentence naming the file and the remedy, tells that one cannot be written.
+    `path` has no suffix, as in ``figures/fig4``; `provenance` is stored as JSON in the metadata of both files.
     """
     path = Path(path)
     note = json.dumps(dict(provenance), ensure_ascii=False)

@@ -1,7 +1,5 @@
 """Figures of the toy benchmark: 1, 2, S3 and S4."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -12,10 +10,10 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import Normal, Stroke
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from helpers.figures.inputs import IMAGE, RANKS, ModelOutput
+from helpers.figures.inputs import IMAGE, ModelOutput
 from helpers.figures.maps import plot_maps
-from helpers.figures.spectra import plot_error_bands, plot_reconstruction, plot_spectra, share_axis
-from helpers.figures.style import BOUND, COLUMN, DATA, MODEL_COLOURS, letter_panels, page_figure, plain, plain_log_ticks
+from helpers.figures.spectra import plot_error_bands, plot_reconstruction, share_range
+from helpers.figures.style import COLUMN, DATA, MODEL_COLOURS, letter_panels, page_figure, page_panels, plain_log_ticks
 
 TIME = "Time t"
 MOVED = "R moves a step (tanh)", "G moves a kink (SELU)", "B moves a fall (sigmoid)"
@@ -28,9 +26,9 @@ def _colour_ramp(primary: int, values: np.ndarray) -> np.ndarray:
 
 def plot_colour_axis(ax: Axes, time: np.ndarray, spectra: np.ndarray, values: np.ndarray, primary: int) -> None:
     """Draw the spectra along one primary colour, each in the colour it belongs to."""
-    plot_spectra(ax, time, spectra, _colour_ramp(primary, values))
-    for line in ax.lines:  # the lightest of the colours would be lost on white
-        line.set(linewidth=1.0, path_effects=[Stroke(linewidth=1.8, foreground="0.25"), Normal()])
+    outlined = [Stroke(linewidth=1.8, foreground="0.25"), Normal()]  # the lightest would be lost on white
+    for spectrum, colour in zip(spectra, _colour_ramp(primary, values), strict=True):
+        ax.plot(time, spectrum, color=colour, linewidth=1.0, path_effects=outlined)
     ax.set(xlabel=TIME, ylabel="Intensity (arb. u.)", title=MOVED[primary])
     ramp = ListedColormap(_colour_ramp(primary, np.linspace(values[0], values[-1], 256)))
     bar = ax.figure.colorbar(ScalarMappable(Normalize(values[0], values[-1]), ramp), ax=ax, location="bottom",
@@ -40,38 +38,34 @@ def plot_colour_axis(ax: Axes, time: np.ndarray, spectra: np.ndarray, values: np
 
 
 def figure_1(time: np.ndarray, spectra: np.ndarray, values: np.ndarray, painting: np.ndarray) -> Figure:
-    """Figure 1: spectra along each primary colour, and the painting.
+    """Figure 1: spectra along each primary colour, and the painting, RGB in [0, 1].
 
-    `time`, shape (n_steps,), lies on [-1, 1]; `spectra` (arb. u.), shape (3, n_values, n_steps), run along R, G and B,
-    whose `values`, shape (n_values,), ascend in [0, 1], the two other colours at 0.5; `painting`, shape
-    (height, width, 3), is RGB in [0, 1].
+    `spectra` (arb. u.), shape (3, n_values, n_steps), run along R, G and B, whose `values`, shape (n_values,), ascend
+    in [0, 1], the two other colours at 0.5.
     """
-    figure = page_figure(2.3)
-    axes = figure.subplots(1, 4, width_ratios=[1, 1, 1, 1.15])
+    _, axes = page_panels(2.3, 1, 4, width_ratios=[1, 1, 1, 1.15])
     for primary, ax in enumerate(axes[:3]):
         plot_colour_axis(ax, time, spectra[primary], values, primary)
-    share_axis(axes[:3])
+    share_range(axes[:3], labels_left=True)
     axes[3].imshow(painting)
     axes[3].set_axis_off()
-    letter_panels(axes)
-    return figure
+    return letter_panels(axes)
 
 
 def _draw_model(axes: Sequence[Axes], time: np.ndarray, data: np.ndarray, model: ModelOutput) -> None:
     """Three maps, then the best, median and worst reconstruction, of one model."""
     plot_maps(axes[:3], model, IMAGE)
-    for rank, spectrum, ax in zip(RANKS, model.best_median_worst(), axes[3:], strict=True):
+    for ax, (title, spectrum) in zip(axes[3:], model.best_median_worst().items(), strict=True):
         plot_reconstruction(ax, time, data[spectrum], {model.name: model.reconstruction[spectrum]})
-        ax.set(xlabel=TIME, ylabel="Intensity (s.d.)",
-               title=f"{rank}\nMSE {plain(model.mse[spectrum])}")
-    share_axis(axes[3:])
+        ax.set(xlabel=TIME, ylabel="Intensity (s.d.)", title=title)
+    share_range(axes[3:], labels_left=True)
 
 
 def figure_2(time: np.ndarray, data: np.ndarray, dl: ModelOutput, vae: ModelOutput, picture: np.ndarray) -> Figure:
     """Figure 2: dictionary learning and the β-VAE on the spectra of the painting, below its true colours.
 
-    `time` has the shape (n_steps,), `data`, standardised, (n_spectra, n_steps), and `picture`, whose R, G and B in
-    [0, 1] are the truth, (rows, columns, 3). The first three maps of each model are drawn.
+    `data`, standardised, have the shape (n_spectra, n_steps), and `picture`, whose R, G and B in [0, 1] are the truth,
+    (rows, columns, 3).
     """
     figure = page_figure(6.5)
     top, bottom = figure.subfigures(2, 1, height_ratios=[3.1, 1.1])
@@ -88,10 +82,8 @@ def figure_2(time: np.ndarray, data: np.ndarray, dl: ModelOutput, vae: ModelOutp
     top.legend(drawn.values(), drawn, loc="outside lower center", ncols=3)
     for ax, model in zip(below := bottom.subplots(1, 2), (dl, vae), strict=True):
         plot_error_bands(ax, np.arange(len(time)), {model.name: model.reconstruction - data})
-        ax.set(xlabel="Spectrum index", ylabel="Error (s.d.)",
-               title=f"{model.name}, reconstruction − data")
-    letter_panels([*lettered, *below])
-    return figure
+        ax.set(xlabel="Spectrum index", ylabel="Error (s.d.)", title=f"{model.name}, reconstruction − data")
+    return letter_panels([*lettered, *below])
 
 
 def figure_truth(rgb: np.ndarray, models: Mapping[str, np.ndarray]) -> Figure:
@@ -123,22 +115,21 @@ def figure_s3(alphas: np.ndarray, mse: Mapping[str, np.ndarray], chosen: float, 
     """Figure S3: error of dictionary learning along the grid of λ, under each way to code; a ring marks the lowest.
 
     `mse` (scaled units) has the shape of `alphas`, the grid, by what the spectra are coded at; `chosen` is the λ of the
-    figures. No linear model is below `pca_mse`, the error of PCA with as many components.
+    figures, `pca_mse` the error of PCA with as many components.
     """
-    figure = page_figure(2.6, COLUMN)
-    ax = figure.subplots()
+    figure, ax = page_panels(2.6, width=COLUMN)
     for (name, errors), style in zip(mse.items(), ("o-", "s--"), strict=True):
         ax.plot(alphas, errors, style, color=MODEL_COLOURS["DL"], markersize=3.5, label=f"DL, n = 3, {name}")
         lowest = errors.argmin()
         ax.plot(alphas[lowest], errors[lowest], "o", color=DATA, markerfacecolor="none", markersize=9)
-    ax.axhline(pca_mse, color=BOUND, linestyle="--", label="PCA bound, n = 3")
+    ax.axhline(pca_mse, color=MODEL_COLOURS["PCA"], linestyle="--", label="PCA bound, n = 3")
     ax.axvline(chosen, color=DATA, linestyle=":", label=f"chosen λ = {chosen:g}")
     ax.set(xlabel="λ of the fit", ylabel="MSE (s.d.²)", ylim=(0, None))
     ax.legend()
     return figure
 
 
-def plot_error_along(ax: Axes, values: np.ndarray, mse: Mapping[str, np.ndarray], *, label: str) -> None:
+def plot_error_along(ax: Axes, values: np.ndarray, mse: Mapping[str, np.ndarray], label: str) -> None:
     """Median and 10–90 % range of the errors of `figure_s4` in 20 bins of one colour, whose values lie in [0, 1]."""
     edges = np.linspace(0, 1, 21)
     bins = np.clip(np.digitize(values, edges) - 1, 0, 19)
@@ -160,7 +151,7 @@ def plot_error_histogram(ax: Axes, mse: Mapping[str, np.ndarray], pca_mse: float
         colour = MODEL_COLOURS[name]
         ax.hist(errors, bins, color=colour, alpha=0.5)
         ax.axvline(errors.mean(), ymax=0.65, color=colour, label=f"{name}, mean {errors.mean():.3g}")
-    ax.axvline(pca_mse, ymax=0.65, color=BOUND, linestyle="--", label=f"PCA, mean {pca_mse:.3g}")
+    ax.axvline(pca_mse, ymax=0.65, color=MODEL_COLOURS["PCA"], linestyle="--", label=f"PCA, mean {pca_mse:.3g}")
     ax.set(xlabel="MSE (s.d.²)", ylabel="Spectra", xscale="log")
     ax.xaxis.set_minor_formatter(NullFormatter())  # else labelled, and crowded, where errors span less than a decade
     ax.xaxis.set_major_locator(LogLocator(numticks=5))
@@ -174,13 +165,11 @@ def figure_s4(rgb: np.ndarray, mse: Mapping[str, np.ndarray], pca_mse: float) ->
     `rgb`, shape (n_spectra, 3), are uniform in [0, 1]; `mse`, by model name, is the mean squared error of each spectrum
     in scaled units, shape (n_spectra,); `pca_mse` is the mean error of PCA with three components.
     """
-    figure = page_figure(2.4)
-    axes = figure.subplots(1, 4, width_ratios=[1, 1, 1, 1.3])
-    for primary, ax in enumerate(axes[:3]):
-        plot_error_along(ax, rgb[:, primary], mse, label="RGB"[primary])
-    share_axis(axes[:3])
+    figure, axes = page_panels(2.4, 1, 4, width_ratios=[1, 1, 1, 1.3])
+    for ax, values, label in zip(axes, rgb.T, "RGB", strict=False):
+        plot_error_along(ax, values, mse, label)
+    share_range(axes[:3], labels_left=True)
     plot_error_histogram(axes[3], mse, pca_mse)
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=2,
                   title="line: median; band: 10–90 %")
-    letter_panels(axes)
-    return figure
+    return letter_panels(axes)

@@ -3,8 +3,6 @@
 `source` is that of the training data, as in `helpers.figures.inputs.Look`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -12,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from helpers.figures.style import BOUND, COLUMN, DATA, VAE, letter_panels, page_figure, plain_log_ticks
+from helpers.figures.style import BOUND, COLUMN, DATA, VAE, letter_panels, page_panels, plain_log_ticks
 from helpers.scores import ACTIVE_KL_NAT
 
 TITLES = {"toy": "Toy", "beps": "BEPS, published film"}
@@ -25,8 +23,7 @@ def training_curves(history: Mapping[str, np.ndarray], *, source: str, snapshot_
     `history` holds "mse" (s.d.²), "kl" (nat, summed over latents) and "beta" of every epoch, shape (n_epochs,);
     `active` are numbers of channels, counted at the `snapshot_epochs`, shape (n_snapshots,).
     """
-    figure = page_figure(2.95, COLUMN, source)
-    axes = figure.subplots(3, 1, sharex=True, height_ratios=[2, 1, 1])
+    figure, axes = page_panels(2.95, 3, 1, COLUMN, source, sharex=True, height_ratios=[2, 1, 1])
     epochs = np.arange(1, len(history["mse"]) + 1)
     axes[0].plot(epochs, history["mse"], color=DATA, label="MSE (s.d.²)")
     penalty = history["beta"] * history["kl"]  # zero at first, which a logarithmic axis cannot show
@@ -54,14 +51,13 @@ def path_of_beta(snapshots: Mapping[str, np.ndarray], *, shown: int, pca_mse: np
 
     `snapshots` hold "snapshot_beta", "snapshot_mse" (s.d.²) and "snapshot_kl" (nat), shape (n_snapshots, n_latents);
     those with β = 0 are left out, and `shown` is that of the other figures. `pca_mse` is the error of PCA with 1, 2, …
-    components on the same spectra; `waking`, shape (n_channels,), the β at which a linear Gaussian model would wake its
-    channels, largest first (see `helpers.schedule`).
+    components; `waking` the β at which a linear Gaussian model would wake its channels (`helpers.schedule`).
     """
     at_work = snapshots["snapshot_beta"] > 0
     beta, mse, kl = (snapshots[f"snapshot_{name}"][at_work] for name in ("beta", "mse", "kl"))
     active = (kl > ACTIVE_KL_NAT).sum(axis=1)
-    figure = page_figure(2.2, source=source)
-    error, carried, counted = axes = figure.subplots(1, 3)
+    _, axes = page_panels(2.2, 1, 3, source=source)
+    error, carried, counted = axes
     error.plot(beta, mse, ".-", color=VAE, label="the network")
     bound = np.where(active > 0, pca_mse[np.clip(active, 1, len(pca_mse)) - 1], np.nan)
     error.step(beta, bound, color=BOUND, where="mid", label="PCA, as many\nas active")
@@ -84,17 +80,12 @@ def path_of_beta(snapshots: Mapping[str, np.ndarray], *, shown: int, pca_mse: np
         ax.set_xscale("log")
         if beta[-1] < beta[0]:
             ax.invert_xaxis()
-    letter_panels(axes)
-    return figure
+    return letter_panels(axes)
 
 
 def figure_paper_runs(parts: Mapping[tuple[str, int], Sequence[Mapping]]) -> Figure:
-    """Error above, active channels below, along the epochs of every run.
-
-    `parts` are by (benchmark, part of the epochs) the runs of every seed, as `helpers.paper_runs.by_part` gives them.
-    """
-    figure = page_figure(2.9)
-    axes = figure.subplots(2, len(parts), sharex="col", sharey="row", squeeze=False, height_ratios=(3, 2))
+    """Error above, active channels below, along the epochs of every run, as `helpers.paper_runs.by_part` gives them."""
+    _, axes = page_panels(2.9, 2, len(parts), sharex="col", sharey="row", squeeze=False, height_ratios=(3, 2))
     for column, ((benchmark, part), runs) in zip(axes.T, parts.items(), strict=True):
         _plot_runs(*column, runs)
         seeds = f", {len(runs)} seeds" if len(runs) > 1 else ""
@@ -104,8 +95,7 @@ def figure_paper_runs(parts: Mapping[tuple[str, int], Sequence[Mapping]]) -> Fig
     plain_log_ticks(axes[0, 0].yaxis)
     model, bound = axes[0, -1].lines[:2]
     axes[0, -1].legend([model, bound], ["the paper's β-VAE", "PCA, as many\ncomponents as active"])
-    letter_panels(axes.flat)
-    return figure
+    return letter_panels(axes.flat)
 
 
 def _plot_runs(errors: Axes, channels: Axes, runs: Sequence[Mapping]) -> None:

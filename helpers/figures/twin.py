@@ -1,7 +1,5 @@
 """A scan beside its simulated twin, and what the twin is made of."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -11,8 +9,8 @@ from matplotlib.figure import Figure
 
 from helpers.figures.inputs import Look
 from helpers.figures.maps import map_height, plot_map
-from helpers.figures.spectra import VOLTAGE, branches, close_loop, share_axis
-from helpers.figures.style import PAGE, letter_panels, page_figure
+from helpers.figures.spectra import VOLTAGE, branches, close_loop, share_range
+from helpers.figures.style import PAGE, letter_panels, page_figure, page_panels
 
 GREYS = "0.58", "0.35", "0"  # of loops that open little, as usual and widely
 SOURCE_NAMES = {"measured": "measured", "twin": "simulated (twin)"}
@@ -62,13 +60,13 @@ def _draw_channel(axes: np.ndarray, scans: Sequence, looks: Sequence[Look], inde
         spread.set(xlabel=VOLTAGE, ylabel="Δ " * (index > 0) + label, title=f"{source}\nmean, 10–90 %")
         of_map.set_title(f"{source}\nat {scan.voltage_V[step]:.1f} V")
     for row in axes[:2] if together else []:
-        share_axis(row)
+        share_range(row, labels_left=True)
 
 
 def compare_scans(one, other) -> Figure:
     """Example loops, mean loops and the map at the largest voltage of two `helpers.scans.scan.Scan`, side by side.
 
-    The channels that both have are drawn. A pair of panels shares one scale where values and units allow it.
+    The channels that both have are drawn, on one scale where values and units allow it.
     """
     scans = one, other
     looks = [Look.of(scan) for scan in scans]
@@ -89,8 +87,7 @@ def compare_scans(one, other) -> Figure:
 
 def fraction_maps(fractions: Mapping[str, np.ndarray], look: Look) -> Figure:
     """True fraction of each switching mechanism, 0 to 1, in every pixel of the twin: maps (rows, columns) by name."""
-    figure = page_figure(2.3, source=look.source)
-    axes = figure.subplots(1, len(fractions))
+    figure, axes = page_panels(2.3, 1, len(fractions), source=look.source)
     for ax, (name, fraction) in zip(axes, fractions.items(), strict=True):
         plot_map(ax, fraction, look.orientation, label="fraction", norm=Normalize(0, 1))
         ax.set_title(name.replace("_", " "))
