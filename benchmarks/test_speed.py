@@ -79,7 +79,7 @@ def test_oscillator_fits_grow_with_the_spectra(benchmark, side):
 def test_figure_4_is_drawn_and_written(benchmark, tmp_path):
     scan = simulated_scan(0, (60, 60))
     look, maps = Look.of(scan), RNG.normal(size=(5, 60, 60))
-    models = [ModelOutput(name, maps, scan.spectra, RNG.random(3600)) for name in ("DL", "β-VAE")]
+    models = [ModelOutput(name, maps, scan.spectra, RNG.random(3600)) for name in ("DL", "companion's β-VAE", "PCA")]
 
     def work():
         save_figure(figure_4(scan.voltage_V, scan.spectra, *models, look), tmp_path / "fig4", provenance={})

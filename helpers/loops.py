@@ -199,6 +199,12 @@ def resonance_differences(resonance: np.ndarray, voltage_V: np.ndarray) -> list[
     return [branch_difference(*falling, *rising), branch_difference(*rising, *falling)]
 
 
+def hardening_kHz(resonance: np.ndarray, voltage_V: np.ndarray) -> np.ndarray:
+    """Rise of the resonance (`softening_and_hardening`) under negative and under positive bias, shape (2, pixels)."""
+    falling, rising = _branches(resonance, *_closed_cycle(voltage_V))
+    return np.stack([softening_and_hardening(*falling, *rising)[2], softening_and_hardening(*rising, *falling)[2]])
+
+
 def _of_piezoresponse(falling: tuple[np.ndarray, np.ndarray],
                       rising: tuple[np.ndarray, np.ndarray]) -> dict[str, np.ndarray]:
     """Features of the two branches, each with its voltages."""

@@ -10,7 +10,8 @@ from hypothesis.extra.numpy import arrays
 
 from helpers.figures.physics import figure_effects
 from helpers.loops import UNITS, crossing_V, intermediate_concavity, loop_area, loop_features
-from helpers.physics import HARDENING, channel_effects, harden_under_both, narrow_loops, share_along
+from helpers.physics import (
+    THIRD_STATE, Effects, channel_effects, harden_under_both, marks_of_a_third_state, narrow_loops, share_along)
 from helpers.scans.drive import seam, seam_drift, shared_interpolations
 from helpers.scans.reading import load_scan
 from helpers.scans.scan import simulated_scan
@@ -259,10 +260,11 @@ def test_measured_loops_are_plausible_and_narrow_ones_harden_more_often(measured
     assert shared_interpolations(*(channel.reshape(-1, 96) for channel in scan.channels.values())).argmax() == 0
     at, jump = seam(scan.spectra[..., 1])
     assert at == 71 and jump == pytest.approx(-0.46, abs=0.05) and seam(scan.spectra[..., 0]) is None
-    found = loop_features(scan.spectra - seam_drift(scan.spectra), scan.voltage_V)
+    undrifted = scan.spectra - seam_drift(scan.spectra)
+    found = loop_features(undrifted, scan.voltage_V)
     assert np.median(found["softening_negative_kHz"]) == pytest.approx(0.98, abs=0.03)
-    assert all(0.15 < np.median(found[name]) < 0.35 for name in HARDENING)
-    narrow, twice = narrow_loops(found), harden_under_both(found, scan.voltage_V, 0.09, seed=0)
+    assert all(0.15 < np.median(found[name]) < 0.35 for name in THIRD_STATE if "hardening" in name)
+    narrow, twice = narrow_loops(found), harden_under_both(undrifted[..., 1], scan.voltage_V, 0)
     assert twice[narrow].mean() > 2 * twice[~narrow].mean()
 
 
@@ -325,15 +327,25 @@ def test_effects_are_the_slopes_that_were_put_in():
     assert f"{found.slope[0, 0]:+.2f}" in texts and f"({found.slope[0, 1]:+.2f})" in texts
 
 
-def test_noise_hardens_in_few_loops_and_a_rise_under_both_polarities_in_all():
+def test_noise_of_any_size_hardens_in_few_loops_and_a_rise_under_both_polarities_in_all():
     random = np.random.default_rng(1)
-    noise = np.stack([np.tile(np.tanh(FILM.voltage_V), (400, 1)), random.normal(0, 0.1, (400, 96))], axis=-1)
-    alone = harden_under_both(loop_features(noise, FILM.voltage_V), FILM.voltage_V, 0.1, seed=0)
+    uneven = np.geomspace(0.03, 3, 400)[:, None] * (1 + 2 * np.exp(-(np.abs(FILM.voltage_V) - 8) ** 2))
+    alone = harden_under_both(random.normal(0, uneven), FILM.voltage_V, seed=0)
     assert alone.mean() < 0.02
     falling = np.arange(96) <= 48
     there = np.where(falling, FILM.voltage_V < 0, FILM.voltage_V > 0)
-    noise[..., 1] += there * np.exp(-((np.abs(FILM.voltage_V) - 8) / 2) ** 2)
-    assert harden_under_both(loop_features(noise, FILM.voltage_V), FILM.voltage_V, 0.1, seed=0).all()
+    rise = there * np.exp(-((np.abs(FILM.voltage_V) - 8) / 2) ** 2)
+    assert harden_under_both(random.normal(rise, 0.1, (400, 96)), FILM.voltage_V, seed=0).all()
+    assert not harden_under_both(np.full((3, 96), np.nan), FILM.voltage_V, seed=0).any()
+
+
+def test_the_marks_of_a_third_state_have_to_change_together():
+    together = np.array(list(THIRD_STATE.values()), float)
+    slope = np.stack([-together, together, np.abs(together)])
+    low, high = slope - 0.1, slope + 0.1
+    low[1, 2] = -0.1
+    assert marks_of_a_third_state(Effects(tuple(THIRD_STATE), slope, low, high)) == [0]
+    assert marks_of_a_third_state(Effects(("imprint_V",), slope[:, :1], low[:, :1], high[:, :1])) == []
 
 
 def test_points_interpolated_in_both_channels_tell_by_how_much_one_lags():
