@@ -11,7 +11,14 @@ from hypothesis.extra.numpy import arrays
 from helpers.figures.physics import figure_effects
 from helpers.loops import UNITS, crossing_V, intermediate_concavity, loop_area, loop_features
 from helpers.physics import (
-    THIRD_STATE, Effects, channel_effects, harden_under_both, marks_of_a_third_state, narrow_loops, share_along)
+    THIRD_STATE,
+    Effects,
+    channel_effects,
+    harden_under_both,
+    marks_of_a_third_state,
+    narrow_loops,
+    share_along,
+)
 from helpers.scans.drive import seam, seam_drift, shared_interpolations
 from helpers.scans.reading import load_scan
 from helpers.scans.scan import simulated_scan
