@@ -12,7 +12,7 @@ from sklearn.decomposition import PCA
 from helpers import autoencoders, controls
 from helpers.beta_vae import build_beta_vae, parameter_count
 from helpers.controls import CONTROLS, Benchmark, beps_benchmark, run_control, step_permutation, toy_benchmark
-from helpers.figures.sensitivity import figure_controls
+from helpers.figures.sensitivity import UNSETTLED, figure_controls
 from helpers.profiles import AdditiveNetwork, Training, get_profile
 from helpers.scans.scan import heldout_blocks, simulated_scan
 from helpers.schedule import annealed_path
@@ -188,13 +188,18 @@ def test_figure_draws_every_run_of_every_model_that_is_there():
     runs = [{f"{name}.control.{model}.{order}.mse": rng.uniform(0.005, 0.1) for name in ("toy", "beps")
              for model in CONTROLS for order in ("kept", "shuffled") if model != "vae_beta0" or order == "kept"}
             for _ in range(2)]
-    figure = figure_controls(runs, source="twin")
+    runs[0]["toy.control.lstm.kept.converged"] = 0
+    wide = {"toy": 0.02, "beps": 0.01}
+    figure = figure_controls(runs, wide, source="twin")
     assert any("simulated" in text.get_text() for text in figure.texts)
     for ax, name in zip(figure.axes[:2], ("toy", "beps"), strict=True):
         assert len(ax.get_yticks()) == len(CONTROLS) - 1
         drawn = np.sort(np.concatenate([line.get_xdata() for line in ax.lines if line.get_gid() == "run"]))
         expected = np.sort([value for run in runs for key, value in run.items()
-                            if key.startswith(f"{name}.") and ".pca." not in key])
+                            if key.startswith(f"{name}.") and key.endswith(".mse") and ".pca." not in key])
         np.testing.assert_allclose(drawn, expected)
-    figure = figure_controls([{"toy.control.dense.kept.mse": 0.1}], source="measured")
+        assert [line.get_xdata()[0] for line in ax.lines if line.get_linestyle() == ":"] == [wide[name]]
+        unsettled = [line for line in ax.lines if line.get_gid() == "run" and line.get_color() == UNSETTLED]
+        assert len(unsettled) == (name == "toy")
+    figure = figure_controls([{"toy.control.dense.kept.mse": 0.1}], wide, source="measured")
     assert [len(ax.get_yticks()) for ax in figure.axes[:2]] == [1, 0]

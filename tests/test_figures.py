@@ -274,7 +274,8 @@ def test_network_schematic_prints_the_sizes_ends_in_the_shape_of_the_input_and_n
     stages = network.network_stages([layer("Bidirectional", "bilstm1"), layer("Add", "add2"), layer("Dense", "mean"),
                                      layer("InputLayer", "latents"), layer("Branches", "branches")])
     assert [stage.lines for stage in stages] == [("BiLSTM", "32 units"), ("Σₖ gₖ(zₖ)", "2 × 32 units", "a channel")]
-    figure = network.figure_3(stages, stages, n_latents=16, n_parameters=1234, linear_path=linear)
+    assert [stage.skip for stage in stages] == [True, False]
+    figure = network.figure_3(stages, stages, n_latents=16, n_parameters=1234, paper_parameters=5, linear_path=linear)
     texts = [text.get_text() for text in figure.axes[0].texts]
     assert texts.count("25 × 64") == 4 + 2  # each output, too
     paper = PROFILES["paper"].paper_network

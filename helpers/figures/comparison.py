@@ -17,6 +17,7 @@ from helpers.figures.style import BOUND, DATA, DL, MODEL_COLOURS, VAE, letter_pa
 
 MARKERS = ("o", "s", "^", "v")
 OTHERS = {"paper's network, 1/25": "^", "kernel ridge": "s"}  # models of Figure S9 without a colour of their own
+BESIDE = {"kernel ridge": 0.4}  # drawn so far beside its number of components, where it would hide another
 SIZES = (1, 3, 5, 8, 12, 16)
 SHOWN_FEATURES = {
     "coercive_positive_V": "Coercive\nvoltage + (V)",
@@ -93,8 +94,8 @@ def plot_component_errors(ax: Axes, errors: Errors) -> None:
         numbers = np.unique(active[active > 0])
         ax.plot(numbers, [mse[active == n].min() for n in numbers], style, color=VAE, label=f"{name}, along β")
     for name, (n, mse) in errors.models.items():
-        ax.plot(n, mse, OTHERS.get(name, "D"), color=MODEL_COLOURS.get(name, DATA), markersize=4,
-                markerfacecolor="none" if name in OTHERS else None, label=name)
+        ax.plot(np.add(n, BESIDE.get(name, 0)), mse, OTHERS.get(name, "D"), color=MODEL_COLOURS.get(name, DATA),
+                markersize=4, markerfacecolor="none" if name in OTHERS else None, label=name)
     for name, (n, mse) in errors.paper.items():
         ax.plot(n, mse, "D", color=MODEL_COLOURS[name], markersize=5, markerfacecolor="none", label=f"{name}, stated")
     ax.set(xlabel="Components", ylabel="MSE (s.d.²)", yscale="log", title=errors.title)

@@ -1,7 +1,7 @@
 """Figure 3: the network, drawn from the layers of the built models, above the paper's own."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -43,6 +43,9 @@ def network_stages(layers: Iterable) -> list[Stage]:
                 kind, lines = "dense", (f"Dense {layer.units}",)
             case "Branches":
                 kind, lines = "dense", ("Σₖ gₖ(zₖ)", f"2 × {layer.units} units", "a channel")
+            case "Add":
+                stages[-1] = replace(stages[-1], skip=True)
+                continue
             case _:
                 continue
         stages.append(Stage(kind, lines, tuple(layer.output.shape[1:])))
@@ -96,7 +99,7 @@ def paper_stages(steps: int, channels: int) -> tuple[list[Stage], list[Stage]]:
 
 
 def figure_3(encoder: Sequence[Stage], decoder: Sequence[Stage], *, n_latents: int, n_parameters: int,
-             linear_path: bool = False, joint: bool = False) -> Figure:
+             paper_parameters: int, linear_path: bool = False, joint: bool = False) -> Figure:
     """Figure 3: schematic of the network, sizes printed in and under the boxes, above that of the paper.
 
     `encoder` and `decoder` are from `network_stages`. `linear_path` tells whether a linear map bridges the encoder, and
@@ -104,7 +107,7 @@ def figure_3(encoder: Sequence[Stage], decoder: Sequence[Stage], *, n_latents: i
     """
     shape = encoder[0].shape
     rows = {f"The companion's β-VAE, {n_parameters:,} parameters": (encoder, decoder, n_latents),
-            "The paper's β-VAE": (*paper_stages(*shape), PAPER_BEPS.latents)}
+            f"The paper's β-VAE, {paper_parameters:,} parameters": (*paper_stages(*shape), PAPER_BEPS.latents)}
     longest = max(len(up) + len(down) for up, down, _ in rows.values()) + 3
     figure, ax = page_panels(2.75)
     for y, (name, (up, down, latents)) in zip((2.5, 0.0), rows.items(), strict=True):
@@ -117,7 +120,7 @@ def figure_3(encoder: Sequence[Stage], decoder: Sequence[Stage], *, n_latents: i
     if linear_path:
         _draw_linear_path(ax, 0, len(encoder), 2.5)
         _draw_linear_path(ax, len(encoder) + 1, len(encoder) + 1 + len(decoder), 2.5)
-    note = "Under each box: output shape. Bracket: shortcut around each block, added."
+    note = "Under each box: output shape. Bracket: shortcut around each block or layer, added."
     if linear_path:
         note += " Dashed: linear map, added."
     if joint:

@@ -20,13 +20,14 @@ LABELS = {
 }
 # Colour, filled or open, and place above or below the line of the model.
 MARKS = {"kept": (DATA, DATA, 0.12), "shuffled": (DL, "white", -0.12)}
+UNSETTLED = "0.65"  # colour of a training that had not converged
 MODELS = {"vae": ("companion's β-VAE", VAE), "dl": ("DL", DL)}
 NAMES = {"units": "LSTM units", "latents": "latents", "learning_rate": "learning rate", "patch": "steps at a time",
          "beta_step": "step of β", "first_share": "first share of β·KL", "atoms": "atoms n", "sparsity": "λ"}
 COLUMNS = 5
 
 
-def _plot_controls(ax: Axes, runs: Sequence[Mapping[str, float]], benchmark: str) -> None:
+def _plot_controls(ax: Axes, runs: Sequence[Mapping[str, float]], benchmark: str, wide: float) -> None:
     """Draw each run of each model as a point, and the median of kept and shuffled joined by a line."""
 
     def found(model: str, order: str, score: str = "mse") -> list[float]:
@@ -39,6 +40,9 @@ def _plot_controls(ax: Axes, runs: Sequence[Mapping[str, float]], benchmark: str
         orders = {order: values for order in MARKS if (values := found(model, order))}
         for order, values in orders.items():
             edge, face, above = MARKS[order]
+            if 0 in found(model, order, "converged"):
+                edge = UNSETTLED
+                face = face if face == "white" else edge
             ax.plot(values, np.full(len(values), height + above), "o", color=edge, markerfacecolor=face, markersize=4,
                     gid="run")
         ax.plot([np.median(values) for values in orders.values()], [height + MARKS[order][2] for order in orders],
@@ -48,27 +52,31 @@ def _plot_controls(ax: Axes, runs: Sequence[Mapping[str, float]], benchmark: str
         labels.append(f"{LABELS[model]} ({' → '.join(counts)})" if counts else LABELS[model])
     if bounds := found("pca", "kept"):
         ax.axvline(np.median(bounds), color=BOUND, linestyle="--", zorder=0)
+    ax.axvline(wide, color=BOUND, linestyle=":", zorder=0)
     ax.set(xscale="log", xlabel="MSE (s.d.²)", ylim=(-0.6, max(len(models), 1) - 0.4), title=TITLES[benchmark])
     ax.set_yticks(range(len(models)), labels)
     plain_log_ticks(ax.xaxis)
 
 
-def figure_controls(runs: Sequence[Mapping[str, float]], *, source: str) -> Figure:
+def figure_controls(runs: Sequence[Mapping[str, float]], wide: Mapping[str, float], *, source: str) -> Figure:
     """Held-out error of every control, time steps in order against shuffled, and the PCA bound.
 
     In brackets the active channels; two numbers where the shuffle changes them. `runs` are the scores of all controls,
-    one mapping for each seed, as `helpers.controls.run_control` names them.
+    one mapping for each seed, as `helpers.controls.run_control` names them; `wide`, by benchmark ("toy", "beps"), is
+    the error of PCA of 16 components.
     """
     figure, axes = page_panels(2.4, 1, 2, source=source)
     for ax, benchmark in zip(axes, TITLES, strict=True):
-        _plot_controls(ax, runs, benchmark)
+        _plot_controls(ax, runs, benchmark, wide[benchmark])
     marks = [Line2D([], [], marker="o", color=edge, markerfacecolor=face, linestyle="")
              for edge, face, _ in MARKS.values()]
-    bound = Line2D([], [], color=BOUND, linestyle="--")
+    marks += [Line2D([], [], marker="o", color=UNSETTLED, linestyle=""), Line2D([], [], color=BOUND, linestyle="--"),
+              Line2D([], [], color=BOUND, linestyle=":")]
     ranks = dict.fromkeys(f"{run[name]:g}" for run in runs for benchmark in TITLES
                           if (name := f"{benchmark}.control.pca.kept.channels") in run)
-    labels = ["steps in order", "steps shuffled", f"PCA of {' and '.join(ranks)} (either order)" if ranks else "PCA"]
-    figure.legend([*marks, bound], labels, loc="outside upper center", ncols=3)
+    labels = ["steps in order", "steps shuffled", "not converged",
+              f"PCA of {' and '.join(ranks)} (either order)" if ranks else "PCA", "PCA of 16"]
+    figure.legend(marks, labels, loc="outside upper center", ncols=5)
     return letter_panels(axes)
 
 
