@@ -92,13 +92,7 @@ def read_arrays(path: Path, named: Mapping[str, Array], choice: Choice, notes: l
     unit = {role: unit_of(named[name]) or unit_in(name) for role, name in names.items()}
     voltage_V = None if choice.voltage_V is None else np.ravel(np.asarray(choice.voltage_V, float))
     if voltage_V is None and "voltage" in names:
-        voltage_V = numbers(path, names["voltage"], named[names["voltage"]])
-        if voltage_V.shape == shape and len(shape) > 1:  # a drive a pixel
-            if np.ptp(voltage_V.reshape(-1, shape[-1]), axis=0).any():
-                raise DataError(f"{path}: `{names['voltage']}` has shape {shape}, one drive a pixel: "
-                                "expected (steps,), the same for all; store the loops on one drive")
-            voltage_V = voltage_V.reshape(-1, shape[-1])[0]
-        voltage_V = in_V(voltage_V.ravel() if 1 in voltage_V.shape else voltage_V, unit["voltage"], said)
+        voltage_V = in_V(_stored_drive(path, names["voltage"], named, shape), unit["voltage"], said)
     steps = N_STEPS if voltage_V is None else len(voltage_V)
     first = len(shape) > 1 and shape[0] == steps and steps not in shape[1:]
     if len(shape) == 3 and shape[0] == shape[2] == steps:
@@ -129,6 +123,17 @@ def read_arrays(path: Path, named: Mapping[str, Array], choice: Choice, notes: l
         stated["truth"] = {name: _map(path, f"truth/{name}", values, pixels, part)
                            for name, values in stated["truth"].items()}
     return assembled(cubes, unit, voltage_V, said, choice.theta_rad, grid=shape[:2] if part else None, **stated)
+
+
+def _stored_drive(path: Path, name: str, named: Mapping[str, Array], shape: tuple[int, ...]) -> np.ndarray:
+    """The voltage as stored, on one axis where it is one a step, or the same in every pixel of loops of this shape."""
+    voltage = numbers(path, name, named[name])
+    if voltage.shape == shape and len(shape) > 1:
+        if np.ptp(voltage.reshape(-1, shape[-1]), axis=0).any():
+            raise DataError(f"{path}: `{name}` has shape {shape}, one drive a pixel: expected (steps,), the same for "
+                            "all; store the loops on one drive")
+        voltage = voltage.reshape(-1, shape[-1])[0]
+    return voltage.ravel() if 1 in voltage.shape else voltage
 
 
 def _names_by_role(path: Path, named: Mapping[str, Array], choice: Choice) -> tuple[dict[str, str], bool]:
