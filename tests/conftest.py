@@ -64,7 +64,8 @@ import json, re
 
 def inspect_notebook(path):
     with open(path) as file:
-        return dict.fromkeys(re.findall(r"^(\\w+) = ", json.load(file)["cells"][1]["source"], re.MULTILINE))
+        source = "".join(json.load(file)["cells"][1]["source"])
+    return dict.fromkeys(re.findall(r"^(\\w+) = ", source, re.MULTILINE))
 """,
     "papermill/__main__.py": """
 import contextlib, io, json, os, sys

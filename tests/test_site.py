@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -18,7 +19,6 @@ import pytest
 from browsing import phone, preferring, touch, until
 from bs4 import BeautifulSoup
 from conftest import ROOT, write_notebook
-from one_node import free_ports
 from selenium.common.exceptions import WebDriverException
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.keys import Keys
@@ -420,7 +420,9 @@ PICTURE = """
 def lab(tmp_path):
     """Address of a notebook with one cell, in JupyterLab with settings of its own."""
     pytest.importorskip("jupyterlab")
-    work, (port,) = tmp_path / "work", free_ports(1)
+    work = tmp_path / "work"
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
     work.mkdir()
     write_notebook(work / "slider.ipynb", CELL)
     command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ip=127.0.0.1", f"--port={port}",
