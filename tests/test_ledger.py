@@ -184,7 +184,7 @@ def test_each_model_is_judged_on_its_own_runs_and_a_result_says_each_number_once
     assert found["the companion's β-VAE"] == HOLDS and found["the paper's β-VAE"] == FAILS
     assert found["other models, or the loops alone"] == UNSAID
     bound = row("On the toy a β-VAE", world(favourable) | {"toy.pca3.mse_gamut": 0.21, "toy.vae.mse_gamut": 0.0009})
-    assert bound["result"].startswith("error stated in the paper, 0.104, at most half of PCA 0.21: cannot be told apart; ")
+    assert bound["result"].startswith("error stated in the paper, 0.104, at most half of PCA 0.21: cannot be told")
     assert "companion's error 0.0009 at most half of PCA 0.21: yes; at most half of DL with OMP" in bound["result"]
     measured = ON_MEASURED | {"beps.vae.beta_spread": 1.08, "sensitivity.dl.spread": 2.85}
     assert row("The β-VAE is less sensitive", measured)["result"] == (
