@@ -122,7 +122,7 @@ def _reconstructed(model, training: np.ndarray, spectra: np.ndarray) -> np.ndarr
 def _dictionaries(training: np.ndarray, spectra: np.ndarray, n: int, seed: int, sparsity: float,
                   iterations: int) -> list[Baseline]:
     """The paper's dictionary coded in three ways, and one learned from mini-batches."""
-    model = learn_dictionary(training, n, sparsity, iterations, seed, TOLERANCE)
+    model = learn_dictionary(training, n, sparsity, iterations, seed)
     lasso = model.transform(spectra)
     codes = {
         "DL, lasso": lasso,

@@ -121,7 +121,7 @@ def readme() -> str:
         thumbnails={name: CAPTIONS[name] for name in THUMBNAILS}, inventory=f"Figures {', '.join(places)}.",
         hours={part: max(one["hours_of_all_epochs"] for one in every) for part, every in by_part(runs).items()},
         paper_machine=next(iter(runs.values())), claims=claims, verdicts=verdict_counts(claims),
-        score_margin=BOUNDS["score_margin"], full=full_name,
+        bounds=BOUNDS, full=full_name,
         r2=lambda model: np.mean([seeds[f"twin.{model}.r2.{name}"]["median"] for name in MECHANISMS]))
 
 
