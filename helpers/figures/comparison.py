@@ -87,7 +87,7 @@ class Errors:
 def plot_component_errors(ax: Axes, errors: Errors) -> None:
     """Draw the PCA bound as a curve and each model as a point."""
     components = np.arange(1, len(errors.pca_mse) + 1)
-    ax.plot(components, errors.pca_mse, ".-", color=BOUND, label="PCA: bound of linear models")
+    ax.plot(components, errors.pca_mse, ".-", color=BOUND, label="PCA: best linear model in training")
     if errors.noise is not None:
         ax.axhline(errors.noise, color="0.5", linestyle=":", label="noise of the loops")
     for (name, (active, mse)), style in zip(errors.paths.items(), ("-", ":"), strict=False):
