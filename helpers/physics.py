@@ -4,13 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.ndimage import uniform_filter1d
 
 from helpers.loops import hardening_kHz
 from helpers.scores import ratio_interval
 
-# How features change along a channel of the paper's Figure 5d: loops narrow, turn concave and harden.
-THIRD_STATE = {"loop_area_arb_V": -1, "concavity_negative": 1, "concavity_positive": 1, "hardening_negative_kHz": 1,
-               "hardening_positive_kHz": 1}
 NOISE_LOOPS = 200  # for each loop
 NARROW = 0.5  # of the median area, below which a loop is narrow
 RESAMPLED = 400  # times that blocks of pixels are drawn for an interval
@@ -64,15 +62,6 @@ def channel_effects(embedding: np.ndarray, features: Mapping[str, np.ndarray], b
     return Effects(tuple(features), slopes[:, 0].T, low.T, high.T)
 
 
-def marks_of_a_third_state(effects: Effects) -> list[int]:
-    """Channels along which all features of `THIRD_STATE` change together, each by more than its interval."""
-    if not set(THIRD_STATE) <= set(effects.features):
-        return []
-    where = [effects.features.index(name) for name in THIRD_STATE]
-    turned = np.sign(effects.slope[:, where]) * list(THIRD_STATE.values())
-    return np.flatnonzero(effects.certain[:, where].all(axis=1) & (np.abs(turned.sum(axis=1)) == len(where))).tolist()
-
-
 def _slopes(z: np.ndarray, values: np.ndarray, draws: list[np.ndarray]) -> list[np.ndarray]:
     """Slopes of one feature (s.d.) along the channels, for each draw of pixels; the last column of `z` is of ones."""
     values = np.clip(values, *np.nanpercentile(values, [EXTREME, 100 - EXTREME]))
@@ -91,15 +80,20 @@ def narrow_loops(features: Mapping[str, np.ndarray]) -> np.ndarray:
 def harden_under_both(resonance_kHz: np.ndarray, voltage_V: np.ndarray, seed: int) -> np.ndarray:
     """Loops (pixels, steps) that harden under either polarity by more than 19 of 20 loops of their own noise do.
 
-    Noise alone has a hardening, as the largest of many differences, and is largest where the response is weak. Here it
-    is what sets each step apart from the mean of its two neighbours; loops of noise have these differences with random
-    signs (wild bootstrap, Wu, Ann. Stat. 14, 1261 (1986)). Shape (pixels,) of bool.
+    Noise alone has a hardening, as the largest of many differences: it is large where the response is weak, and where
+    noise persists over steps. Here it is what sets a loop apart from its running mean over two blocks and a step;
+    loops of noise have its blocks of a twelfth of the cycle with random signs (wild bootstrap, Wu, Ann. Stat. 14, 1261
+    (1986), by blocks, Shao, J. Am. Stat. Assoc. 105, 218 (2010)). Shape (pixels,) of bool.
     """
-    neighbours = (np.roll(resonance_kHz, 1, axis=1) + np.roll(resonance_kHz, -1, axis=1)) / 2
-    noise = np.sqrt(2 / 3) * (resonance_kHz - neighbours)  # whose variance is that of white noise
+    pixels, steps = resonance_kHz.shape
+    block = max(steps // 12, 1)
+    noise = resonance_kHz - uniform_filter1d(resonance_kHz, 2 * block + 1, axis=1, mode="wrap")
     random, measured = np.random.default_rng(seed), hardening_kHz(resonance_kHz, voltage_V)
-    exceeded = sum(measured > hardening_kHz(noise * random.choice([-1.0, 1.0], noise.shape), voltage_V)
-                   for _ in range(NOISE_LOOPS))
+    exceeded = np.zeros(measured.shape)
+    for _ in range(NOISE_LOOPS):
+        signs = random.choice([-1.0, 1.0], (pixels, -(-steps // block))).repeat(block, axis=1)[:, :steps]
+        signs = np.roll(signs, random.integers(block), axis=1)
+        exceeded += measured > hardening_kHz(noise * signs, voltage_V)
     return (exceeded > 0.95 * NOISE_LOOPS).all(axis=0)
 
 
