@@ -342,6 +342,13 @@ def test_a_rise_under_both_polarities_hardens_and_a_loop_without_values_does_not
     assert not harden_under_both(np.full((3, 96), np.nan), FILM.voltage_V, seed=0).any()
 
 
+def test_of_the_twin_three_state_pixels_harden_under_both_and_hardly_any_others():
+    scan = simulated_scan(0, (30, 30))
+    hardens = harden_under_both((scan.spectra - seam_drift(scan.spectra))[..., 1], scan.voltage_V, seed=0)
+    three_state = scan.truth["three_state"].ravel() > 0.5
+    assert hardens[three_state].mean() > 0.2 and hardens[~three_state].mean() < 0.02
+
+
 def test_points_interpolated_in_both_channels_tell_by_how_much_one_lags():
     bridged, lag = [channel.reshape(-1, 96) for channel in FILM.channels.values()], 17
     assert shared_interpolations(bridged[0], np.roll(bridged[1], lag, axis=1)).argmax() == lag
