@@ -13,7 +13,7 @@ from sklearn.kernel_ridge import KernelRidge
 from sklearn.model_selection import GridSearchCV, GroupKFold
 from sklearn.pipeline import make_pipeline
 
-from helpers.dictionary import PASSES, TOLERANCE, learn_dictionary
+from helpers.dictionary import PASSES, TOLERANCE, learn_dictionary, pca_errors
 
 # Iterations at most of sparse PCA and of mini-batches; ten times as many of FastICA and k-means, thirty of NMF.
 SLOW = 60
@@ -135,6 +135,15 @@ def _dictionaries(training: np.ndarray, spectra: np.ndarray, n: int, seed: int, 
     rows = [_measured(name, model, spectra, found @ model.components_) for name, found in codes.items()]
     made = of_batches.transform(spectra) @ of_batches.components_
     return [*rows, _measured("Mini-batch DL, lasso", of_batches, spectra, made)]
+
+
+def kernel_ridge_over_pca(here: np.ndarray, there: np.ndarray, blocks: np.ndarray, components: int) -> float:
+    """Error of `kernel_ridge` over that of PCA of as many components, fitted to spectra `here`, taken of those `there`.
+
+    Both have shape (n, features); `blocks` are of the spectra here.
+    """
+    made = kernel_ridge(here, blocks, components).predict(there)
+    return float(np.square(made - there).mean() / pca_errors(here, there)[components - 1])
 
 
 def kernel_ridge(training: np.ndarray, blocks: np.ndarray, components: int) -> GridSearchCV:

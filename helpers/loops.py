@@ -5,6 +5,7 @@ leads back, through the first step again, and switches under positive bias. Name
 """
 
 import re
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -77,6 +78,21 @@ def loop_features(loops: np.ndarray, voltage_V: np.ndarray) -> dict[str, np.ndar
             names = (f"softening_{polarity}_kHz", f"softening_at_{polarity}_V", f"hardening_{polarity}_kHz")
             features |= zip(names, softening_and_hardening(*there, *back), strict=True)
     return {name: features[name] for name in UNITS if name in features}
+
+
+def feature_errors(measured: Mapping[str, np.ndarray], modelled: Mapping[str, np.ndarray]) -> dict[str, float]:
+    """Median error of a model in each feature, over the pixels that have it.
+
+    Where the model has erased a feature, its error is the whole range of that feature. Any shape, NaN where a loop does
+    not have the feature.
+    """
+    errors = {}
+    for name, values in measured.items():
+        error, there = np.abs(modelled[name] - values), np.isfinite(values)
+        erased = there & np.isnan(modelled[name])
+        error[erased] = np.ptp(values[there]) if erased.any() else 0
+        errors[name] = float(np.nanmedian(error))
+    return errors
 
 
 def crossing_V(branch: np.ndarray, voltage_V: np.ndarray) -> np.ndarray:

@@ -1,12 +1,12 @@
 """What the channels of an embedding do to a loop, and which loops harden under both polarities (paper, Figure 5)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.ndimage import uniform_filter1d
 
-from helpers.loops import hardening_kHz
+from helpers.loops import hardening_kHz, resonance_differences
 from helpers.scores import ratio_interval
 
 NOISE_LOOPS = 200  # for each loop
@@ -95,6 +95,49 @@ def harden_under_both(resonance_kHz: np.ndarray, voltage_V: np.ndarray, seed: in
         signs = np.roll(signs, random.integers(block), axis=1)
         exceeded += measured > hardening_kHz(noise * signs, voltage_V)
     return (exceeded > 0.95 * NOISE_LOOPS).all(axis=0)
+
+
+def hardened_shares(hardened: np.ndarray, narrow: np.ndarray, blocks: np.ndarray) -> dict[str, tuple[float, ...]]:
+    """Share of the "narrow" and of the "wide" loops that harden, each with the ends of its 95 % interval.
+
+    `hardened` and `narrow`, of bool, and `blocks`, the number of the block of a pixel, have shape (pixels,). The
+    interval is by the bootstrap over blocks; NaN where there is no such loop.
+    """
+    shares = {}
+    for name, own in (("narrow", narrow), ("wide", ~narrow)):
+        interval = ratio_interval((hardened & own).astype(float), own.astype(float), blocks)
+        shares[name] = (float(hardened[own].mean()), *interval) if own.any() else (np.nan,) * 3
+    return shares
+
+
+def mean_loop_rows(regions: Mapping[str, np.ndarray], loops: np.ndarray, models: Mapping[str, np.ndarray],
+                   voltage_V: np.ndarray, channels: Sequence[str]) -> list[dict[str, str]]:
+    """The mean loop of each region, as measured and as each model writes it, a row each for a table.
+
+    Errors are mean squared errors over the variance of the measured mean loop; the contact hardens by the mean
+    difference of the branches from 0 V to either tip.
+
+    Parameters
+    ----------
+    regions : mapping of str to ndarray of bool, shape (pixels,)
+    loops : ndarray, shape (pixels, steps, channels)
+        Measured; `models`, by name, are of the same shape.
+    channels : sequence of str
+        Their names.
+    """
+    rows = []
+    for region, own in regions.items():
+        measured = loops[own].mean(axis=0)
+        for name, of_model in {"measured": loops, **models}.items():
+            mean = of_model[own].mean(axis=0)
+            lost = np.square(mean - measured).mean(axis=0) / measured.var(axis=0)
+            row = {"region": region, "mean loop": name} | {
+                f"error, {channel.lower()}": f"{value:.1%}" if name in models else ""
+                for channel, value in zip(channels, lost, strict=True)}
+            changes = resonance_differences(mean[None, :, 1], voltage_V) if len(channels) > 1 else []
+            rows.append(row | {f"hardening ({sign}) (kHz)": f"{change.mean():+.2f}".replace("-", "−")
+                               for sign, (_, change) in zip("−+", changes, strict=False)})
+    return rows
 
 
 def share_along(values: np.ndarray, event: np.ndarray, blocks: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -39,9 +39,17 @@ class Record:
     manifest: list[dict[str, object]] = field(default_factory=list)
     earlier_s: float = 0.0  # that runs which broke off spent on what this one went on with
 
-    def metric(self, name: str, value: float | str) -> None:
-        """Record one number of ``metrics.json``."""
-        self.metrics[name] = _finite(value.item() if isinstance(value, np.generic) else value)
+    def numbers(self, subject: str, **values: float | str) -> None:
+        """Record numbers of ``metrics.json``, each as ``<subject>.<name>``."""
+        self.metrics |= {f"{subject}.{name}": value.item() if isinstance(value, np.generic) else value
+                         for name, value in values.items()}
+
+    def training(self, subject: str, run) -> None:
+        """Record the course of a `helpers.training.Trained`: its seconds, and what its snapshots tell."""
+        kept = run.snapshots
+        self.numbers(subject, seconds=run.seconds, epochs=len(run.history["beta"]), found=kept.found,
+                     plateau_decades=kept.plateau_decades, shown_epoch=kept.epochs[run.chosen])
+        self.earlier_s += run.earlier_s
 
     def figure(self, drawn: PageFigure, identifier: str, source: str) -> None:
         """Save a figure as ``figures/<identifier>.png`` and ``.pdf`` and show it above its caption."""

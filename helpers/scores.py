@@ -22,6 +22,21 @@ def mean_squared_error_per_spectrum(spectra: np.ndarray, model: np.ndarray) -> n
     return np.square(spectra - model).reshape(len(spectra), -1).mean(axis=1)
 
 
+def largest_offset(spectra: np.ndarray, model: np.ndarray) -> float:
+    """Largest mean error, over all spectra, at any step; shapes (n, steps[, channels])."""
+    return float(np.abs((model - spectra).mean(axis=0)).max())
+
+
+def channel_parts(spectra: np.ndarray) -> dict[str, np.ndarray]:
+    """Piezoresponse, resonance, and the course of the resonance about its mean in each pixel: (n, steps, 1) by name.
+
+    `spectra`, shape (n, steps, channels), may have no resonance.
+    """
+    resonance = spectra[..., 1:]
+    of_resonance = {"resonance": resonance, "resonance_course": resonance - resonance.mean(axis=1, keepdims=True)}
+    return {"piezoresponse": spectra[..., :1]} | (of_resonance if resonance.size else {})
+
+
 def share_lost(spectra: np.ndarray, model: np.ndarray) -> float:
     """Mean squared error over the variance between all spectra at each step; shapes (n, steps[, channels])."""
     return float(np.square(model - spectra).mean() / np.square(spectra - spectra.mean(axis=0)).mean())

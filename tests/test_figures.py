@@ -297,7 +297,7 @@ def test_every_linear_model_has_its_marker_and_a_ring_where_its_fit_ended():
     np.testing.assert_allclose(np.vstack(rings), [[0.3, 2]])
 
 
-@pytest.mark.parametrize(("resonance", "drawn"), [(True, 7), (False, 5)])
+@pytest.mark.parametrize(("resonance", "drawn"), [(True, 8), (False, 4)])
 def test_every_feature_is_drawn_for_the_scan_and_as_an_error_of_each_model(resonance, drawn):
     assert set(comparison.SHOWN_FEATURES) <= set(UNITS)
     measured = {name: RNG.normal(size=(8, 12)) for name in UNITS if resonance or not name.endswith("kHz")}

@@ -35,8 +35,7 @@ def shown(monkeypatch):
 
 def test_a_record_keeps_numbers_figures_tables_time_and_memory_and_shows_captions_with_their_source(tmp_path, shown):
     record = opened(tmp_path)
-    record.metric("a", np.float32(0.5))
-    record.metric("b", float("nan"))
+    record.numbers("toy", a=np.float32(0.5), b=float("nan"))
     record.metrics |= {"c": float("inf"), "d": np.float64("nan")}
     record.figure(panels("ab"), "figS4", "twin")
     record.table("table1", [{"": "Ordinal", "paper": "No"}], "toy")
@@ -47,7 +46,7 @@ def test_a_record_keeps_numbers_figures_tables_time_and_memory_and_shows_caption
         f'<a id="figS4"></a>**Figure S4 (simulated loops (twin), not a measurement).** {texts.caption}')
     assert read_json(record.build.results / "table1.json") == [{"": "Ordinal", "paper": "No"}]
     stored = read_json(tmp_path / "smoke/seed0/results/1_toy_rgb_benchmark.json")
-    assert stored["metrics"] == {"a": 0.5, "b": None, "c": None, "d": None}
+    assert stored["metrics"] == {"toy.a": 0.5, "toy.b": None, "c": None, "d": None}
     assert stored["manifest"][0] == {
         "id": "figS4", "kind": "figure", "file": "figures/figS4.png", "notebook": "1_toy_rgb_benchmark",
         "panels": ["a", "b"], "source": "twin", "caption": texts.caption, "alt": texts.alt}

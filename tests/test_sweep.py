@@ -12,8 +12,7 @@ from helpers.profiles import get_profile
 from helpers.scans.reading import load_scan
 from helpers.scans.scan import save_scan, simulated_scan
 from helpers.scores import matched_correlation, spatial_autocorrelation
-from helpers.twin.domains import MECHANISMS
-from workflow.cell import loop_height, run_cell, truth_scores
+from workflow.cell import fractions, loop_height, predicted_fractions, run_cell, truth_scores
 from workflow.sweep import missing, sweep_cells, sweep_folder, sweep_scans, tabulate
 
 
@@ -146,18 +145,22 @@ def test_matched_correlation_ignores_order_and_sign_and_spatial_autocorrelation_
     assert spatial_autocorrelation(holed, seed=0)[0] > 0.5
 
 
+def told(scan, embedding):
+    return truth_scores(fractions(scan), *predicted_fractions(scan, embedding, 0))
+
+
 def test_truth_is_told_by_itself_not_by_noise_and_in_part_by_the_height_of_the_loops():
     scan = simulated_scan(0, (18, 18))
     rng = np.random.default_rng(0)
-    itself = np.stack([scan.truth[name].ravel() for name in MECHANISMS], axis=1)
-    scores = {name: truth_scores(scan, embedding, 0) for name, embedding in {
+    itself = fractions(scan)
+    scores = {name: told(scan, embedding) for name, embedding in {
         "itself": itself, "height": loop_height(scan), "noise": rng.normal(size=(len(itself), 2))}.items()}
     assert scores["itself"]["auc.three_state"] > 0.99 and scores["itself"]["r2.three_state"] > 0.9
     assert scores["itself"]["matched_r2"] == pytest.approx(1) and scores["noise"]["matched_r2"] < 0.05
     assert scores["noise"]["r2.three_state"] < 0.1
     assert scores["noise"]["r2.three_state"] < scores["height"]["r2.three_state"] < scores["itself"]["r2.three_state"]
     nowhere = replace(scan, truth=scan.truth | {"three_state": np.zeros(scan.shape)})
-    assert np.isnan(truth_scores(nowhere, loop_height(scan), 0)["auc.three_state"])
+    assert np.isnan(told(nowhere, loop_height(scan))["auc.three_state"])
 
 
 def test_the_stored_score_of_the_height_is_that_of_the_twin():
@@ -165,6 +168,6 @@ def test_the_stored_score_of_the_height_is_that_of_the_twin():
     if "twin.height.r2.c" not in stored:
         pytest.skip("no twin of the sweep is stored: make sweep, then make render")
     scan = simulated_scan(0, get_profile("laptop").twin_shape)
-    for score, value in truth_scores(scan, loop_height(scan), 0).items():
+    for score, value in told(scan, loop_height(scan)).items():
         spread = stored[f"twin.height.{score}"]
         assert spread["min"] - 0.02 <= value <= spread["max"] + 0.02, score

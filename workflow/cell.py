@@ -11,8 +11,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from scipy.optimize import linear_sum_assignment
 from sklearn.decomposition import PCA
 from sklearn.ensemble import RandomForestRegressor
+from sklearn.linear_model import LinearRegression
 from sklearn.metrics import mean_squared_error, r2_score, roc_auc_score
 from sklearn.model_selection import GroupKFold, cross_val_predict
 
@@ -21,11 +23,12 @@ from helpers.controls import Benchmark, beps_benchmark, run_control, toy_benchma
 from helpers.dictionary import learn_dictionary, pca_errors, stack_channels
 from helpers.disentanglement import univariate_r2
 from helpers.paper import PAPER
-from helpers.paths import atomic, read_json, write_json
+from helpers.paths import read_json, write_json
 from helpers.profiles import DICTIONARY, Profile, get_profile
+from helpers.record import save_arrays
 from helpers.scans.reading import load_scan
-from helpers.scans.scan import Scan, block_numbers, left_half, simulated_scan, standardised
-from helpers.scores import matched, matched_spearman
+from helpers.scans.scan import Scan, block_numbers, halves, simulated_scan, standardised
+from helpers.scores import matched_spearman
 from helpers.training import Trained, train
 from helpers.twin.domains import MECHANISMS
 
@@ -83,7 +86,8 @@ def as_control(metrics: dict[str, float]) -> dict[str, float]:
 def recorded(results: Path, scan: Scan, folder: Path) -> dict[str, float]:
     """`RECORDED` numbers of a run; the embedding is kept in `folder`, as that of another seed is."""
     with np.load(results / "vae_beps.npz", allow_pickle=False) as stored:
-        _keep_embedding(folder, stored["embedding"][scan.usable][:, active_channels(stored["kl"])])
+        embedding = stored["embedding"][scan.usable][:, active_channels(stored["kl"])]
+    save_arrays(folder / "embedding.npz", embedding=embedding)
     metrics = {}
     for notebook, names in RECORDED.items():
         found = read_json(results / f"{notebook}.json")["metrics"]
@@ -93,11 +97,6 @@ def recorded(results: Path, scan: Scan, folder: Path) -> dict[str, float]:
 
 def _with_ratio(metrics: dict[str, float]) -> dict[str, float]:
     return metrics | {"beps.vae.heldout_over_pca5": metrics["beps.vae.mse_heldout"] / metrics["beps.pca5.mse_heldout"]}
-
-
-def _keep_embedding(folder: Path, embedding: np.ndarray) -> None:
-    with atomic(folder / "embedding.npz") as temporary:
-        np.savez_compressed(temporary, embedding=embedding)
 
 
 def toy_headline(profile: Profile, seed: int, folder: Path) -> dict[str, float]:
@@ -137,7 +136,7 @@ def beps_headline(profile: Profile, scan: Scan, seed: int, folder: Path) -> dict
     run = _trained(benchmark, seed, folder)
     heldout, every = benchmark.heldout, standardised(scan)[0].astype("float32")
     active = active_channels(mean_kl(run.model, every[scan.usable]))
-    _keep_embedding(folder, encode(run.model, every[scan.usable])[0][:, active])
+    save_arrays(folder / "embedding.npz", embedding=encode(run.model, every[scan.usable])[0][:, active])
     return _with_ratio({
         "beps.pca5.mse_heldout": pca_errors(stack_channels(benchmark.spectra), stack_channels(heldout))[4],
         "beps.vae.mse_heldout": _network_error(run, heldout),
@@ -151,13 +150,13 @@ def over_pca_on_halves(profile: Profile, scan: Scan, seed: int, folder: Path) ->
 
     No pixel that is tested has a neighbour that was trained on, but along one line. The mean of both ways.
     """
-    spectra, left, ratios = standardised(scan)[0].astype("float32"), left_half(scan.shape), []
-    for here in (left, ~left):
-        halves = spectra[here & scan.usable], spectra[~here & scan.usable]
-        benchmark = replace(beps_benchmark(profile, scan), spectra=halves[0], heldout=halves[1])
+    spectra, ratios = standardised(scan)[0].astype("float32"), []
+    for here, there in halves(scan):
+        benchmark = replace(beps_benchmark(profile, scan), spectra=spectra[here], heldout=spectra[there])
         run = _trained(benchmark, seed, folder)
         number = max(len(active_channels(mean_kl(run.model, benchmark.spectra))), 1)
-        ratios.append(_network_error(run, benchmark.heldout) / pca_errors(*map(stack_channels, halves))[number - 1])
+        linear = pca_errors(stack_channels(benchmark.spectra), stack_channels(benchmark.heldout))
+        ratios.append(_network_error(run, benchmark.heldout) / linear[number - 1])
     return {"beps.vae.over_pca_halves": float(np.mean(ratios))}
 
 
@@ -165,7 +164,8 @@ def twin_truth(profile: Profile, seed: int, folder: Path) -> dict[str, float]:
     """How well embeddings of a simulated twin predict what every pixel was made of.
 
     The scores of `truth_scores` as ``twin.{model}.…``. "height", the mean |piezoresponse| of a pixel, is no
-    model: what it predicts as well, an embedding need not have found in the shape of the loops.
+    model: what it predicts as well, an embedding need not have found in the shape of the loops. The true and the
+    predicted fractions are kept in `folder`.
     """
     scan = simulated_scan(seed, profile.twin_shape)
     benchmark = beps_benchmark(profile, scan)
@@ -177,8 +177,13 @@ def twin_truth(profile: Profile, seed: int, folder: Path) -> dict[str, float]:
         "height": loop_height(scan),
         "pca5": PCA(5, random_state=0).fit(training).transform(flat), "dl": atoms.transform(flat),
         "vae": encode(run.model, every)[0][:, active_channels(mean_kl(run.model, every))]}
-    return {f"twin.{model}.{score}": value for model, embedding in embeddings.items()
-            for score, value in truth_scores(scan, embedding, seed).items()}
+    truth = fractions(scan)
+    predicted = {model: predicted_fractions(scan, embedding, seed) for model, embedding in embeddings.items()}
+    save_arrays(folder / "fractions.npz", truth=truth.reshape(*scan.shape, -1).astype("float16"), **{
+        f"{model}_{way}": values.reshape(*scan.shape, -1).astype("float16")
+        for model, ways in predicted.items() for way, values in zip(("one", "all"), ways, strict=True)})
+    return {f"twin.{model}.{score}": value for model, ways in predicted.items()
+            for score, value in truth_scores(truth, *ways).items()}
 
 
 def loop_height(scan: Scan) -> np.ndarray:
@@ -186,22 +191,39 @@ def loop_height(scan: Scan) -> np.ndarray:
     return np.abs(scan.piezoresponse).mean(axis=-1).reshape(-1, 1)
 
 
-def truth_scores(scan: Scan, embedding: np.ndarray, seed: int) -> dict[str, float]:
-    """What an embedding, shape (pixels, channels), tells of the mechanisms of a twin.
+def fractions(scan: Scan) -> np.ndarray:
+    """True fraction of every mechanism of a twin, shape (pixels, mechanisms)."""
+    return np.stack([scan.truth[name].ravel() for name in MECHANISMS], axis=1)
 
-    Returns ``matched_r2``, the mean R² of the fractions on a line in the channel matched to each; and by a random
-    forest (`seed`), cross-validated over blocks of pixels, of which every split may use every channel, so that few and
-    many channels are treated alike: ``r2.{fraction}`` of every mechanism, and ``auc.three_state``, the area under the
-    ROC curve for pixels that are mostly of the three-state kind (NaN where all or none are).
+
+def predicted_fractions(scan: Scan, embedding: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """The fractions of a twin, (pixels, mechanisms), as an embedding of shape (pixels, channels) predicts them.
+
+    First from one channel each, by a straight line in the channel matched to it, or the mean where there is none left.
+    Then from all channels, by a random forest (`seed`), cross-validated over blocks of pixels, of which every split may
+    use every channel, so that few and many channels are treated alike.
     """
-    truth = np.stack([scan.truth[name].ravel() for name in MECHANISMS], axis=1)
+    truth = fractions(scan)
+    from_one = np.tile(truth.mean(axis=0), (len(truth), 1))
+    for k, channel in zip(*linear_sum_assignment(-univariate_r2(embedding, truth).T), strict=True):
+        line = LinearRegression().fit(embedding[:, [channel]], truth[:, k])
+        from_one[:, k] = line.predict(embedding[:, [channel]])
     forest = RandomForestRegressor(100, min_samples_leaf=5, n_jobs=-1, random_state=seed)
-    predicted = cross_val_predict(forest, embedding, truth, groups=block_numbers(scan.shape), cv=GroupKFold(5))
-    scores = {f"r2.{name}": r2_score(truth[:, k], predicted[:, k]) for k, name in enumerate(MECHANISMS)}
+    return from_one, cross_val_predict(forest, embedding, truth, groups=block_numbers(scan.shape), cv=GroupKFold(5))
+
+
+def truth_scores(truth: np.ndarray, from_one: np.ndarray, from_all: np.ndarray) -> dict[str, float]:
+    """How near `predicted_fractions` are to the truth, all of shape (pixels, mechanisms).
+
+    Returns ``matched_r2``, the mean R² from one channel; ``r2.{fraction}`` of every mechanism from all channels, and
+    ``auc.three_state``, the area under the ROC curve for pixels that are mostly of the three-state kind (NaN where all
+    or none are).
+    """
+    scores = {f"r2.{name}": r2_score(truth[:, k], from_all[:, k]) for k, name in enumerate(MECHANISMS)}
     three_state = MECHANISMS.index("three_state")
     mostly = truth[:, three_state] > 0.5
-    told = roc_auc_score(mostly, predicted[:, three_state]) if 0 < mostly.mean() < 1 else np.nan
-    return scores | {"auc.three_state": told, "matched_r2": float(matched(univariate_r2(embedding, truth).T).mean())}
+    told = roc_auc_score(mostly, from_all[:, three_state]) if 0 < mostly.mean() < 1 else np.nan
+    return scores | {"auc.three_state": told, "matched_r2": r2_score(truth, from_one)}
 
 
 def _trained(benchmark: Benchmark, seed: int, folder: Path) -> Trained:

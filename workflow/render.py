@@ -140,12 +140,13 @@ def keep(folder: Path, records: dict[str, object], private: list[str]) -> None:
     """Copy the numbers, weights, movies and the README's pictures of a measured run into ``data/``."""
     for name, record in records.items():
         write(REFERENCE / name, json.dumps(scrub(record, private), indent=2, ensure_ascii=False) + "\n")
-    sweep = folder.parent / "sweep/sweep.json"
-    if sweep.is_file():
-        write(REFERENCE / "seeds.json", sweep.read_text("utf-8"))
-    for kept, target in (("results/weights", ROOT / "data/weights"), ("movies", ROOT / MOVIES)):
+    sweep = folder.parent / "sweep"
+    if (sweep / "sweep.json").is_file():
+        write(REFERENCE / "seeds.json", (sweep / "sweep.json").read_text("utf-8"))
+    for kept, target in ((folder / "results/weights", ROOT / "data/weights"), (folder / "movies", ROOT / MOVIES),
+                         (sweep, REFERENCE)):
         target.mkdir(parents=True, exist_ok=True)
-        for path in sorted((folder / kept).glob("[!.]*")):
+        for path in sorted(kept.glob("fractions.npz" if kept == sweep else "[!.]*")):
             with atomic(target / path.name) as temporary:
                 shutil.copyfile(path, temporary)
     for name in THUMBNAILS:

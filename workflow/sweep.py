@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import csv
 import re
+import shutil
 import sys
 from collections import defaultdict
 from collections.abc import Iterable
@@ -137,7 +138,8 @@ def missing(folder: Path, jobs: Iterable[tuple[str, int]]) -> list[str]:
 def tabulate(folder: Path, profile: Profile, scan_h5: Path) -> None:
     """Write what is finished: sweep.json, the same as sweep.csv, and the sensitivity figure where there is one.
 
-    sweep.json names the scan, stored in `scan_h5`, so that a run of another scan does not take its numbers.
+    sweep.json names the scan, stored in `scan_h5`, so that a run of another scan does not take its numbers. The true
+    and predicted fractions of the first twin are copied beside it.
     """
     from helpers.scans.reading import load_scan  # the Snakefile, which asks for the cells alone, need not wait for it
 
@@ -147,6 +149,9 @@ def tabulate(folder: Path, profile: Profile, scan_h5: Path) -> None:
         rows = csv.DictWriter(file, ["number", "median", "min", "max", "n"])
         rows.writeheader()
         rows.writerows({"number": name} | spread for name, spread in table.items())
+    for fractions in sorted(folder.glob("twin/seed*/fractions.npz"))[:1]:
+        with atomic(folder / fractions.name) as temporary:
+            shutil.copyfile(fractions, temporary)
     found = finished(folder)
     if any(name.startswith("sensitivity.") for name in found):
         from helpers.figures.sensitivity import figure_sensitivity

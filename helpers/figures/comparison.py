@@ -5,6 +5,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Self
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -14,6 +15,7 @@ from matplotlib.figure import Figure
 from helpers.figures.inputs import Look
 from helpers.figures.maps import map_height, plot_map
 from helpers.figures.style import BOUND, DATA, DL, MODEL_COLOURS, VAE, letter_panels, page_panels, plain_log_ticks
+from helpers.linear import Baseline
 
 MARKERS = ("o", "s", "^", "v")
 OTHERS = {"paper's network, 1/25": "^", "kernel ridge": "s"}  # models of Figure S9 without a colour of their own
@@ -22,13 +24,14 @@ SIZES = (1, 3, 5, 8, 12, 16)
 SHOWN_FEATURES = {
     "coercive_positive_V": "Coercive\nvoltage + (V)",
     "imprint_V": "Imprint (V)",
-    "remanent_positive_arb": "Remanence +\n(10⁻⁵ arb. u.)",
     "loop_area_arb_V": "Loop area\n(10⁻³ arb. u. V)",
     "softening_negative_kHz": "Softening −\n(kHz)",
+    "softening_positive_kHz": "Softening +\n(kHz)",
+    "hardening_negative_kHz": "Hardening −\n(kHz)",
     "hardening_positive_kHz": "Hardening +\n(kHz)",
     "concavity_positive": "Concavity +",
 }
-FACTORS = {"remanent_positive_arb": 1e5, "loop_area_arb_V": 1e3}
+FACTORS = {"loop_area_arb_V": 1e3}
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,13 @@ class BaselineErrors:
     names: Sequence[str]  # models; that called "PCA" gives the lines
     mse: Mapping[int, np.ndarray]  # (n_models,): mean squared error (s.d.²) by number of components
     converged: Mapping[int, np.ndarray]  # bool (n_models,): whether the fit stopped by its own tolerance
+
+    @classmethod
+    def of(cls, title: str, fitted: Mapping[int, Sequence[Baseline]]) -> Self:
+        """Of what `helpers.linear.compare` returns, by number of components."""
+        names = [model.name for model in next(iter(fitted.values()))]
+        return cls(title, names, {n: np.array([model.mse for model in models]) for n, models in fitted.items()},
+                   {n: np.array([model.converged for model in models]) for n, models in fitted.items()})
 
 
 def plot_baselines(ax: Axes, errors: BaselineErrors) -> Axes:
@@ -138,8 +148,10 @@ def figure_loop_features(measured: Mapping[str, np.ndarray], models: Mapping[str
             bar = figure.colorbar(ax.images[0], ax=ax, location="bottom", shrink=0.9, aspect=14, pad=0.03)
             bar.ax.locator_params(nbins=3)
             bar.outline.set_visible(False)
+            bar.set_label("error" if ax is column[-1] else "", labelpad=1)
     loops = "measured" if look.source == "measured" else "simulated"
-    for ax, label in zip(axes[:, 0], [loops.capitalize(), *(f"{model}\n− {loops}" for model in models)], strict=True):
+    labels = [loops.capitalize(), *(f"{model}\n− {loops}".replace("companion's ", "companion's\n") for model in models)]
+    for ax, label in zip(axes[:, 0], labels, strict=True):
         ax.set_axis_on()
         ax.set(xticks=[], yticks=[], ylabel=label)
         ax.spines[:].set_visible(False)

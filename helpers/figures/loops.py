@@ -17,7 +17,7 @@ from helpers.figures.spectra import VOLTAGE, branches, plot_error_bands, plot_lo
 from helpers.figures.style import PAGE, SIGNED, letter_panels, page_figure, page_panels
 from helpers.scores import ACTIVE_KL_NAT
 
-LINES = 9  # loops drawn of the swept values, evenly spaced
+LINES = 5  # loops drawn of the swept values, evenly spaced: few enough to tell their colours apart
 COMMON = 97  # per cent of the pixels that lie below the largest of these values; few pixels make the ends of a range
 EVERY_PIXEL_TITLES = {"pca": "PCA", "dl": "DL", "vae": "companion's β-VAE"}
 ALONG = 8  # maps side by side of all latents
@@ -91,7 +91,7 @@ def _draw_sweep(block: Figure | SubFigure, voltage_V: np.ndarray, sweep: Sweep, 
             loops = without_level(generated, generated)[..., spectral] * channel.scale
             for steps, style in zip(branches(voltage_V), ("-", "--"), strict=True):
                 for loop, colour in zip(loops, colours, strict=True):
-                    ax.plot(voltage_V[steps], loop[steps], style, color=colour, linewidth=0.8)
+                    ax.plot(voltage_V[steps], loop[steps], style, color=colour, linewidth=0.9)
             ax.set_ylabel("Δ " * (spectral > 0) + channel.label)
             ax.tick_params(labelbottom=index == rows - 1)
             if spectral:

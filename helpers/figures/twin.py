@@ -1,16 +1,19 @@
 """A scan beside its simulated twin, and what the twin is made of."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
+from sklearn.metrics import r2_score
 
 from helpers.figures.inputs import Look
 from helpers.figures.maps import map_height, plot_map
 from helpers.figures.spectra import VOLTAGE, branches, close_loop, share_range
 from helpers.figures.style import PAGE, letter_panels, page_figure, page_panels
+from helpers.twin.domains import MECHANISMS
 
 GREYS = "0.58", "0.35", "0"  # of loops that open little, as usual and widely
 SOURCE_NAMES = {"measured": "measured", "twin": "simulated (twin)"}
@@ -91,4 +94,34 @@ def fraction_maps(fractions: Mapping[str, np.ndarray], look: Look) -> Figure:
     for ax, (name, fraction) in zip(axes, fractions.items(), strict=True):
         plot_map(ax, fraction, look.orientation, label="fraction", norm=Normalize(0, 1))
         ax.set_title(name.replace("_", " "))
+    return figure
+
+
+def figure_fractions(fractions: Mapping[str, np.ndarray], models: Mapping[str, str], look: Look) -> Figure:
+    """True fractions of the twin's mechanisms (a), as predicted from one channel each (b) and from all channels (c).
+
+    `fractions` are those of `helpers.ledger.twin_fractions`; `models` are the titles of those that are drawn. Above
+    each prediction stands its R².
+    """
+    truth = fractions["truth"].astype(float)
+    names = ["truth", *(f"{name}_{way}" for way in ("one", "all") for name in models)]
+    heads = {0: "$\\mathbf{a}$  truth", 1: "$\\mathbf{b}$  from one channel each",
+             1 + len(models): "$\\mathbf{c}$  from all channels"}
+    tall = map_height(truth.shape[:2], look.orientation)
+    height = 0.4 + len(MECHANISMS) * (0.2 + tall * PAGE / (len(names) + 1))
+    figure, axes = page_panels(height, len(MECHANISMS), len(names), source=look.source)
+    bare = replace(look.orientation, size_um=None)  # scale bars on the left are enough
+    for (row, column), ax in np.ndenumerate(axes):
+        shown = fractions[names[column]][..., row].astype(float)
+        plot_map(ax, shown, bare if column else look.orientation, norm=Normalize(0, 1))
+        r2 = r2_score(truth[..., row].ravel(), shown.ravel())
+        title = f"{[*models.values()][(column - 1) % len(models)]}: {r2:.2f}" if column else ""
+        ax.set_title(f"{heads.get(column, '')}\n{title}" if row == 0 else title)
+    for ax, mechanism in zip(axes[:, 0], MECHANISMS, strict=True):
+        ax.set_axis_on()
+        ax.set(xticks=[], yticks=[], ylabel=mechanism.replace("_", " "))
+        ax.spines[:].set_visible(False)
+    bar = figure.colorbar(ax.images[0], ax=axes, shrink=0.4, aspect=25)
+    bar.set_label("fraction")
+    bar.outline.set_visible(False)
     return figure

@@ -66,6 +66,10 @@ class Scan:
         """Values of shape (rows * columns, n) as n maps, NaN at unusable pixels."""
         return self.masked(values).T.reshape(-1, *self.shape)
 
+    def maps_of(self, features: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Features of shape (rows * columns,) as maps, by the same names."""
+        return dict(zip(features, self.maps(np.stack(list(features.values()), axis=-1)), strict=True))
+
 
 def simulated_scan(seed: int, shape: tuple[int, int] = (60, 60)) -> Scan:
     """The twin (helpers.twin.measurement) as a scan, its truth beside the loops."""
@@ -148,9 +152,14 @@ def _rows_and_columns_of_blocks(shape: tuple[int, int]) -> np.ndarray:
     return np.indices(shape).reshape(2, -1) // max(1, min(shape) // 10)
 
 
-def left_half(shape: tuple[int, int]) -> np.ndarray:
-    """Pixels of the left half of a scan, shape (rows * columns,) of bool: halves meet along one line only."""
-    return np.indices(shape)[1].ravel() < shape[1] // 2
+def halves(scan: Scan) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
+    """Usable pixels, (rows * columns,) of bool, to train and to test on: left and right half, then right and left.
+
+    No pixel of one half has a neighbour in the other, but along one line.
+    """
+    left = np.indices(scan.shape)[1].ravel() < scan.shape[1] // 2
+    left, right = left & scan.usable, ~left & scan.usable
+    return (left, right), (right, left)
 
 
 def training_pixels(scan: Scan, heldout: np.ndarray) -> np.ndarray:
