@@ -105,8 +105,10 @@ def hardened_shares(hardened: np.ndarray, narrow: np.ndarray, blocks: np.ndarray
     """
     shares = {}
     for name, own in (("narrow", narrow), ("wide", ~narrow)):
-        interval = ratio_interval((hardened & own).astype(float), own.astype(float), blocks)
-        shares[name] = (float(hardened[own].mean()), *interval) if own.any() else (np.nan,) * 3
+        shares[name] = (np.nan,) * 3
+        if own.any():
+            interval = ratio_interval((hardened & own).astype(float), own.astype(float), blocks)
+            shares[name] = float(hardened[own].mean()), *interval
     return shares
 
 

@@ -10,7 +10,7 @@ from sklearn.preprocessing import StandardScaler, normalize
 
 from helpers import dictionary, toy
 from helpers.dictionary import lasso_codes, learn_dictionary, pca_errors
-from helpers.linear import compare, kernel_ridge, refit_on_support
+from helpers.linear import compare, kernel_ridge, kernel_ridge_over_pca, refit_on_support
 
 NAMES = ["PCA", "SVD, uncentred", "DL, lasso", "DL, lasso refit", "DL, OMP", "Mini-batch DL, lasso", "Sparse PCA",
          "NMF, shifted", "FastICA", "k-means"]
@@ -189,3 +189,5 @@ def test_kernel_ridge_follows_a_curve_that_one_component_cannot():
     error, linear = (np.square(made - x[200:]).mean()
                      for made in (rival.predict(x[200:]), pca.inverse_transform(pca.transform(x[200:]))))
     assert error < 0.01 * linear
+    wide = np.pad(x, ((0, 0), (0, 13)))  # `pca_errors` takes PCA to 16 components
+    assert kernel_ridge_over_pca(wide[:200], wide[200:], np.arange(200) // 10, 1) == pytest.approx(error / linear)

@@ -13,6 +13,7 @@ from helpers.scans import scan as scans
 from helpers.scans.formats import DataError
 from helpers.scans.reading import load_scan
 from helpers.scans.scan import heldout_blocks, in_physical_units, save_scan, simulated_scan, standardised
+from helpers.scores import channel_parts, largest_offset
 
 
 @pytest.fixture(scope="module")
@@ -129,13 +130,21 @@ def test_each_channel_has_one_mean_and_deviation_and_stacked_ones_lie_one_after_
     np.testing.assert_array_equal(stacked[:, :96], spectra[..., 0])
     np.testing.assert_array_equal(stacked[:, 96:], spectra[..., 1])
     np.testing.assert_array_equal(unstack_channels(stacked, 2), spectra)
+    parts = channel_parts(spectra)
+    np.testing.assert_array_equal(stack_channels(parts["resonance"]), stacked[:, 96:])
+    np.testing.assert_allclose(parts["resonance_course"].mean(axis=1), 0, atol=1e-12)
+    assert list(channel_parts(spectra[..., :1])) == ["piezoresponse"]
+    assert largest_offset(spectra, spectra - np.eye(96, 2)) == 1
 
 
 def test_unusable_pixels_are_empty_in_maps_and_models_learn_from_none_of_them_nor_what_is_held_out(scan, monkeypatch):
     unusable = np.zeros(scan.shape, bool)
     unusable[2, 3:6] = True
     holed, values = replace(scan, unusable=unusable), np.arange(240.0).reshape(120, 2)
-    assert scan.maps(values)[1, 2, 3] == values[23, 1]
+    assert scan.maps(values)[1, 2, 3] == scan.maps_of({"one": values[:, 1]})["one"][2, 3] == values[23, 1]
+    (left, right), back = scans.halves(holed)
+    assert back == (right, left) and not (left & right).any() and ((left | right) == ~unusable.ravel()).all()
+    assert np.indices(scan.shape)[1].ravel()[left].max() < 5 <= np.indices(scan.shape)[1].ravel()[right].min()
     np.testing.assert_array_equal(np.isnan(holed.maps(values)), np.stack([unusable] * 2))
     assert heldout_blocks((60, 60), 5).mean() == pytest.approx(0.2) and not heldout_blocks((60, 60), 0).any()
     heldout = heldout_blocks(scan.shape, 5)

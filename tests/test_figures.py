@@ -310,6 +310,15 @@ def test_every_feature_is_drawn_for_the_scan_and_as_an_error_of_each_model(reson
     figure.canvas.draw()
 
 
+def test_fractions_of_the_twin_stand_beside_their_predictions_with_their_r2():
+    truth = RNG.random((10, 10, 4))
+    given = {"truth": truth, "dl_one": np.full(truth.shape, truth.mean((0, 1))), "dl_all": truth}
+    figure = twin.figure_fractions(given, {"dl": "DL"}, Look("twin", SCAN, ()))
+    assert labelled({"": figure}) and panel_letters(figure) == ["a", "b", "c"]
+    titles = [ax.get_title(loc="left").split("\n")[-1] for ax in figure.axes if ax.images]
+    assert titles == ["", "DL: 0.00", "DL: 1.00"] * 4
+
+
 def simple() -> Figure:
     figure = page_figure(1.5)
     figure.subplots().plot(VOLTAGE, MAPS[:, 0, 0].repeat(4)[:STEPS])

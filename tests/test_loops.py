@@ -10,8 +10,15 @@ from hypothesis.extra.numpy import arrays
 from scipy.signal import lfilter
 
 from helpers.figures.physics import figure_effects
-from helpers.loops import UNITS, crossing_V, intermediate_concavity, loop_area, loop_features
-from helpers.physics import channel_effects, harden_under_both, narrow_loops, share_along
+from helpers.loops import UNITS, crossing_V, feature_errors, intermediate_concavity, loop_area, loop_features
+from helpers.physics import (
+    channel_effects,
+    harden_under_both,
+    hardened_shares,
+    mean_loop_rows,
+    narrow_loops,
+    share_along,
+)
 from helpers.scans.drive import seam, seam_drift, shared_interpolations
 from helpers.scans.reading import load_scan
 from helpers.scans.scan import simulated_scan
@@ -353,6 +360,31 @@ def test_points_interpolated_in_both_channels_tell_by_how_much_one_lags():
     bridged, lag = [channel.reshape(-1, 96) for channel in FILM.channels.values()], 17
     assert shared_interpolations(bridged[0], np.roll(bridged[1], lag, axis=1)).argmax() == lag
     assert shared_interpolations(*bridged).argmax() == 0
+
+
+def test_shares_that_harden_are_counted_and_a_kind_that_is_not_there_has_none():
+    narrow, hardened, blocks = np.arange(400) % 4 == 0, np.arange(400) % 8 == 0, np.arange(400) // 40
+    assert hardened_shares(hardened, narrow, blocks) == {"narrow": (0.5, 0.5, 0.5), "wide": (0, 0, 0)}
+    assert np.isnan(hardened_shares(hardened, np.ones(400, bool), blocks)["wide"]).all()
+
+
+def test_a_model_that_doubles_a_mean_loop_has_its_error_and_twice_its_hardening():
+    scan = SCAN.spectra - np.array([0, 1])
+    double = scan + scan.mean(axis=0) - scan.mean(axis=(0, 1))
+    measured, modelled = mean_loop_rows({"all": np.ones(len(scan), bool)}, scan, {"DL": double}, SCAN.voltage_V,
+                                        ["Piezoresponse", "Resonance"])
+    assert measured["error, resonance"] == "" and modelled["error, resonance"] == "100.0%"
+    assert modelled["error, piezoresponse"] == "100.0%"
+    once, twice = (float(row["hardening (+) (kHz)"].replace("−", "-")) for row in (measured, modelled))
+    assert twice == pytest.approx(2 * once, abs=0.02)
+    alone = mean_loop_rows({"all": np.ones(len(scan), bool)}, scan[..., :1], {}, SCAN.voltage_V, ["Piezoresponse"])
+    assert list(alone[0]) == ["region", "mean loop", "error, piezoresponse"]
+
+
+def test_the_error_of_a_feature_is_a_median_and_an_erased_one_counts_as_the_whole_range():
+    measured = {"a": np.array([[0.0, 1, 4], [2, np.nan, 3]]), "b": np.arange(6.0).reshape(2, 3)}
+    modelled = {"a": np.array([[np.nan, 1.5, np.nan], [np.nan, 0, 3]]), "b": measured["b"] + [[1], [3]]}
+    assert feature_errors(measured, modelled) == {"a": 4, "b": 2}
 
 
 def test_a_share_along_a_feature_is_counted_in_parts_of_equal_size():

@@ -7,7 +7,8 @@ from sklearn.decomposition import PCA
 
 import workflow.cell
 from helpers.figures.sensitivity import figure_sensitivity
-from helpers.paths import ROOT, read_json, write_json
+from helpers.ledger import twin_fractions
+from helpers.paths import ROOT, Build, read_json, write_json
 from helpers.profiles import get_profile
 from helpers.scans.reading import load_scan
 from helpers.scans.scan import save_scan, simulated_scan
@@ -89,6 +90,9 @@ def test_what_is_finished_is_a_table_and_a_figure_and_the_log_says_why_a_cell_fa
                 write_json(where / "metrics.json", {name: times * error, "x": None})
             if cell == "headline":
                 np.savez(where / "embedding.npz", embedding=maps[:, ::-1] * -1 if seed else maps)
+    for seed in (1, 2):
+        (folder / f"twin/seed{seed}").mkdir(parents=True)
+        np.savez(folder / f"twin/seed{seed}/fractions.npz", truth=np.full(3, seed))
     log = folder / "vary.vae.units=16/seed2/log.txt"
     log.write_text("Traceback (most recent call last):\nValueError: few spectra\n")
     save_scan(simulated_scan(0, (12, 12)), tmp_path / "scan.h5")
@@ -100,6 +104,8 @@ def test_what_is_finished_is_a_table_and_a_figure_and_the_log_says_why_a_cell_fa
     assert table["beps.vae.stability"]["median"] == pytest.approx(1) and "x" not in table
     assert table["sensitivity.vae.units=16"]["n"] == 2
     assert table["sensitivity.vae.spread"]["median"] == pytest.approx(0.5 / 0.25)  # at the seeds that both have
+    build = Build(tmp_path.parent, tmp_path.name, 0)
+    assert twin_fractions(build)["truth"].tolist() == [1, 1, 1] and twin_fractions(Build(tmp_path, "none", 0)) == {}
     assert (folder / "sweep.csv").read_text().count("\n") == 1 + len(table)
     assert (folder / "sensitivity.png").stat().st_size > 5000 and (folder / "sensitivity.pdf").is_file()
     failed, left = missing(folder, [("headline", 0), ("vary.vae.units=16", 2), ("headline", 7)])
