@@ -147,6 +147,7 @@ def figure_loop_features(measured: Mapping[str, np.ndarray], models: Mapping[str
         for ax in column[[0, -1]]:
             bar = figure.colorbar(ax.images[0], ax=ax, location="bottom", shrink=0.9, aspect=14, pad=0.03)
             bar.ax.locator_params(nbins=3)
+            bar.ax.xaxis.set_major_formatter("{x:g}")
             bar.outline.set_visible(False)
             bar.set_label("error" if ax is column[-1] else "", labelpad=1)
     loops = "measured" if look.source == "measured" else "simulated"
