@@ -21,8 +21,7 @@ from helpers.figures.style import TWIN_LABEL
 from helpers.ledger import LEGEND, SUBJECTS, VERDICTS, ledger_rows, sweep_numbers, verdict_counts
 from helpers.notebooks import NOTEBOOKS
 from helpers.paper import CAPTIONS, PLACES, as_markdown, full_name, inconsistency_rows, number, reproduction_rows
-from helpers.paths import ROOT, Build
-from helpers.record import require
+from helpers.paths import ROOT, Build, require
 
 HERE = Path(__file__).parent
 READMES = ("README.md", "data/README.md", "workflow/README.md")

@@ -20,8 +20,8 @@ from helpers.figures.maps import UNUSABLE, lay_out, signed_norm
 from helpers.figures.snapshots import Snapshots
 from helpers.figures.style import DATA, MODEL_COLOURS, SIGNED
 from helpers.generate import generate_sweeps
+from helpers.paths import load_arrays, require
 from helpers.profiles import get_profile
-from helpers.record import load_arrays, require
 from helpers.scans.reading import load_scan
 from helpers.scans.scan import Scan, heldout_blocks, in_physical_units, standardised, training_pixels
 

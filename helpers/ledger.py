@@ -19,8 +19,7 @@ import numpy as np
 import yaml
 
 from helpers.paper import PAPER, number
-from helpers.paths import ROOT, Build
-from helpers.record import load_arrays
+from helpers.paths import ROOT, Build, load_arrays
 
 _FILE = yaml.safe_load(Path(__file__).with_name("claims.yml").read_text(encoding="utf-8"))
 CLAIMS, BOUNDS = _FILE["claims"], _FILE["bounds"]
@@ -216,7 +215,7 @@ def sweep_numbers(build: Build, sha256: str) -> dict[str, dict[str, float]]:
 
     A dictionary of {"median", "min", "max", "n"} by metric, empty where there is neither.
     """
-    for place in _of_sweep(build, "sweep.json", "seeds.json"):
+    for place in _of_sweep(build, "sweep.json", "data/reference/seeds.json"):
         stored = json.loads(place.read_text(encoding="utf-8")) if place.is_file() else {}
         if stored.get("scan_sha256") == sha256:
             return stored["numbers"]
@@ -229,11 +228,11 @@ def twin_fractions(build: Build) -> dict[str, np.ndarray]:
     Maps (rows, columns, mechanisms) by name: "truth", and "{model}_one" and "{model}_all" for the predictions from one
     channel each and from all channels of a model. Empty where there is no sweep.
     """
-    places = [place for place in _of_sweep(build, "fractions.npz", "fractions.npz") if place.is_file()]
+    places = [place for place in _of_sweep(build, "fractions.npz", "data/reference/fractions.npz") if place.is_file()]
     return load_arrays(places[0]) if places else {}
 
 
 def _of_sweep(build: Build, name: str, reference: str) -> list[Path]:
     """Where a file of the sweep of this run's profile may lie, and that of the reference sweep."""
-    stored = [ROOT / "data/reference" / reference] if build.profile == "laptop" else []
+    stored = [ROOT / reference] if build.profile == "laptop" else []
     return [build.root / build.profile / "sweep" / name, *stored]

@@ -15,6 +15,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
+
 ROOT = Path(__file__).resolve().parent.parent
 
 OWN_SCANS = (".h5", ".hdf5", ".hf5", ".mat", ".npy", ".npz", ".ibw", ".arhdf5")
@@ -96,6 +98,26 @@ def write_json(path: Path, content: object) -> None:
     """Write JSON, whole or not at all."""
     with atomic(path) as temporary:
         temporary.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def save_arrays(path: Path, **arrays: np.ndarray) -> None:
+    """Write arrays to a compressed npz, whole or not at all."""
+    with atomic(path) as temporary:
+        np.savez_compressed(temporary, **arrays)
+
+
+def load_arrays(path: Path) -> dict[str, np.ndarray]:
+    """Arrays that an earlier notebook saved; nothing is unpickled."""
+    with np.load(require(path), allow_pickle=False) as stored:
+        return dict(stored)
+
+
+def require(path: Path) -> Path:
+    """`path`, if an earlier notebook has written it."""
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is not there: expected the result of an earlier notebook with the same "
+                                "profile and seed; run the notebooks in order, or `make figures`")
+    return path
 
 
 def hardware() -> str:

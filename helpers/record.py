@@ -20,7 +20,7 @@ from IPython.display import HTML, Markdown, display
 from helpers.figures.style import PageFigure, panel_letters, save_figure
 from helpers.notebooks import NOTEBOOKS
 from helpers.paper import PLACES, as_markdown, caption_of, full_name
-from helpers.paths import ROOT, Build, atomic, hardware, peak_memory_GiB, read_json, write_json
+from helpers.paths import ROOT, Build, hardware, peak_memory_GiB, read_json, require, write_json
 from helpers.profiles import Profile, get_profile
 
 PACKAGES = ("tensorflow", "keras", "numpy", "scipy", "scikit-learn", "h5py", "matplotlib", "papermill", "snakemake")
@@ -114,26 +114,6 @@ def start(notebook: str, *, profile: str, seed: int, build: str, **parameters) -
     record = Record(notebook, get_profile(profile), folders, {"profile": profile, "seed": seed, **parameters})
     folders.make_folders()
     return record
-
-
-def save_arrays(path: Path, **arrays: np.ndarray) -> None:
-    """Write arrays to a compressed npz, whole or not at all."""
-    with atomic(path) as temporary:
-        np.savez_compressed(temporary, **arrays)
-
-
-def load_arrays(path: Path) -> dict[str, np.ndarray]:
-    """Arrays that an earlier notebook saved; nothing is unpickled."""
-    with np.load(require(path), allow_pickle=False) as stored:
-        return dict(stored)
-
-
-def require(path: Path) -> Path:
-    """`path`, if an earlier notebook has written it."""
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} is not there: expected the result of an earlier notebook with the same "
-                                "profile and seed; run the notebooks in order, or `make figures`")
-    return path
 
 
 def earlier_metrics(record: Record) -> dict[str, object]:

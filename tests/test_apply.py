@@ -15,9 +15,8 @@ from sklearn.decomposition import PCA
 
 from helpers.beta_vae import build_beta_vae, reconstruct
 from helpers.dictionary import learn_dictionary, stack_channels
-from helpers.paths import ROOT, read_json, write_json
+from helpers.paths import ROOT, read_json, save_arrays, write_json
 from helpers.profiles import get_profile
-from helpers.record import save_arrays
 from helpers.scans import blocks, formats
 from helpers.scans.blocks import Source, on_whole_grid
 from helpers.scans.choice import Choice

@@ -10,9 +10,9 @@ from PIL import Image
 from helpers.figures.movies import poster, write_movie
 from helpers.figures.style import letter_panels, page_figure
 from helpers.paper import CAPTIONS
-from helpers.paths import atomic, read_json
+from helpers.paths import atomic, load_arrays, read_json, save_arrays
 from helpers.profiles import PROFILES, get_profile
-from helpers.record import load_arrays, save_arrays, start
+from helpers.record import start
 
 
 def opened(tmp_path, **changes):

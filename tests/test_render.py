@@ -15,8 +15,7 @@ from packaging.requirements import Requirement
 from PIL import Image
 from test_figures import INVENTORY, MOVIES
 
-from helpers.paths import ROOT
-from helpers.record import save_arrays
+from helpers.paths import ROOT, save_arrays
 from helpers.scans.scan import save_scan, simulated_scan
 from workflow.compare import write_page
 from workflow.publish import publish

@@ -33,8 +33,8 @@ from helpers.figures.inputs import SCAN, TURNED, Look, channels_of
 from helpers.figures.maps import lay_out
 from helpers.figures.snapshots import Snapshots, show_training, training_strip
 from helpers.figures.style import TWIN_LABEL
+from helpers.paths import load_arrays
 from helpers.profiles import get_profile
-from helpers.record import load_arrays
 from helpers.scans.reading import load_scan
 from helpers.scans.scan import heldout_blocks, in_physical_units, standardised, training_pixels
 

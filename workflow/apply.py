@@ -29,9 +29,8 @@ from helpers.figures.inputs import Look
 from helpers.figures.loops import figure_every_pixel
 from helpers.figures.style import save_figure
 from helpers.paper import as_markdown, number
-from helpers.paths import atomic, read_json, write_json
+from helpers.paths import atomic, load_arrays, read_json, require, write_json
 from helpers.profiles import DICTIONARY, get_profile
-from helpers.record import load_arrays, require
 from helpers.scans.blocks import Source, on_whole_grid, read_as, source_of
 from helpers.scans.formats import DataError
 from helpers.scans.reading import load_scan, read

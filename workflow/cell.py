@@ -23,9 +23,8 @@ from helpers.controls import Benchmark, beps_benchmark, run_control, toy_benchma
 from helpers.dictionary import learn_dictionary, pca_errors, stack_channels
 from helpers.disentanglement import univariate_r2
 from helpers.paper import PAPER
-from helpers.paths import read_json, write_json
+from helpers.paths import read_json, save_arrays, write_json
 from helpers.profiles import DICTIONARY, Profile, get_profile
-from helpers.record import save_arrays
 from helpers.scans.reading import load_scan
 from helpers.scans.scan import Scan, block_numbers, halves, simulated_scan, standardised
 from helpers.scores import matched_spearman

@@ -19,8 +19,7 @@ from matplotlib.image import imsave
 
 from helpers.figures.style import SIGNED
 from helpers.loops import loop_features
-from helpers.paths import atomic, read_json
-from helpers.record import load_arrays
+from helpers.paths import atomic, load_arrays, read_json
 from helpers.scans.reading import load_scan
 from workflow.settings import reason, scan_folders
 

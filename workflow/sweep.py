@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from helpers.paths import atomic, own_scans, read_json, write_json
+from helpers.paths import atomic, load_arrays, own_scans, read_json, write_json
 from helpers.profiles import DICTIONARY, AdditiveNetwork, Profile, Training, get_profile
 from workflow.settings import plain
 
@@ -114,7 +114,6 @@ def collect(folder: Path) -> dict[str, dict[str, float]]:
             values[f"sensitivity.{model}.spread"] = [max(medians) / min(medians)]
     kept = sorted(folder.glob("headline/seed*/embedding.npz"))
     if len(kept) > 1:
-        from helpers.record import load_arrays
         from helpers.scores import matched_correlation
 
         embeddings = [load_arrays(path)["embedding"] for path in kept]
