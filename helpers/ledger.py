@@ -210,6 +210,17 @@ def verdict_counts(rows: Sequence[Mapping[str, str]]) -> dict[str, dict[str, int
             for who, verdicts in found.items()}
 
 
+def as_blocks(rows: Sequence[Mapping[str, str]]) -> str:
+    """The ledger as Markdown, a block for each claim: its verdicts, the comparisons, the measure and the control."""
+    blocks = [LEGEND]
+    for row in rows:
+        verdicts = "; ".join(f"{who}: *{row[who]}*" for who in SUBJECTS if row[who] != UNSAID)
+        checks = "\n".join(f"- {check}" for check in row["result"].split("; "))
+        blocks.append(f"**{row['claim']}** ({row['where']}). {verdicts}.\n\n{checks}\n\n"
+                      f"Measured: {row['measure']}. Control: {row['control']}.")
+    return "\n\n".join(blocks)
+
+
 def sweep_numbers(build: Build, sha256: str) -> dict[str, dict[str, float]]:
     """What `make sweep` collected for the profile of this run, else the reference sweep if its scan has this `sha256`.
 

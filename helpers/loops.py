@@ -157,8 +157,8 @@ def intermediate_concavity(branch: np.ndarray, voltage_V: np.ndarray) -> np.ndar
     return np.divide(valley, steepest, out=np.full(len(branch), np.nan), where=switches)
 
 
-def softening_and_hardening(there: np.ndarray, there_V: np.ndarray, back: np.ndarray,
-                            back_V: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def softening_and_hardening(there: np.ndarray, there_V: np.ndarray, back: np.ndarray, back_V: np.ndarray,
+                            levelled: bool = True) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Dip and rise of the resonance from 0 V to a tip of the sweep, where a branch switches.
 
     The extrema of `branch_difference` after a running median of three steps, which removes fits to a wrong peak.
@@ -169,6 +169,8 @@ def softening_and_hardening(there: np.ndarray, there_V: np.ndarray, back: np.nda
         Resonance (kHz) on the branch that switches and on the other.
     there_V, back_V : ndarray, shape (steps of the branch,)
         Both monotone; `there_V` ends at the tip.
+    levelled : bool
+        As of `branch_difference`.
 
     Returns
     -------
@@ -176,7 +178,7 @@ def softening_and_hardening(there: np.ndarray, there_V: np.ndarray, back: np.nda
         kHz (not negative), V (a step of the sweep; NaN without softening) and kHz (not
         negative). All NaN if the branch does not lead from 0 V to its tip.
     """
-    grid_V, excess = branch_difference(there, there_V, back, back_V)
+    grid_V, excess = branch_difference(there, there_V, back, back_V, levelled)
     if len(grid_V) < 3:
         return tuple(np.full(len(there), np.nan) for _ in range(3))
     change = np.median(np.lib.stride_tricks.sliding_window_view(excess, 3, axis=1), axis=-1)
@@ -185,13 +187,13 @@ def softening_and_hardening(there: np.ndarray, there_V: np.ndarray, back: np.nda
     return softening, at_V, hardening
 
 
-def branch_difference(there: np.ndarray, there_V: np.ndarray, back: np.ndarray,
-                      back_V: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def branch_difference(there: np.ndarray, there_V: np.ndarray, back: np.ndarray, back_V: np.ndarray,
+                      levelled: bool = True) -> tuple[np.ndarray, np.ndarray]:
     """What the resonance on the branch that switches exceeds that on the way back by, from 0 V to the tip.
 
     The way back from the tip has no switching, but the same response to bias. The difference of the two is 0 at the
-    tip; at 0 V it is what the two remanent states differ by. It is taken about the line between these two ends.
-    Parameters as of `softening_and_hardening`.
+    tip; at 0 V it is what the two remanent states differ by. Where it is `levelled` it is taken about the line between
+    these two ends. Other parameters as of `softening_and_hardening`.
 
     Returns
     -------
@@ -206,19 +208,21 @@ def branch_difference(there: np.ndarray, there_V: np.ndarray, back: np.ndarray,
         return np.empty(0), np.empty((len(there), 0))
     grid_V = np.concatenate([[0.0], there_V[beyond]])
     excess = _at(grid_V, there, there_V) - _at(grid_V, back, back_V)
-    return grid_V, excess - excess[:, :1] * (1 - grid_V / there_V[-1])
+    return grid_V, excess - levelled * excess[:, :1] * (1 - grid_V / there_V[-1])
 
 
-def resonance_differences(resonance: np.ndarray, voltage_V: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+def resonance_differences(resonance: np.ndarray, voltage_V: np.ndarray,
+                          levelled: bool = True) -> list[tuple[np.ndarray, np.ndarray]]:
     """`branch_difference` under negative and under positive bias, from loops (pixels, steps) of one closed cycle."""
     falling, rising = _branches(resonance, *_closed_cycle(voltage_V))
-    return [branch_difference(*falling, *rising), branch_difference(*rising, *falling)]
+    return [branch_difference(*falling, *rising, levelled), branch_difference(*rising, *falling, levelled)]
 
 
-def hardening_kHz(resonance: np.ndarray, voltage_V: np.ndarray) -> np.ndarray:
+def hardening_kHz(resonance: np.ndarray, voltage_V: np.ndarray, levelled: bool = True) -> np.ndarray:
     """Rise of the resonance (`softening_and_hardening`) under negative and under positive bias, shape (2, pixels)."""
     falling, rising = _branches(resonance, *_closed_cycle(voltage_V))
-    return np.stack([softening_and_hardening(*falling, *rising)[2], softening_and_hardening(*rising, *falling)[2]])
+    return np.stack([softening_and_hardening(*there, *back, levelled)[2]
+                     for there, back in ((falling, rising), (rising, falling))])
 
 
 def _of_piezoresponse(falling: tuple[np.ndarray, np.ndarray],

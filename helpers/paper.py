@@ -83,6 +83,27 @@ def table_1_rows(metrics: dict, grid_mse: np.ndarray, sweep: dict) -> list[dict[
     return [dict(zip(table["columns"], (_filled(cell, values) for cell in row), strict=True)) for row in table["rows"]]
 
 
+def seed_rows(sweep: Mapping[str, Mapping[str, float]]) -> list[dict[str, str]]:
+    """Headline numbers over seeds, and errors under changed settings, as `make sweep` collected them."""
+    others = {name: name.removeprefix("sensitivity.") for name in sweep if name.startswith("sensitivity.")}
+    titles = others | _FILE["seeds"]
+    return [{"number": title} | {key: number(sweep[name][key]) for key in ("median", "min", "max", "n")}
+            for name, title in titles.items() if name in sweep]
+
+
+def control_rows(sweep: Mapping[str, Mapping[str, float]], labels: Mapping[str, str]) -> list[dict[str, str]]:
+    """Size of every control, and how single-coloured its channels are on the toy; `labels` name the models."""
+    columns = {"toy: parameters": ("toy.control.{}.kept.parameters", ".0f"),
+               "toy: mean |Spearman|": ("toy.control.{}.kept.spearman", ".2f"),
+               "loops: parameters": ("beps.control.{}.kept.parameters", ".0f")}
+    rows = []
+    for model, label in labels.items():
+        found = {title: (sweep.get(name.format(model)), form) for title, (name, form) in columns.items()}
+        rows.append({"model": label} | {title: f"{spread['median']:{form}}" if spread else "–"
+                                        for title, (spread, form) in found.items()})
+    return rows
+
+
 def reproduction_rows(metrics: dict) -> list[dict[str, str]]:
     """Every number that the paper states beside the one obtained."""
     known = defaultdict(lambda: None, metrics)

@@ -23,6 +23,7 @@ from helpers.beta_vae import active_channels, encode, mean_kl, parameter_count, 
 from helpers.controls import Benchmark, beps_benchmark, toy_benchmark
 from helpers.dictionary import pca_errors
 from helpers.disentanglement import disentanglement
+from helpers.paper import number
 from helpers.paths import ROOT, atomic, hardware, peak_memory_GiB, write_json
 from helpers.profiles import PAPER_BEPS, PAPER_BEPS_TRAINING, PAPER_TOY, PAPER_TOY_TRAINING, Training, get_profile
 from helpers.scans.reading import load_scan
@@ -162,7 +163,7 @@ def sentence(name: str) -> str:
     run = stored_runs()[name]
     end = _end(run)
     text = (f"{name.split('-')[0]}, 1/{run['shortened_by']} of the epochs, seed {run['seed']}: {end['active']} active "
-            f"channels, error {end['mse']:.3f}, PCA of as many components {end['pca_mse']:.3f}")
+            f"channels, error {number(end['mse'])}, PCA of as many components {number(end['pca_mse'])}")
     if "spearman" in end:
         text += f", mean |Spearman| with the colours {end['spearman']:.2f}"
     if "informativeness" in end:

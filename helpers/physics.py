@@ -77,23 +77,24 @@ def narrow_loops(features: Mapping[str, np.ndarray]) -> np.ndarray:
     return area < NARROW * np.nanmedian(area)
 
 
-def harden_under_both(resonance_kHz: np.ndarray, voltage_V: np.ndarray, seed: int) -> np.ndarray:
+def harden_under_both(resonance_kHz: np.ndarray, voltage_V: np.ndarray, seed: int, levelled: bool = True) -> np.ndarray:
     """Loops (pixels, steps) that harden under either polarity by more than 19 of 20 loops of their own noise do.
 
     Noise alone has a hardening, as the largest of many differences: it is large where the response is weak, and where
     noise persists over steps. Here it is what sets a loop apart from its running mean over two blocks and a step;
     loops of noise have its blocks of a twelfth of the cycle with random signs (wild bootstrap, Wu, Ann. Stat. 14, 1261
-    (1986), by blocks, Shao, J. Am. Stat. Assoc. 105, 218 (2010)). Shape (pixels,) of bool.
+    (1986), by blocks, Shao, J. Am. Stat. Assoc. 105, 218 (2010)). `levelled` as of `helpers.loops.branch_difference`.
+    Shape (pixels,) of bool.
     """
     pixels, steps = resonance_kHz.shape
     block = max(steps // 12, 1)
     noise = resonance_kHz - uniform_filter1d(resonance_kHz, 2 * block + 1, axis=1, mode="wrap")
-    random, measured = np.random.default_rng(seed), hardening_kHz(resonance_kHz, voltage_V)
+    random, measured = np.random.default_rng(seed), hardening_kHz(resonance_kHz, voltage_V, levelled)
     exceeded = np.zeros(measured.shape)
     for _ in range(NOISE_LOOPS):
         signs = random.choice([-1.0, 1.0], (pixels, -(-steps // block))).repeat(block, axis=1)[:, :steps]
         signs = np.roll(signs, random.integers(block), axis=1)
-        exceeded += measured > hardening_kHz(noise * signs, voltage_V)
+        exceeded += measured > hardening_kHz(noise * signs, voltage_V, levelled)
     return (exceeded > 0.95 * NOISE_LOOPS).all(axis=0)
 
 
@@ -117,7 +118,7 @@ def mean_loop_rows(regions: Mapping[str, np.ndarray], loops: np.ndarray, models:
     """The mean loop of each region, as measured and as each model writes it, a row each for a table.
 
     Errors are mean squared errors over the variance of the measured mean loop; the contact hardens by the mean
-    difference of the branches from 0 V to either tip.
+    difference of the branches from 0 V to either tip, as it is and levelled (`helpers.loops.branch_difference`).
 
     Parameters
     ----------
@@ -136,9 +137,11 @@ def mean_loop_rows(regions: Mapping[str, np.ndarray], loops: np.ndarray, models:
             row = {"region": region, "mean loop": name} | {
                 f"error, {channel.lower()}": f"{value:.1%}" if name in models else ""
                 for channel, value in zip(channels, lost, strict=True)}
-            changes = resonance_differences(mean[None, :, 1], voltage_V) if len(channels) > 1 else []
-            rows.append(row | {f"hardening ({sign}) (kHz)": f"{change.mean():+.2f}".replace("-", "−")
-                               for sign, (_, change) in zip("−+", changes, strict=False)})
+            for title, levelled in (("branches", False), ("levelled", True)) if len(channels) > 1 else ():
+                changes = resonance_differences(mean[None, :, 1], voltage_V, levelled)
+                row |= {f"{title} ({sign}) (kHz)": f"{change.mean():+.2f}".replace("-", "−")
+                        for sign, (_, change) in zip("−+", changes, strict=True)}
+            rows.append(row)
     return rows
 
 

@@ -316,7 +316,7 @@ def test_fractions_of_the_twin_stand_beside_their_predictions_with_their_r2():
     figure = twin.figure_fractions(given, {"dl": "DL"}, Look("twin", SCAN, ()))
     assert labelled({"": figure}) and panel_letters(figure) == ["a", "b", "c"]
     titles = [ax.get_title(loc="left").split("\n")[-1] for ax in figure.axes if ax.images]
-    assert titles == ["", "DL: 0.00", "DL: 1.00"] * 4
+    assert titles == ["", "DL, R² 0.00", "DL, R² 1.00"] * 4
 
 
 def simple() -> Figure:

@@ -53,8 +53,8 @@ WORLDS = (
     (r"toy\.paper_\w+\.(mse|mse_gamut)", 0.01, 99),
     (r"toy\.vae\.latents", 16, 16),
     (r".*over_pca", 0.1, 1.2),
-    (r"beps\.narrow\.hardened", 0.9, 0.1),
-    (r"beps\.wide\.hardened", 0.1, 0.3),
+    (r"beps\.narrow\.hardened.*", 0.9, 0.1),
+    (r"beps\.wide\.hardened.*", 0.1, 0.3),
     (r"toy\.paper_vae\.spearman_painting", 0.95, 0.1),
     (r"toy\.dl\.mse_gamut", PAPER["toy.dl.mse_gamut"], 77),
     (r"toy\.dl\.mse_painting", PAPER["toy.dl.mse_painting"], 77),
@@ -72,7 +72,7 @@ WORLDS = (
     (r".*\.vae\.seconds", 1e5, 10),
     (r".*\.hours", 9, 0.1),
     (r".*\.dl\.seconds", 1e3, 1e5),
-    (r"twin\.dl\.r2.*", 0.4, 0.3),
+    (r"twin\.dl\.r2.*", 0.25, 0.5),
     (r"(toy|twin)\.(vae|dl)\.(r2.*|matched_r2|dci_informativeness)", 0.9, 0.1),
     (r"toy\.(vae|control\.vae_(full|few_latents)\.kept|paper_\w+)\.(mig|dci|sap|spearman)", 0.95, 0.1),
     (r"(toy|twin).*(mig|dci|sap|spearman|r2).*", 0.4, 0.3),
@@ -164,17 +164,18 @@ def test_a_number_recorded_with_its_extremes_is_judged_by_them():
 
 def test_the_twin_does_not_decide_on_measured_loops():
     on_twin = world(contrary) | {"beps.source": "twin"}
-    loops = row("On the measured loops the error of a β-VAE is much", on_twin)
+    claim = "On the measured loops the error of a β-VAE is much lower than that of DL"
+    loops = row(claim, on_twin)
     assert verdicts_of(loops) == {ledger.UNTESTABLE}
-    assert loops["result"].count("(simulated twin, decides nothing)") == 3
+    assert loops["result"].count("(simulated twin, decides nothing)") == 2
     assert ": no" not in loops["result"]
     order = row("A β-VAE is better because it takes account", on_twin | {
         name: favourable(name) for name in NEEDED if name.startswith("toy.control")})
     assert verdicts_of(order) == {HOLDS} and "simulated" in order["result"]
-    assert verdict("The β-VAE is less sensitive", on_twin) == ledger.UNTESTABLE
+    assert verdict("Halving and doubling β", on_twin) == ledger.UNTESTABLE
     unknown = {name: value for name, value in on_twin.items() if name != "beps.source"}
-    assert verdict("On the measured loops the error of a β-VAE is much", unknown) == UNMEASURED
-    assert "`beps.source`" in row("On the measured loops the error of a β-VAE is much", unknown)["result"]
+    assert verdict(claim, unknown) == UNMEASURED
+    assert "`beps.source`" in row(claim, unknown)["result"]
 
 
 def test_each_model_is_judged_on_its_own_runs_and_a_result_says_each_number_once_and_what_it_decides():
@@ -183,12 +184,12 @@ def test_each_model_is_judged_on_its_own_runs_and_a_result_says_each_number_once
     assert found["the companion's β-VAE"] == HOLDS and found["the paper's β-VAE"] == FAILS
     assert found["other models, or the loops alone"] == UNSAID
     bound = row("On the toy a β-VAE", world(favourable) | {"toy.pca3.mse_gamut": 0.21, "toy.vae.mse_gamut": 0.0009})
-    assert bound["result"].startswith("error stated in the paper, 0.104, PCA here 0.21; ")
+    assert bound["result"].startswith("error stated in the paper, 0.104, at a scaling that may differ, PCA here 0.21; ")
     assert "companion's error 0.0009 at most half of PCA 0.21: yes; at most half of DL with OMP" in bound["result"]
     measured = ON_MEASURED | {"beps.vae.beta_spread": 1.08, "sensitivity.dl.spread": 2.85}
-    assert row("The β-VAE is less sensitive", measured)["result"] == (
+    assert row("Halving and doubling β", measured)["result"] == (
         "largest over smallest error of the companion's β-VAE 1.08 below DL 2.85: yes; "
-        "not measured yet: `beps.vae.stability`")
+        "not measured yet: `beps.vae.stability`, `beps.vae.found`")
 
 
 def test_spread_over_seeds_is_preferred_and_printed_and_fractions_are_averaged():

@@ -10,7 +10,15 @@ from hypothesis.extra.numpy import arrays
 from scipy.signal import lfilter
 
 from helpers.figures.physics import figure_effects
-from helpers.loops import UNITS, crossing_V, feature_errors, intermediate_concavity, loop_area, loop_features
+from helpers.loops import (
+    UNITS,
+    crossing_V,
+    feature_errors,
+    intermediate_concavity,
+    loop_area,
+    loop_features,
+    resonance_differences,
+)
 from helpers.physics import (
     channel_effects,
     harden_under_both,
@@ -368,6 +376,16 @@ def test_shares_that_harden_are_counted_and_a_kind_that_is_not_there_has_none():
     assert np.isnan(hardened_shares(hardened, np.ones(400, bool), blocks)["wide"]).all()
 
 
+def test_what_the_branches_differ_by_at_0_V_is_no_hardening_where_they_are_levelled():
+    voltage = SCAN.voltage_V
+    falling = np.diff(voltage, append=voltage[0]) < 0
+    offset_kHz = np.where(falling, -0.8, 0)[None] * (1 - np.abs(voltage) / voltage.max())
+    below, above = resonance_differences(offset_kHz, voltage, levelled=False)
+    assert below[1].min() == pytest.approx(-0.8, abs=0.1) and above[1].max() == pytest.approx(0.8, abs=0.1)
+    for _, levelled in resonance_differences(offset_kHz, voltage):
+        np.testing.assert_allclose(levelled, 0, atol=0.03)
+
+
 def test_a_model_that_doubles_a_mean_loop_has_its_error_and_twice_its_hardening():
     scan = SCAN.spectra - np.array([0, 1])
     double = scan + scan.mean(axis=0) - scan.mean(axis=(0, 1))
@@ -375,8 +393,9 @@ def test_a_model_that_doubles_a_mean_loop_has_its_error_and_twice_its_hardening(
                                         ["Piezoresponse", "Resonance"])
     assert measured["error, resonance"] == "" and modelled["error, resonance"] == "100.0%"
     assert modelled["error, piezoresponse"] == "100.0%"
-    once, twice = (float(row["hardening (+) (kHz)"].replace("−", "-")) for row in (measured, modelled))
-    assert twice == pytest.approx(2 * once, abs=0.02)
+    for change in ("levelled (+) (kHz)", "branches (−) (kHz)"):
+        once, twice = (float(row[change].replace("−", "-")) for row in (measured, modelled))
+        assert twice == pytest.approx(2 * once, abs=0.02)
     alone = mean_loop_rows({"all": np.ones(len(scan), bool)}, scan[..., :1], {}, SCAN.voltage_V, ["Piezoresponse"])
     assert list(alone[0]) == ["region", "mean loop", "error, piezoresponse"]
 

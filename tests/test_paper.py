@@ -9,7 +9,7 @@ import pytest
 
 from helpers import paper
 from helpers.figures.training import figure_paper_runs
-from helpers.paper import CAPTIONS, PAPER, full_name, number, table_1_rows
+from helpers.paper import CAPTIONS, PAPER, control_rows, full_name, number, seed_rows, table_1_rows
 from helpers.paper_runs import by_part, ends, papers_benchmark, run_shortened, sentence, shortened, stored_runs
 from helpers.profiles import PAPER_BEPS, PAPER_BEPS_TRAINING, PAPER_TOY, PAPER_TOY_TRAINING
 from helpers.scans.scan import simulated_scan
@@ -39,6 +39,17 @@ def test_table_1_says_what_the_sweep_measured_and_what_not():
     for name in ("sensitivity.dl.spread", "toy.control.vae_full.kept.mse"):
         assert "not measured: make sweep" in cells(name)["Ordinal"]["companion's, measured"]
     assert "not measured: make sweep" in cells()["Influence of hyperparameters"]["measured"]
+
+
+def test_what_the_sweep_collected_is_listed_by_its_titles_and_another_setting_by_its_name():
+    spread = {"median": 0.25, "min": 0.125, "max": 0.5, "n": 3}
+    swept = {"toy.vae.spearman": spread, "sensitivity.vae.units=8": spread, "toy.control.pca.kept.parameters": spread,
+             "toy.control.lstm.kept.spearman": spread}
+    assert seed_rows(swept) == [{"number": title, "median": "0.25", "min": "0.125", "max": "0.5", "n": "3"}
+                                for title in ("vae.units=8", "toy: mean |Spearman|")]
+    assert seed_rows({}) == []
+    pca, lstm = control_rows(swept, {"pca": "PCA", "lstm": "LSTM"})
+    assert list(pca.values()) == ["PCA", "0", "–", "–"] and list(lstm.values()) == ["LSTM", "–", "0.25", "–"]
 
 
 def test_numbers_bars_inside_a_cell_and_ten_inconsistencies_with_the_paper_s_numbers():
@@ -133,7 +144,7 @@ def test_a_sentence_has_the_numbers_of_the_run_and_of_pca_and_a_part_ends_at_the
     run = stored_runs()["toy-25-seed2"]
     text = sentence("toy-25-seed2")
     assert text.startswith(f"toy, 1/25 of the epochs, seed 2: {run['last']['active']} active channels, ")
-    assert f"{run['last']['mse']:.3f}" in text and f"{run['pca_mse'][run['last']['active'] - 1]:.3f}" in text
+    assert number(run["last"]["mse"]) in text and number(run["pca_mse"][run["last"]["active"] - 1]) in text
     assert f"{run['last']['spearman']:.2f}" in text and f"{run['last']['informativeness']:.2f}" in text
     assert "Spearman" not in sentence("beps-125-seed0")
     found, runs = ends("toy"), [stored_runs()[f"toy-25-seed{seed}"] for seed in range(3)]

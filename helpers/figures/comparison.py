@@ -100,7 +100,7 @@ def plot_component_errors(ax: Axes, errors: Errors) -> None:
     ax.plot(components, errors.pca_mse, ".-", color=BOUND, label="PCA: best linear model in training")
     if errors.noise is not None:
         ax.axhline(errors.noise, color="0.5", linestyle=":", label="noise of the loops")
-    for (name, (active, mse)), style in zip(errors.paths.items(), ("-", ":"), strict=False):
+    for (name, (active, mse)), style in zip(errors.paths.items(), ("-", "-."), strict=False):
         numbers = np.unique(active[active > 0])
         ax.plot(numbers, [mse[active == n].min() for n in numbers], style, color=VAE, label=f"{name}, along β")
     for name, (n, mse) in errors.models.items():

@@ -17,7 +17,7 @@ WIDTH = 88  # characters of a claim on a line
 
 
 def figure_ledger(rows: Sequence[Mapping[str, str]], *, source: str) -> Figure:
-    """Verdicts of `helpers.ledger.ledger_rows`; what a claim does not say of a model is left empty."""
+    """Verdicts of `helpers.ledger.ledger_rows`; what was not tested on a model is left empty."""
     claims = [_balanced(row["claim"]) for row in rows]
     lines = [1.5 + claim.count("\n") for claim in claims]
     figure, ax = page_panels(0.55 + 0.105 * sum(lines), source=source)
@@ -38,7 +38,7 @@ def figure_ledger(rows: Sequence[Mapping[str, str]], *, source: str) -> Figure:
     shown = {verdict: mark for verdict, mark in MARKS.items() if any(verdict in row.values() for row in rows)}
     if any(row[who] not in MARKS and row[who] != UNSAID for row in rows for who in SUBJECTS):
         shown["not measured yet, or not testable here"] = OTHER
-    shown["(empty) not said of this model"] = {"marker": ""}
+    shown["(empty) not tested on this model"] = {"marker": ""}
     handles = [ax.plot([], [], linestyle="", label=label, **mark)[0] for label, mark in shown.items()]
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))
     said = [f"{who}: " + ", ".join(f"{verdict} {count}" for verdict, count in Counter(

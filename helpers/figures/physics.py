@@ -10,7 +10,7 @@ from matplotlib.patches import Patch
 from helpers.figures.inputs import Look
 from helpers.figures.maps import map_height, plot_map
 from helpers.figures.spectra import VOLTAGE, plot_loops
-from helpers.figures.style import DATA, DL, PAGE, SIGNED, VAE, letter_panels, page_panels, plain
+from helpers.figures.style import DATA, DL, PAGE, SIGNED, letter_panels, page_panels, plain
 from helpers.loops import feature_title
 from helpers.physics import NARROW, Effects
 
@@ -103,13 +103,13 @@ def figure_narrow(narrow: np.ndarray, hardened: np.ndarray, along: tuple[np.ndar
     share.fill_between(centre, *interval.T, color=DATA, alpha=0.2, linewidth=0)
     share.plot(centre, found, ".-", color=DATA)
     share.axvline(NARROW, color="0.5", linestyle=":")
-    share.set(xlabel="Loop area / median", ylabel="Share that hardens\nunder both polarities", ylim=(0, 1),
+    share.set(xlabel="Loop area / median", ylabel="Share that hardens\nunder both polarities", ylim=(0, None),
               title="Hardening against loop area")
-    for name, colour in (("narrow", VAE), ("others", "0.45")):
+    for name, colour in (("narrow", dict(CLASSES)["narrow"]), ("others", "0.45")):
         for number, (voltage_V, change_kHz) in enumerate(differences.get(name, ())):
             rise.plot(voltage_V, change_kHz, color=colour, label=name if number == 0 else None)
     rise.axhline(0, color="0.7", linewidth=0.6)
-    rise.set(xlabel=VOLTAGE, ylabel="Resonance, switching\n− other branch (kHz)",
+    rise.set(xlabel=VOLTAGE, ylabel="Switching − other branch,\nlevelled (kHz)",
              title="Mean difference of the branches")
     rise.legend()
     return letter_panels(axes)

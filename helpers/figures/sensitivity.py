@@ -19,7 +19,7 @@ LABELS = {
     "vae_mixed": "… ordinary decoder", "vae_beta0": "… β = 0", "vae_dense_encoder": "… dense encoder",
 }
 # Colour, filled or open, and place above or below the line of the model.
-MARKS = {"kept": (DATA, DATA, 0.12), "shuffled": (DL, "white", -0.12)}
+MARKS = {"kept": (DATA, DATA, 0.12), "shuffled": (DATA, "white", -0.12)}
 UNSETTLED = "0.65"  # colour of a training that had not converged
 MODELS = {"vae": ("companion's β-VAE", VAE), "dl": ("DL", DL)}
 NAMES = {"units": "LSTM units", "latents": "latents", "learning_rate": "learning rate", "patch": "steps at a time",

@@ -13,6 +13,7 @@ from matplotlib.ticker import MaxNLocator
 from helpers.figures.style import BOUND, COLUMN, DATA, VAE, letter_panels, page_panels, plain_log_ticks
 from helpers.scores import ACTIVE_KL_NAT
 
+DASHES = ("-", "--", ":")  # of the seeds
 TITLES = {"toy": "Toy", "beps": "BEPS, published film"}
 
 
@@ -66,7 +67,9 @@ def path_of_beta(snapshots: Mapping[str, np.ndarray], *, shown: int, pca_mse: np
     error.set(ylabel="MSE (s.d.²)", yscale="log")
     error.legend()
     plain_log_ticks(error.yaxis)
-    carried.plot(beta, kl[:, (kl > ACTIVE_KL_NAT).any(axis=0)], ".-", color=VAE, markersize=3)
+    for last, colour in ((False, "0.65"), (True, VAE)):  # those active at the end in front
+        of_kind = (kl > ACTIVE_KL_NAT).any(axis=0) & ((kl[-1] > ACTIVE_KL_NAT) == last)
+        carried.plot(beta, kl[:, of_kind], ".-", color=colour, markersize=3)
     carried.axhline(ACTIVE_KL_NAT, color="0.6", linestyle=":")
     carried.set(ylabel="KL of each channel (nat)", ylim=(0, None))
     counted.step(beta, active, color=VAE, where="mid", label="the network")
@@ -75,9 +78,9 @@ def path_of_beta(snapshots: Mapping[str, np.ndarray], *, shown: int, pca_mse: np
         counted.legend()
     counted.set(ylabel="Active channels", ylim=(0, kl.shape[1] + 0.5))
     counted.yaxis.set_major_locator(MaxNLocator(8, integer=True))
-    carried.set_xlabel("β (training runs left to right)")
     for ax in axes:
-        ax.set_xscale("log")
+        ax.set(xscale="log", xlabel="β (training runs left to right)")
+        plain_log_ticks(ax.xaxis)
         if beta[-1] < beta[0]:
             ax.invert_xaxis()
     return letter_panels(axes)
@@ -100,12 +103,12 @@ def figure_paper_runs(parts: Mapping[tuple[str, int], Sequence[Mapping]]) -> Fig
 
 def _plot_runs(errors: Axes, channels: Axes, runs: Sequence[Mapping]) -> None:
     """Course of the error beside that of PCA with as many components as active channels, and their number."""
-    for run in runs:
+    for run, dashes in zip(runs, DASHES, strict=False):
         course = run["course"]
         bound = np.array(run["pca_mse"])[np.maximum(course["active"], 1) - 1]
-        errors.plot(course["epoch"], course["mse"], color=VAE, linewidth=0.8)
-        errors.step(course["epoch"], bound, color=BOUND, where="mid", linewidth=0.8)
-        channels.step(course["epoch"], course["active"], color=VAE, where="mid", linewidth=0.8)
+        errors.plot(course["epoch"], course["mse"], dashes, color=VAE, linewidth=0.8)
+        errors.step(course["epoch"], bound, dashes, color=BOUND, where="mid", linewidth=0.8)
+        channels.step(course["epoch"], course["active"], dashes, color=VAE, where="mid", linewidth=0.8)
     training = runs[0]["training"]
     for ax in (errors, channels):
         ax.axvline(training["priming"], color="0.6", linestyle=":")

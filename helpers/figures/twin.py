@@ -16,6 +16,7 @@ from helpers.figures.style import PAGE, letter_panels, page_figure, page_panels
 from helpers.twin.domains import MECHANISMS
 
 GREYS = "0.58", "0.35", "0"  # of loops that open little, as usual and widely
+KINDS = {"c": "c domains", "a": "a domains", "charged_wall": "charged walls", "three_state": "three-state"}
 SOURCE_NAMES = {"measured": "measured", "twin": "simulated (twin)"}
 
 
@@ -93,7 +94,7 @@ def fraction_maps(fractions: Mapping[str, np.ndarray], look: Look) -> Figure:
     figure, axes = page_panels(2.3, 1, len(fractions), source=look.source)
     for ax, (name, fraction) in zip(axes, fractions.items(), strict=True):
         plot_map(ax, fraction, look.orientation, label="fraction", norm=Normalize(0, 1))
-        ax.set_title(name.replace("_", " "))
+        ax.set_title(KINDS[name])
     return figure
 
 
@@ -105,8 +106,8 @@ def figure_fractions(fractions: Mapping[str, np.ndarray], models: Mapping[str, s
     """
     truth = fractions["truth"].astype(float)
     names = ["truth", *(f"{name}_{way}" for way in ("one", "all") for name in models)]
-    heads = {0: "$\\mathbf{a}$  truth", 1: "$\\mathbf{b}$  from one channel each",
-             1 + len(models): "$\\mathbf{c}$  from all channels"}
+    heads = {0: "$\\mathbf{a}$  truth", 1: "$\\mathbf{b}$  one channel for each, straight line",
+             1 + len(models): "$\\mathbf{c}$  all channels, random forest"}
     tall = map_height(truth.shape[:2], look.orientation)
     height = 0.4 + len(MECHANISMS) * (0.2 + tall * PAGE / (len(names) + 1))
     figure, axes = page_panels(height, len(MECHANISMS), len(names), source=look.source)
@@ -115,11 +116,11 @@ def figure_fractions(fractions: Mapping[str, np.ndarray], models: Mapping[str, s
         shown = fractions[names[column]][..., row].astype(float)
         plot_map(ax, shown, bare if column else look.orientation, norm=Normalize(0, 1))
         r2 = r2_score(truth[..., row].ravel(), shown.ravel())
-        title = f"{[*models.values()][(column - 1) % len(models)]}: {r2:.2f}" if column else ""
+        title = f"{[*models.values()][(column - 1) % len(models)]}, R² {r2:.2f}" if column else ""
         ax.set_title(f"{heads.get(column, '')}\n{title}" if row == 0 else title)
     for ax, mechanism in zip(axes[:, 0], MECHANISMS, strict=True):
         ax.set_axis_on()
-        ax.set(xticks=[], yticks=[], ylabel=mechanism.replace("_", " "))
+        ax.set(xticks=[], yticks=[], ylabel=KINDS[mechanism])
         ax.spines[:].set_visible(False)
     bar = figure.colorbar(ax.images[0], ax=axes, shrink=0.4, aspect=25)
     bar.set_label("fraction")
