@@ -23,6 +23,7 @@ UNITS = {
 def feature_title(name: str) -> str:
     """A key of `UNITS` for readers: "softening_negative_kHz" is "softening (−)"."""
     name = re.sub("_(kHz|arb_V|arb|V)$", "", name)
+    name = name.replace("softening_at", "softening_voltage")
     return name.replace("_negative", " (−)").replace("_positive", " (+)").replace("_", " ")
 
 

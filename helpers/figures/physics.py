@@ -14,7 +14,7 @@ from helpers.figures.style import DATA, DL, PAGE, SIGNED, letter_panels, page_pa
 from helpers.loops import feature_title
 from helpers.physics import NARROW, Effects
 
-CLASSES = (("neither", "0.85"), ("narrow", "#56B4E9"), ("hardens under both", DL),
+CLASSES = (("neither", "0.85"), ("narrow", "#AA4499"), ("hardens under both", DL),
            ("narrow and hardens under both", DATA))
 
 
