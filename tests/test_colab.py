@@ -62,8 +62,8 @@ def repository(tmp_path_factory) -> str:
     tree = tmp_path_factory.mktemp("repository")
     for name in ("helpers", "workflow", "notebooks", "data/weights", "data/reference"):
         shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("requirements.txt", "CITATION.cff", "pyproject.toml"):
-        shutil.copy(ROOT / name, tree)
+    for name in ("requirements.txt", "CITATION.cff", "pyproject.toml", "data/painting.png"):
+        shutil.copy(ROOT / name, tree / name)
     for command in ("init -q", "add -A", "-c user.name=n -c user.email=e commit -q -m state", f"tag {TAG}"):
         subprocess.run(["git", *command.split()], cwd=tree, check=True)
     return tree.as_uri()
