@@ -24,7 +24,8 @@ def figure_effects(effects: Effects, titles: Sequence[str], *, source: str) -> F
     half = max(float(np.abs(effects.slope).max()), 1e-12)
     image = ax.imshow(effects.slope, cmap=SIGNED, norm=Normalize(-half, half), aspect="auto")
     for (row, column), slope in np.ndenumerate(effects.slope):
-        text = f"{slope:+.2f}" if effects.certain[row, column] else f"({slope:+.2f})"
+        number = f"{slope:+.2f}".replace("-", "−")
+        text = number if effects.certain[row, column] else f"({number})"
         dark = abs(slope) < 0.45 * half
         ax.text(column, row, text, ha="center", va="center", fontsize=5.5, color="white" if dark else "black")
     names = [feature_title(name) for name in effects.features]

@@ -106,8 +106,8 @@ def figure_fractions(fractions: Mapping[str, np.ndarray], models: Mapping[str, s
     """
     truth = fractions["truth"].astype(float)
     names = ["truth", *(f"{name}_{way}" for way in ("one", "all") for name in models)]
-    heads = {0: "$\\mathbf{a}$  truth", 1: "$\\mathbf{b}$  one channel for each, straight line",
-             1 + len(models): "$\\mathbf{c}$  all channels, random forest"}
+    heads = {0: "$\\mathbf{a}$  truth", 1: "$\\mathbf{b}$  one channel for each",
+             1 + len(models): "$\\mathbf{c}$  all channels"}
     tall = map_height(truth.shape[:2], look.orientation)
     height = 0.4 + len(MECHANISMS) * (0.2 + tall * PAGE / (len(names) + 1))
     figure, axes = page_panels(height, len(MECHANISMS), len(names), source=look.source)
