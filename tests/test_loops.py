@@ -338,7 +338,8 @@ def test_effects_are_the_slopes_that_were_put_in():
     np.testing.assert_allclose(found.slope[:, 0], [3 / spread, -1 / spread], atol=0.04)
     assert found.certain[:, 0].all() and not found.certain[:, 1].any()
     assert ((found.low < found.slope) & (found.slope < found.high)).all()
-    texts = {text.get_text().replace("−", "-") for text in figure_effects(found, ["z1", "z2"], source="twin").axes[0].texts}
+    drawn = figure_effects(found, ["z1", "z2"], source="twin").axes[0]
+    texts = {text.get_text().replace("−", "-") for text in drawn.texts}
     assert f"{found.slope[0, 0]:+.2f}" in texts and f"({found.slope[0, 1]:+.2f})" in texts
 
 
