@@ -111,10 +111,10 @@ def matched_spearman(embeddings: np.ndarray, truth: np.ndarray) -> np.ndarray:
 
 
 def matched_channels(embeddings: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """The channels that `matched_spearman` matches, (n, factors) in the order of the factors; those must be as many."""
+    """Indices of the channels that `matched_spearman` matches, in the order of the factors; those must be as many."""
     ranks = rankdata(np.hstack([truth, embeddings]), axis=0)
     scores = np.abs(np.corrcoef(ranks.T)[: truth.shape[1], truth.shape[1]:])
-    return embeddings[:, linear_sum_assignment(-np.nan_to_num(scores))[1]]
+    return linear_sum_assignment(-np.nan_to_num(scores))[1]
 
 
 def matched_correlation(first: np.ndarray, second: np.ndarray) -> np.ndarray:

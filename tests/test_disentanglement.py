@@ -12,7 +12,13 @@ from sklearn.metrics import mutual_info_score
 
 from helpers import disentanglement as scores
 from helpers.disentanglement import BINS, dci, disentanglement, disentanglement_and_completeness, mutual_information
-from helpers.scores import matched, matched_spearman, mean_squared_error_per_spectrum, ratio_interval
+from helpers.scores import (
+    matched,
+    matched_channels,
+    matched_spearman,
+    mean_squared_error_per_spectrum,
+    ratio_interval,
+)
 
 N = 5000
 BIAS = (BINS - 1) ** 2 / (2 * N) / np.log(BINS)  # of the MIG, from the classes being finite
@@ -105,6 +111,12 @@ def test_mutual_information_is_that_of_classes_of_equal_count_and_ranks_are_blin
     np.testing.assert_allclose(mutual_information(codes, truth), expected, atol=2e-3)
     bent = np.stack([np.exp(codes[:, 0]), codes[:, 1] ** 3, np.arctan(codes[:, 2])], axis=1)
     np.testing.assert_allclose(matched_spearman(bent * [1, -1, 1], np.sqrt(truth)), matched_spearman(codes, truth))
+
+
+def test_channels_are_matched_in_the_order_of_the_factors(truth):
+    noise = np.random.default_rng(1).normal(size=(N, 2))
+    bent = np.column_stack([noise[:, 0], -truth[:, 2] ** 3, truth[:, 0], noise[:, 1], np.sqrt(truth[:, 1])])
+    assert matched_channels(bent, truth).tolist() == [2, 4, 1]
 
 
 def test_equal_values_share_a_class():

@@ -44,7 +44,7 @@ def figure_regions(voltage_V: np.ndarray, data: np.ndarray, models: Mapping[str,
     for column in axes.T[1:]:
         share_range(column)
         column[-1].set_xlabel(VOLTAGE)
-    keys = [Line2D([], [], color=DATA, linestyle="", marker="o", label="black: this region's measured mean"),
+    keys = [Line2D([], [], color=DATA, linestyle="", marker="o", label="measured mean"),
             *(Line2D([], [], color=MODEL_COLOURS[name], label=name) for name in models),
             *(Line2D([], [], linestyle=line, label=way, **points) for way, (line, points) in WAYS.items())]
     figure.legend(handles=keys, loc="outside lower center", ncols=len(keys))
