@@ -182,7 +182,8 @@ def softening_and_hardening(there: np.ndarray, there_V: np.ndarray, back: np.nda
     grid_V, excess = branch_difference(there, there_V, back, back_V, levelled)
     if len(grid_V) < 3:
         return tuple(np.full(len(there), np.nan) for _ in range(3))
-    change = np.median(np.lib.stride_tricks.sliding_window_view(excess, 3, axis=1), axis=-1)
+    before, own, after = excess[:, :-2], excess[:, 1:-1], excess[:, 2:]
+    change = np.maximum(np.minimum(before, own), np.minimum(np.maximum(before, own), after))  # the median of the three
     softening, hardening = (np.maximum(x.max(axis=1), 0) for x in (-change, change))
     at_V = np.where(softening > 0, grid_V[1:-1][change.argmin(axis=1)], np.nan)
     return softening, at_V, hardening
